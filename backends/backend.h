@@ -1,0 +1,115 @@
+// What runs a compiled graph. Nothing above this interface knows a concrete
+// backend.
+#ifndef WEFT_BACKENDS_BACKEND_H_
+#define WEFT_BACKENDS_BACKEND_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "graph/graph.h"
+#include "graph/plan.h"
+
+namespace weft::inline v0 {
+
+struct BackendOptions {
+  // Threads of each executable, the caller's included; 0 = one per core.
+  int threads = 0;
+  // Highest instruction set to use, by its name in Targets(); "" = the best
+  // that the machine has.
+  std::string target;
+};
+
+// Bytes of the weight of that node, in its dtype's layout, row-major. They must
+// stay where they are for as long as the executable lives.
+using WeightSource =
+    std::function<absl::StatusOr<absl::Span<const std::byte>>(const Node&)>;
+
+// Memory of one executable, in bytes. Weights are the caller's and not counted.
+struct MemoryUse {
+  int64_t arena = 0;    // activations
+  int64_t state = 0;    // KV caches and the like
+  int64_t scratch = 0;  // per-thread buffers of kernels
+  int64_t total() const { return arena + state + scratch; }
+};
+
+// One step of a plan and the kernel that runs it.
+struct PlannedStep {
+  NodeId node;
+  std::string kernel;         // "qmatmul.q8_0", or "reference"
+  bool on_reference = false;  // no kernel: runs on the scalar reference
+};
+
+// What Compile() would do, without weights and without taking memory.
+struct BackendPlan {
+  Plan plan;
+  std::vector<PlannedStep> steps;
+  MemoryUse memory;
+  std::string target;  // the instruction set chosen
+};
+
+// A graph bound to memory, kernels and threads. One step at a time: not
+// thread-safe, but any number of executables may run at once.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+
+  // Where the caller writes an input before a step: room for every symbol at
+  // its bound, rows packed by the step's actual dims. Stable for the life of
+  // the executable. NotFound when the graph has no such input.
+  virtual absl::StatusOr<absl::Span<std::byte>> Input(
+      absl::string_view name) = 0;
+  // Where a step leaves an output, likewise; valid until the next step.
+  virtual absl::StatusOr<absl::Span<const std::byte>> Output(
+      absl::string_view name) = 0;
+
+  // Runs one step with these values of the symbols (OutOfRange when one is
+  // below 1 or above its bound). `cancel`, when given, is polled between
+  // nodes: Cancelled if it is true. OutOfRange when an input holds an index
+  // outside its table; the executable stays usable. No allocation.
+  virtual absl::Status Run(const SymbolValues& symbols,
+                           const std::atomic<bool>* cancel = nullptr) = 0;
+
+  // Zeroes every state.
+  virtual void ResetStates() = 0;
+  // Worker threads sleep until the next Run() instead of spinning for it.
+  virtual void Rest() = 0;
+
+  virtual const BackendPlan& plan() const = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual absl::string_view name() const = 0;
+  // Instruction sets that this machine can run, best first.
+  virtual std::vector<std::string> Targets() const = 0;
+  // Kernels that exist for an op on the chosen target, by name.
+  virtual std::vector<std::string> KernelsOf(const OpDef& op) const = 0;
+
+  virtual absl::StatusOr<BackendPlan> Plan(const Graph& graph) const = 0;
+  // `graph` is optimized and finished; it is kept alive by the executable.
+  virtual absl::StatusOr<std::unique_ptr<Executable>> Compile(
+      std::shared_ptr<const Graph> graph, const WeightSource& weights) const = 0;
+};
+
+// "cpu" or "reference". NotFound lists the names; InvalidArgument for a target
+// that does not exist or that the machine cannot run.
+absl::StatusOr<std::unique_ptr<Backend>> MakeBackend(
+    absl::string_view name, const BackendOptions& options = {});
+
+// Names that MakeBackend knows.
+std::vector<std::string> BackendNames();
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_BACKENDS_BACKEND_H_

@@ -1,0 +1,73 @@
+#include "backends/cpu/cpu_backend.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "backends/cpu/bind.h"
+#include "backends/cpu/executable.h"
+#include "backends/cpu/target_names.h"
+#include "graph/status_macros.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+namespace {
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(TargetMask target, int threads)
+      : target_(target), threads_(threads), kernels_(AllKernels(target)) {}
+
+  absl::string_view name() const override { return "cpu"; }
+
+  std::vector<std::string> Targets() const override {
+    return RunnableTargets();
+  }
+
+  std::vector<std::string> KernelsOf(const OpDef& op) const override {
+    std::vector<std::string> names;
+    for (const Kernel& kernel : kernels_)
+      if (kernel.op == &op) names.emplace_back(kernel.name);
+    return names;
+  }
+
+  absl::StatusOr<BackendPlan> Plan(const Graph& graph) const override {
+    return PlanForCpu(graph, kernels_, target_, threads_);
+  }
+
+  absl::StatusOr<std::unique_ptr<Executable>> Compile(
+      std::shared_ptr<const Graph> graph,
+      const WeightSource& weights) const override {
+    WEFT_ASSIGN_OR_RETURN(BackendPlan plan, Plan(*graph));
+    auto executable = std::make_unique<CpuExecutable>(
+        std::move(graph), std::move(plan), threads_);
+    WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));
+    return executable;
+  }
+
+ private:
+  TargetMask target_;
+  int threads_;
+  KernelList kernels_;
+};
+
+// Beyond this, splitting a step costs more than it gives on any machine that
+// we know; a larger number is a slip of the keyboard.
+constexpr int kMaxThreads = 1024;
+
+}  // namespace
+}  // namespace cpu
+
+absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(
+    const BackendOptions& options) {
+  if (options.threads < 0 || options.threads > cpu::kMaxThreads)
+    return absl::InvalidArgumentError(
+        absl::StrCat("threads is ", options.threads, "; expected 0 (one per "
+                     "core) to ", cpu::kMaxThreads));
+  WEFT_ASSIGN_OR_RETURN(const cpu::TargetMask target,
+                        cpu::ParseTarget(options.target));
+  const int threads =
+      options.threads == 0 ? cpu::AvailableCores() : options.threads;
+  return std::make_unique<cpu::CpuBackend>(target, threads);
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,230 @@
+#include "backends/cpu/executable.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "backends/cpu/bind.h"
+#include "graph/status_macros.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+namespace {
+
+// A step shorter than this is faster on one thread: a fork and join over
+// spinning workers costs 0.25 to 0.35 us.
+constexpr double kMinParallelNs = 2000;
+// Chunks per worker of long steps, so that a worker which loses its core to
+// another process does not hold up the rest.
+constexpr int64_t kChunksPerWorker = 4;
+// A chunk should not become shorter than the fork-join it causes.
+constexpr double kMinChunkNs = 2000;
+
+// Pieces in which to hand out a step's tasks; 1 = stay on this thread.
+int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
+                    int threads) {
+  if (threads == 1 || tasks < 2 || kernel.task_ns == nullptr) return 1;
+  const double total = static_cast<double>(tasks) * kernel.task_ns(args);
+  if (total < kMinParallelNs) return 1;
+  const int64_t useful = static_cast<int64_t>(total / kMinChunkNs);
+  const int64_t wanted =
+      std::clamp<int64_t>(useful, threads, threads * kChunksPerWorker);
+  return std::min(tasks, wanted);
+}
+
+}  // namespace
+
+void CpuExecutable::FreeDeleter::operator()(std::byte* p) const {
+  std::free(p);
+}
+
+CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph,
+                             BackendPlan plan, int threads)
+    : graph_(std::move(graph)), plan_(std::move(plan)), pool_(threads) {}
+
+absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(int64_t bytes) {
+  if (bytes == 0) return Memory();
+  void* p = nullptr;
+  if (posix_memalign(&p, kArenaAlignment, static_cast<size_t>(bytes)) != 0)
+    return absl::ResourceExhaustedError(
+        absl::StrCat("cannot allocate ", bytes, " bytes"));
+  // Zeroed: states start so, and no result may depend on old memory.
+  std::memset(p, 0, static_cast<size_t>(bytes));
+  return Memory(static_cast<std::byte*>(p));
+}
+
+absl::Status CpuExecutable::BindSources(const WeightSource& weights) {
+  const Plan& plan = plan_.plan;
+  bases_.resize(static_cast<size_t>(graph_->num_values()), nullptr);
+  int64_t state_offset = 0;
+  for (const NodeId id : graph_->order()) {
+    const Node& node = graph_->node(id);
+    for (const ValueId v : node.outputs) {
+      const Placement& place = plan.values[static_cast<size_t>(v)];
+      std::byte*& base = bases_[static_cast<size_t>(v)];
+      if (place.storage == Storage::kArena) {
+        base = arena_.get() + place.offset;
+      } else if (place.storage == Storage::kState) {
+        base = states_.get() + state_offset;
+        state_offset += AlignUp(place.bytes);
+      } else if (place.storage == Storage::kConstant) {
+        base = const_cast<std::byte*>(node.constant->bytes.data());
+      } else if (place.storage == Storage::kWeight) {
+        WEFT_ASSIGN_OR_RETURN(const auto bytes, weights(node));
+        if (static_cast<int64_t>(bytes.size()) < place.bytes)
+          return absl::InvalidArgumentError(
+              absl::StrCat("weight ", node.name, " has ", bytes.size(),
+                           " bytes; ", graph_->value(v).type.ToString(),
+                           " needs ", place.bytes));
+        base = const_cast<std::byte*>(bytes.data());
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CpuExecutable::Bind(const KernelList& kernels,
+                                 const WeightSource& weights) {
+  WEFT_ASSIGN_OR_RETURN(arena_, Allocate(plan_.memory.arena));
+  WEFT_ASSIGN_OR_RETURN(states_, Allocate(plan_.memory.state));
+  WEFT_ASSIGN_OR_RETURN(scratch_, Allocate(plan_.memory.scratch));
+  scratch_per_worker_ = plan_.memory.scratch / pool_.threads();
+  WEFT_RETURN_IF_ERROR(BindSources(weights));
+  for (const NodeId id : plan_.plan.steps) {
+    const Node& node = graph_->node(id);
+    BoundStep& step = steps_.emplace_back();
+    step.node = &node;
+    if (const Kernel* kernel = FindKernel(kernels, *graph_, node))
+      step.kernel = *kernel;
+    step.params = ParseParams(node);
+    step.first_in = step_values_.size();
+    step.n_in = node.inputs.size();
+    step_values_.insert(step_values_.end(), node.inputs.begin(),
+                        node.inputs.end());
+    step.first_out = step_values_.size();
+    step.n_out = node.outputs.size();
+    step_values_.insert(step_values_.end(), node.outputs.begin(),
+                        node.outputs.end());
+  }
+  step_views_.resize(step_values_.size());
+  symbols_ = graph_->Symbols();
+  current_.resize(symbols_.size(), 0);
+  Resize({});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Span<std::byte>> CpuExecutable::Input(
+    absl::string_view name) {
+  for (const NodeId id : graph_->order()) {
+    const Node& node = graph_->node(id);
+    if (node.op->kind != OpKind::kInput || node.name != name) continue;
+    const size_t v = static_cast<size_t>(node.outputs[0]);
+    return absl::MakeSpan(bases_[v],
+                          static_cast<size_t>(plan_.plan.values[v].bytes));
+  }
+  return absl::NotFoundError(absl::StrCat("no input is named ", name));
+}
+
+absl::StatusOr<absl::Span<const std::byte>> CpuExecutable::Output(
+    absl::string_view name) {
+  for (const Graph::NamedValue& out : graph_->outputs()) {
+    if (out.name != name) continue;
+    const View view =
+        MakeView(*graph_, plan_.plan, out.value, SymbolValues(), bases_);
+    return absl::MakeConstSpan(
+        view.data, static_cast<size_t>(
+                       graph_->value(out.value).type.BoundBytes()));
+  }
+  return absl::NotFoundError(absl::StrCat("no output is named ", name));
+}
+
+absl::Status CpuExecutable::CheckSymbols(const SymbolValues& symbols) const {
+  for (const Dim& dim : symbols_) {
+    const int64_t value = symbols.Of(dim);
+    if (value < 1 || value > dim.bound())
+      return absl::OutOfRangeError(
+          absl::StrCat("symbol ", dim.name(), " is ", value,
+                       "; this graph takes 1 to ", dim.bound()));
+  }
+  return absl::OkStatus();
+}
+
+KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
+  KernelArgs args;
+  args.in = absl::MakeConstSpan(step_views_).subspan(step.first_in, step.n_in);
+  args.out =
+      absl::MakeConstSpan(step_views_).subspan(step.first_out, step.n_out);
+  args.params = &step.params;
+  args.scratch = scratch_.get();
+  args.bad_index = &bad_index_;
+  return args;
+}
+
+void CpuExecutable::Resize(const SymbolValues& symbols) {
+  bool same = true;
+  for (size_t i = 0; i < symbols_.size(); ++i) {
+    same &= current_[i] == symbols.Of(symbols_[i]);
+    current_[i] = symbols.Of(symbols_[i]);
+  }
+  if (same) return;  // zero until the first call: no symbol may be
+  for (size_t i = 0; i < step_values_.size(); ++i)
+    step_views_[i] = MakeView(*graph_, plan_.plan, step_values_[i], symbols,
+                              bases_);
+  for (BoundStep& step : steps_) {
+    if (step.kernel.run == nullptr) continue;
+    const KernelArgs args = ArgsOf(step);
+    step.tasks = step.kernel.tasks(args);
+    step.chunks = CountChunks(step.kernel, args, step.tasks, pool_.threads());
+  }
+}
+
+void CpuExecutable::RunStep(const BoundStep& step) {
+  KernelArgs args = ArgsOf(step);
+  const int64_t chunks =
+      step.kernel.cost_depends_on_data
+          ? CountChunks(step.kernel, args, step.tasks, pool_.threads())
+          : step.chunks;
+  if (chunks <= 1) {
+    step.kernel.run(args, 0, step.tasks);
+    return;
+  }
+  pool_.Run(chunks, [&](int64_t chunk, int worker) {
+    KernelArgs mine = args;
+    mine.scratch = scratch_.get() + worker * scratch_per_worker_;
+    step.kernel.run(mine, step.tasks * chunk / chunks,
+                    step.tasks * (chunk + 1) / chunks);
+  });
+}
+
+absl::Status CpuExecutable::Run(const SymbolValues& symbols,
+                                const std::atomic<bool>* cancel) {
+  WEFT_RETURN_IF_ERROR(CheckSymbols(symbols));
+  Resize(symbols);
+  pool_.Wake();
+  bad_index_.store(kNoBadIndex, std::memory_order_relaxed);
+  for (const BoundStep& step : steps_) {
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
+      return absl::CancelledError("cancelled");
+    if (step.kernel.run == nullptr) {
+      WEFT_RETURN_IF_ERROR(RunOnReference(step, symbols));
+      continue;
+    }
+    RunStep(step);
+    const int64_t bad = bad_index_.load(std::memory_order_relaxed);
+    if (bad != kNoBadIndex)
+      return absl::OutOfRangeError(
+          absl::StrCat(graph_->Describe(*step.node), ": index ", bad,
+                       " lies outside its table"));
+  }
+  return absl::OkStatus();
+}
+
+void CpuExecutable::ResetStates() {
+  if (states_)
+    std::memset(states_.get(), 0, static_cast<size_t>(plan_.memory.state));
+}
+
+}  // namespace cpu
+}  // namespace weft::inline v0

@@ -1,0 +1,81 @@
+// A graph bound to kernels, memory and threads.
+#ifndef WEFT_BACKENDS_CPU_EXECUTABLE_H_
+#define WEFT_BACKENDS_CPU_EXECUTABLE_H_
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "backends/backend.h"
+#include "backends/cpu/kernel.h"
+#include "backends/cpu/worker_pool.h"
+#include "graph/host_tensor.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+
+class CpuExecutable : public Executable {
+ public:
+  CpuExecutable(std::shared_ptr<const Graph> graph, BackendPlan plan,
+                int threads);
+
+  // Takes memory, finds the weights and binds kernels. ResourceExhausted when
+  // memory cannot be had.
+  absl::Status Bind(const KernelList& kernels, const WeightSource& weights);
+
+  absl::StatusOr<absl::Span<std::byte>> Input(absl::string_view name) override;
+  absl::StatusOr<absl::Span<const std::byte>> Output(
+      absl::string_view name) override;
+  absl::Status Run(const SymbolValues& symbols,
+                   const std::atomic<bool>* cancel) override;
+  void ResetStates() override;
+  void Rest() override { pool_.Rest(); }
+  const BackendPlan& plan() const override { return plan_; }
+
+ private:
+  struct FreeDeleter {
+    void operator()(std::byte* p) const;
+  };
+  using Memory = std::unique_ptr<std::byte[], FreeDeleter>;
+
+  // One node's kernel and the bundle that it is called with.
+  struct BoundStep {
+    const Node* node = nullptr;
+    Kernel kernel;  // run == nullptr: the scalar reference
+    KernelParams params;
+    size_t first_in = 0, n_in = 0;    // in step_views_
+    size_t first_out = 0, n_out = 0;
+    int64_t tasks = 0;   // under the current symbols
+    int64_t chunks = 0;  // 1: run on the calling thread
+  };
+
+  static absl::StatusOr<Memory> Allocate(int64_t bytes);
+  absl::Status BindSources(const WeightSource& weights);
+  absl::Status CheckSymbols(const SymbolValues& symbols) const;
+  // Recomputes views and splits for new symbol values; no allocation.
+  void Resize(const SymbolValues& symbols);
+  KernelArgs ArgsOf(const BoundStep& step);
+  void RunStep(const BoundStep& step);
+  absl::Status RunOnReference(const BoundStep& step,
+                              const SymbolValues& symbols);
+
+  std::shared_ptr<const Graph> graph_;
+  BackendPlan plan_;
+  WorkerPool pool_;
+  Memory arena_, states_, scratch_;
+  int64_t scratch_per_worker_ = 0;
+  std::vector<std::byte*> bases_;  // by ValueId: memory of roots
+  std::vector<BoundStep> steps_;
+  std::vector<View> step_views_;
+  std::vector<ValueId> step_values_;  // whose views those are
+  std::vector<Dim> symbols_;
+  std::vector<int64_t> current_;  // values of symbols_ that views are made for
+  std::atomic<int64_t> bad_index_{kNoBadIndex};
+  static constexpr int64_t kNoBadIndex = INT64_MIN;
+};
+
+}  // namespace cpu
+}  // namespace weft::inline v0
+
+#endif  // WEFT_BACKENDS_CPU_EXECUTABLE_H_

@@ -1,0 +1,28 @@
+// The list of kernel files: each adds its kernels of the best instruction set
+// in `targets`. Adding a kernel file is its declaration here and its line in
+// kernels.cc.
+#ifndef WEFT_BACKENDS_CPU_KERNELS_H_
+#define WEFT_BACKENDS_CPU_KERNELS_H_
+
+#include "backends/cpu/kernel.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+
+void AddAttentionKernels(TargetMask targets, KernelList& out);
+void AddBinaryKernels(TargetMask targets, KernelList& out);
+void AddDequantKernels(TargetMask targets, KernelList& out);
+void AddGatherKernels(TargetMask targets, KernelList& out);
+void AddMatMulKernels(TargetMask targets, KernelList& out);
+void AddNormKernels(TargetMask targets, KernelList& out);
+void AddQMatMulKernels(TargetMask targets, KernelList& out);
+void AddRopeKernels(TargetMask targets, KernelList& out);
+void AddShapeKernels(TargetMask targets, KernelList& out);
+void AddSoftmaxKernels(TargetMask targets, KernelList& out);
+void AddStateKernels(TargetMask targets, KernelList& out);
+void AddUnaryKernels(TargetMask targets, KernelList& out);
+
+}  // namespace cpu
+}  // namespace weft::inline v0
+
+#endif  // WEFT_BACKENDS_CPU_KERNELS_H_

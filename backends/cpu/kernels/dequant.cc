@@ -1,0 +1,68 @@
+// dequant of every stored format. One task per row.
+#include "backends/cpu/targets.h"  // before any Highway header
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/dequant.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/kernel_name.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/kernels/decode_row-inl.h"
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/simd-inl.h"
+#include "ops/matmul.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class Block>
+void Dequant(const KernelArgs& a, int64_t begin, int64_t end) {
+  for (int64_t r = begin; r < end; ++r)
+    DecodeRow<Block>(a.in[0].Row(r), a.out[0].row_length(),
+                     a.out[0].RowAs<float>(r));
+}
+
+template <class Block>
+bool Supports(const Graph& graph, const Node& node) {
+  return graph.value(node.inputs[0]).type.dtype == Block::kType;
+}
+
+template <class Block>
+void AddFormat(KernelList& out) {
+  out.push_back({.op = &kDequant,
+                 .name = KernelName<"dequant.", Block>(),
+                 .supports = Supports<Block>,
+                 .strided = 0b1,
+                 .tasks = RowTasks,
+                 .task_ns = RowNs,
+                 .run = Dequant<Block>});
+}
+
+template <class... Bs>
+void AddFormats(TypeList<Bs...>, KernelList& out) {
+  (AddFormat<Bs>(out), ...);
+}
+
+void AddKernels(KernelList& out) { AddFormats(Blocks(), out); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(AddKernels);
+void AddDequantKernels(TargetMask targets, KernelList& out) {
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

@@ -1,0 +1,276 @@
+// y = activation(x w^T + bias), w as stored, activations f32.
+//
+// Each output is one dot product with one vector accumulator over k in order,
+// summed across lanes at the end: the same for every tile of tokens and rows,
+// so that results do not depend on chunking or threads.
+#include "backends/cpu/targets.h"  // before any Highway header
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include <algorithm>
+
+#include "backends/cpu/decode-inl.h"
+#include "backends/cpu/kernel_name.h"
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/kernels/math-inl.h"
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/simd-inl.h"
+#include "ops/fused.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Rows of w per task. For one token: small, so that two workers finish
+// together. For many: 64 rows of 2048 values at 8.5 bits are 140 KB, which stay
+// in L2 while the tokens pass by; each tile of tokens is then read from L1 64
+// times.
+constexpr int64_t kRowsForOneToken = 16;
+constexpr int64_t kRowsForMany = 64;
+
+// Rows x tokens whose sums are held in registers. 32 registers (AVX-512, NEON):
+// 16 sums, 4 weights, 1 activation. 16 registers: 8 sums, 2 weights. SVE vectors
+// cannot stand in arrays: one sum at a time.
+#if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
+constexpr int kTileRows = 1;
+constexpr int kTileTokens = 1;
+#elif HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kTileRows = 4;
+constexpr int kTileTokens = 4;
+#else
+constexpr int kTileRows = 2;
+constexpr int kTileTokens = 4;
+#endif
+
+// What a tile multiplies.
+struct Operands {
+  const std::byte* w;     // first row of the tile
+  int64_t w_stride;       // bytes
+  const float* x;         // first token of the tile
+  int64_t x_stride;       // floats
+  int64_t k;              // length of a row
+};
+
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+
+template <class Block, int kR, int kT>
+struct Tile {
+  static HWY_INLINE void Run(const Operands& o, float (&sums)[kR][kT]) {
+    const DF d;
+    VF acc[kR][kT];
+    HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+      HWY_UNROLL(4) for (int t = 0; t < kT; ++t) acc[r][t] = hn::Zero(d);
+    if constexpr (Block::kCount == 1) {
+      Plain(d, o, acc);
+    } else {
+      Blocked(d, o, acc);
+    }
+    HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+      HWY_UNROLL(4) for (int t = 0; t < kT; ++t)
+        sums[r][t] = hn::ReduceSum(d, acc[r][t]);
+  }
+
+ private:
+  static HWY_INLINE const Block* Row(const Operands& o, int r) {
+    return reinterpret_cast<const Block*>(o.w + r * o.w_stride);
+  }
+
+  static HWY_INLINE void Plain(DF d, const Operands& o, VF (&acc)[kR][kT]) {
+    const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+    for (int64_t k = 0; k < o.k; k += step) {
+      const int64_t lanes = std::min(step, o.k - k);
+      VF w[kR];
+      HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+        w[r] = LoadValues(d, Row(o, r) + k, lanes);
+      HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
+        const VF x = LoadPart(d, o.x + t * o.x_stride + k, lanes);
+        HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+          acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
+      }
+    }
+  }
+
+  static HWY_INLINE void Blocked(DF d, const Operands& o, VF (&acc)[kR][kT]) {
+    using C = Codec<Block>;
+    const int step = static_cast<int>(hn::Lanes(d));
+    for (int64_t b = 0; b < o.k / Block::kCount; ++b) {
+      VF scale[kR];
+      typename C::Unpacked unpacked[kR];
+      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+        scale[r] = C::Scale(d, Row(o, r) + b);
+        unpacked[r] = C::Unpack(d, Row(o, r) + b);
+      }
+      const float* x0 = o.x + b * Block::kCount;
+      for (int j = 0; j < Block::kCount; j += step) {
+        VF w[kR];
+        HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+          w[r] = C::Values(d, Row(o, r) + b, unpacked[r], scale[r], j);
+        HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
+          const VF x = hn::LoadU(d, x0 + t * o.x_stride + j);
+          HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
+            acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
+        }
+      }
+    }
+  }
+};
+
+#else  // SVE
+
+template <class Block, int kR, int kT>
+struct Tile {
+  static HWY_INLINE void Run(const Operands& o, float (&sums)[kR][kT]) {
+    static_assert(kR == 1 && kT == 1);
+    const DF d;
+    const Block* w = reinterpret_cast<const Block*>(o.w);
+    const int64_t step = static_cast<int64_t>(hn::Lanes(d));
+    auto acc = hn::Zero(d);
+    if constexpr (Block::kCount == 1) {
+      for (int64_t k = 0; k < o.k; k += step) {
+        const int64_t lanes = std::min(step, o.k - k);
+        acc = hn::MulAdd(LoadValues(d, w + k, lanes),
+                         LoadPart(d, o.x + k, lanes), acc);
+      }
+    } else {
+      using C = Codec<Block>;
+      for (int64_t b = 0; b < o.k / Block::kCount; ++b) {
+        const auto scale = C::Scale(d, w + b);
+        const auto unpacked = C::Unpack(d, w + b);
+        for (int j = 0; j < Block::kCount; j += static_cast<int>(step))
+          acc = hn::MulAdd(C::Values(d, w + b, unpacked, scale, j),
+                           hn::LoadU(d, o.x + b * Block::kCount + j), acc);
+      }
+    }
+    sums[0][0] = hn::ReduceSum(d, acc);
+  }
+};
+
+#endif  // SVE
+
+// A tile of kR rows and kT tokens, written to y [token][row].
+template <class Block, int kR, int kT>
+HWY_NOINLINE void RunTile(const Operands& o, float* y, int64_t y_stride) {
+  float sums[kR][kT];
+  Tile<Block, kR, kT>::Run(o, sums);
+  for (int t = 0; t < kT; ++t)
+    for (int r = 0; r < kR; ++r) y[t * y_stride + r] = sums[r][t];
+}
+
+// kT tokens times `rows` rows.
+template <class Block, int kT>
+void RunRows(Operands o, int64_t rows, float* y, int64_t y_stride) {
+  int64_t r = 0;
+  for (; r + kTileRows <= rows; r += kTileRows) {
+    RunTile<Block, kTileRows, kT>(o, y + r, y_stride);
+    o.w += kTileRows * o.w_stride;
+  }
+  for (; r < rows; ++r, o.w += o.w_stride)
+    RunTile<Block, 1, kT>(o, y + r, y_stride);
+}
+
+// y[i] += bias[i].
+void AddRow(float* y, const float* bias, int64_t n) {
+  ForEachVector(DF(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+    StorePart(hn::Add(LoadPart(d, y + i, lanes), LoadPart(d, bias + i, lanes)),
+              d, y + i, lanes);
+  });
+}
+
+int64_t RowsPerTask(const KernelArgs& a) {
+  return a.in[0].rows() == 1 ? kRowsForOneToken : kRowsForMany;
+}
+
+template <class Block>
+void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
+  const View& x = a.in[0];
+  const View& w = a.in[1];
+  const int64_t n = w.dim(0);
+  const int64_t first = begin * RowsPerTask(a);
+  const int64_t last = std::min(n, end * RowsPerTask(a));
+  const int64_t tokens = x.rows();
+  for (int64_t t = 0; t < tokens;) {
+    // A tile wants rows at one distance: so they are in a dense tensor and in a
+    // slice of a matrix, not in a permuted one of higher rank.
+    const bool even = x.dense || x.rank <= 2;
+    const int64_t tile =
+        even ? std::min<int64_t>(kTileTokens, tokens - t) : 1;
+    const Operands o = {
+        w.Row(first), w.stride(0), x.RowAs<const float>(t),
+        tile > 1 ? x.RowAs<const float>(t + 1) - x.RowAs<const float>(t) : 0,
+        x.row_length()};
+    float* y = a.out[0].RowAs<float>(t) + first;
+    if (tile == kTileTokens) {
+      RunRows<Block, kTileTokens>(o, last - first, y, n);
+      t += kTileTokens;
+    } else {
+      RunRows<Block, 1>(o, last - first, y, n);
+      t += 1;
+    }
+  }
+  const bool bias = a.in.size() > 2;
+  if (!bias && a.params->activation == Activation::kNone) return;
+  for (int64_t t = 0; t < tokens; ++t) {
+    float* y = a.out[0].RowAs<float>(t) + first;
+    if (bias) AddRow(y, a.in[2].As<const float>() + first, last - first);
+    Activate(a.params->activation, y, last - first);
+  }
+}
+
+int64_t Tasks(const KernelArgs& a) {
+  const int64_t per_task = RowsPerTask(a);
+  return (a.in[1].dim(0) + per_task - 1) / per_task;
+}
+
+// Memory-bound for one token (about 15 bytes a nanosecond and core), else bound
+// by arithmetic (about 60 multiply-adds a nanosecond with 512-bit vectors).
+double TaskNs(const KernelArgs& a) {
+  const double k = static_cast<double>(a.in[0].row_length());
+  const double rows = static_cast<double>(RowsPerTask(a));
+  const double tokens = static_cast<double>(a.in[0].rows());
+  return 20 + rows * k * std::max(1.0 / 10, tokens / 60);
+}
+
+template <class Block>
+void AddFormat(KernelList& out) {
+  out.push_back({.op = &kQMatMul,
+                 .name = KernelName<"qmatmul.", Block>(),
+                 .supports =
+                     [](const Graph& graph, const Node& node) {
+                       return graph.value(node.inputs[1]).type.dtype ==
+                              Block::kType;
+                     },
+                 .strided = 1,
+                 .tasks = Tasks,
+                 .task_ns = TaskNs,
+                 .run = QMatMulKernel<Block>});
+}
+
+template <class... Bs>
+void AddFormats(TypeList<Bs...>, KernelList& out) {
+  (AddFormat<Bs>(out), ...);
+}
+
+void AddKernels(KernelList& out) { AddFormats(Blocks(), out); }
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(AddKernels);
+void AddQMatMulKernels(TargetMask targets, KernelList& out) {
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

@@ -1,0 +1,29 @@
+// Names of instruction sets, and which of them this machine can run.
+#ifndef WEFT_BACKENDS_CPU_TARGET_NAMES_H_
+#define WEFT_BACKENDS_CPU_TARGET_NAMES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "backends/cpu/kernel.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+
+// Instruction sets that are compiled in and that this machine can run, best
+// first: "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2", "SSE2"; "NEON_BF16", ...
+std::vector<std::string> RunnableTargets();
+
+// The mask to take kernels from: the target of that name alone, or everything
+// runnable for "". InvalidArgument lists the names that this machine can run.
+absl::StatusOr<TargetMask> ParseTarget(absl::string_view name);
+
+// The name of the best target in `mask`.
+std::string TargetName(TargetMask mask);
+
+}  // namespace cpu
+}  // namespace weft::inline v0
+
+#endif  // WEFT_BACKENDS_CPU_TARGET_NAMES_H_

@@ -1,0 +1,112 @@
+#include "graph/dtype.h"
+
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "graph/blocks/blocks.h"
+
+namespace weft::inline v0 {
+namespace {
+
+// Built without floating-point contraction (see CMakeLists.txt): a decoded
+// value is the product that the format defines, rounded once.
+template <class Block>
+void Decode(const void* blocks, int64_t n_blocks, float* out) {
+  const char* at = static_cast<const char*>(blocks);
+  for (int64_t b = 0; b < n_blocks; ++b, at += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, at, sizeof(Block));
+    for (int i = 0; i < Block::kCount; ++i) *out++ = block.At(i);
+  }
+}
+
+template <class Block>
+constexpr DTypeInfo Row() {
+  return {Block::kType, Block::kName, Block::kCount, sizeof(Block),
+          &Decode<Block>};
+}
+
+// Formats of GGUF that weft can size but not decode: {type, name, values per
+// block, bytes per block}. Implemented formats come from `Blocks`.
+constexpr DTypeInfo kSizedOnly[] = {
+    {DType::kQ4_1, "q4_1", 32, 20, nullptr},
+    {DType::kQ5_0, "q5_0", 32, 22, nullptr},
+    {DType::kQ5_1, "q5_1", 32, 24, nullptr},
+    {DType::kQ8_1, "q8_1", 32, 36, nullptr},
+    {DType::kQ2_K, "q2_k", 256, 84, nullptr},
+    {DType::kQ3_K, "q3_k", 256, 110, nullptr},
+    {DType::kQ4_K, "q4_k", 256, 144, nullptr},
+    {DType::kQ5_K, "q5_k", 256, 176, nullptr},
+    {DType::kQ6_K, "q6_k", 256, 210, nullptr},
+    {DType::kQ8_K, "q8_k", 256, 292, nullptr},
+    {DType::kIQ2_XXS, "iq2_xxs", 256, 66, nullptr},
+    {DType::kIQ2_XS, "iq2_xs", 256, 74, nullptr},
+    {DType::kIQ3_XXS, "iq3_xxs", 256, 98, nullptr},
+    {DType::kIQ1_S, "iq1_s", 256, 50, nullptr},
+    {DType::kIQ4_NL, "iq4_nl", 32, 18, nullptr},
+    {DType::kIQ3_S, "iq3_s", 256, 110, nullptr},
+    {DType::kIQ2_S, "iq2_s", 256, 82, nullptr},
+    {DType::kIQ4_XS, "iq4_xs", 256, 136, nullptr},
+    {DType::kI8, "i8", 1, 1, nullptr},
+    {DType::kI16, "i16", 1, 2, nullptr},
+    {DType::kI32, "i32", 1, 4, nullptr},
+    {DType::kI64, "i64", 1, 8, nullptr},
+    {DType::kF64, "f64", 1, 8, nullptr},
+    {DType::kIQ1_M, "iq1_m", 256, 56, nullptr},
+    {DType::kTQ1_0, "tq1_0", 256, 54, nullptr},
+    {DType::kTQ2_0, "tq2_0", 256, 66, nullptr},
+    {DType::kMXFP4, "mxfp4", 32, 17, nullptr},
+    {DType::kNVFP4, "nvfp4", 64, 36, nullptr},
+    {DType::kQ1_0, "q1_0", 128, 18, nullptr},
+    {DType::kQ2_0, "q2_0", 64, 18, nullptr},
+};
+
+constexpr DTypeInfo kUnknownRow = {DType::kUnknown, "?", 1, 0, nullptr};
+
+template <class... Bs>
+constexpr auto MakeTable(TypeList<Bs...>) {
+  std::array<DTypeInfo, sizeof...(Bs) + std::size(kSizedOnly)> table = {
+      Row<Bs>()...};
+  size_t n = sizeof...(Bs);
+  for (const DTypeInfo& row : kSizedOnly) table[n++] = row;
+  // Insertion sort by number: std::sort's comparator would need <algorithm>
+  // in a constant expression for 35 rows.
+  for (size_t i = 1; i < table.size(); ++i)
+    for (size_t j = i; j > 0 && table[j].type < table[j - 1].type; --j) {
+      const DTypeInfo row = table[j];
+      table[j] = table[j - 1];
+      table[j - 1] = row;
+    }
+  return table;
+}
+
+constexpr auto kTable = MakeTable(Blocks());
+
+}  // namespace
+
+absl::Span<const DTypeInfo> AllDTypes() { return kTable; }
+
+std::optional<DTypeInfo> FindDType(int64_t number) {
+  for (const DTypeInfo& row : kTable)
+    if (static_cast<int64_t>(row.type) == number) return row;
+  return std::nullopt;
+}
+
+const DTypeInfo& Info(DType type) {
+  for (const DTypeInfo& row : kTable)
+    if (row.type == type) return row;
+  return kUnknownRow;
+}
+
+std::optional<int64_t> RowBytes(DType type, int64_t n) {
+  const DTypeInfo& info = Info(type);
+  if (n < 0 || info.block_bytes == 0 || n % info.block_values != 0)
+    return std::nullopt;
+  const int64_t blocks = n / info.block_values;
+  if (blocks > std::numeric_limits<int64_t>::max() / info.block_bytes)
+    return std::nullopt;
+  return blocks * info.block_bytes;
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,132 @@
+#include "graph/verify.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "graph/status_macros.h"
+
+namespace weft::inline v0 {
+namespace {
+
+absl::Status Broken(const Graph& graph, const Node& node,
+                    absl::string_view what) {
+  return absl::InternalError(absl::StrCat(graph.Describe(node), ": ", what));
+}
+
+// Inputs are made before they are read, and know who reads them.
+absl::Status CheckUses(const Graph& graph, const Node& node,
+                       const std::vector<bool>& seen) {
+  for (const ValueId in : node.inputs) {
+    const ValueInfo& value = graph.value(in);
+    if (!graph.alive(value.node) || !seen[static_cast<size_t>(value.node)])
+      return Broken(graph, node, absl::StrCat("reads %", in, " too early"));
+    if (std::count(value.users.begin(), value.users.end(), node.id) !=
+        std::count(node.inputs.begin(), node.inputs.end(), in))
+      return Broken(graph, node, absl::StrCat("users of %", in, " are wrong"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTypes(const Graph& graph, const Node& node) {
+  if (node.op->kind != OpKind::kCompute) return absl::OkStatus();
+  absl::StatusOr<TensorTypes> types =
+      Infer(*node.op, graph.InputTypes(node), node.attrs);
+  if (!types.ok())
+    return Broken(graph, node,
+                  absl::StrCat("%", node.outputs[0], ": ",
+                               types.status().message()));
+  for (size_t i = 0; i < types->size(); ++i) {
+    const TensorType& stored = graph.value(node.outputs[i]).type;
+    if (stored != (*types)[i])
+      return Broken(graph, node,
+                    absl::StrCat("%", node.outputs[i], " is ",
+                                 stored.ToString(), ", the shape rule says ",
+                                 (*types)[i].ToString()));
+  }
+  return absl::OkStatus();
+}
+
+// A state is read by its writer alone: everyone else reads the writer's
+// result, so that plain data flow orders reads after the write.
+absl::Status CheckState(const Graph& graph, const Node& node) {
+  const auto& users = graph.value(node.outputs[0]).users;
+  if (users.size() > 1)
+    return absl::InvalidArgumentError(absl::StrCat(
+        node.where.ToString(), ": state ", node.name, " has ", users.size(),
+        " readers; one Append (or other writer) must read it and everything "
+        "else must read that op's result"));
+  for (const NodeId user : users)
+    if (!graph.node(user).op->writes_state)
+      return absl::InvalidArgumentError(absl::StrCat(
+          graph.Describe(graph.node(user)), ": state ", node.name,
+          " is read without being written; read the result of its Append"));
+  return absl::OkStatus();
+}
+
+// A writer's result is the state's memory, so that a second writer after it
+// would change what readers of the first one see.
+absl::Status CheckWriter(const Graph& graph, const Node& node) {
+  if (graph.producer(node.inputs[0]).op->kind == OpKind::kState)
+    return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      graph.Describe(node), ": writes a tensor that is no state"));
+}
+
+class NameChecker {
+ public:
+  absl::Status Check(const Graph& graph, const Node& node) {
+    if (!node.name.empty() && !names_.insert(node.name).second)
+      return absl::InvalidArgumentError(
+          absl::StrCat(node.where.ToString(), ": there are two tensors named ",
+                       node.name));
+    for (const ValueId id : node.outputs)
+      for (const Dim& dim : graph.value(id).type.shape) {
+        if (dim.is_constant()) continue;
+        const auto [it, fresh] =
+            symbols_.try_emplace(std::string(dim.name()), dim.bound());
+        if (!fresh && it->second != dim.bound())
+          return Broken(graph, node,
+                        absl::StrCat("symbol ", dim.name(), " has bounds ",
+                                     it->second, " and ", dim.bound()));
+      }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::flat_hash_set<std::string> names_;
+  absl::flat_hash_map<std::string, int64_t> symbols_;
+};
+
+}  // namespace
+
+absl::Status Verify(const Graph& graph) {
+  WEFT_RETURN_IF_ERROR(graph.status());
+  std::vector<bool> seen(static_cast<size_t>(graph.num_nodes()), false);
+  NameChecker names;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    WEFT_RETURN_IF_ERROR(CheckUses(graph, node, seen));
+    WEFT_RETURN_IF_ERROR(CheckTypes(graph, node));
+    WEFT_RETURN_IF_ERROR(names.Check(graph, node));
+    if (node.op->kind == OpKind::kState)
+      WEFT_RETURN_IF_ERROR(CheckState(graph, node));
+    if (node.op->writes_state)
+      WEFT_RETURN_IF_ERROR(CheckWriter(graph, node));
+    seen[static_cast<size_t>(id)] = true;
+  }
+  absl::flat_hash_set<absl::string_view> outputs;
+  for (const Graph::NamedValue& out : graph.outputs()) {
+    if (!graph.alive(graph.value(out.value).node))
+      return absl::InternalError(
+          absl::StrCat("output ", out.name, " was erased"));
+    if (!outputs.insert(out.name).second)
+      return absl::InvalidArgumentError(
+          absl::StrCat("there are two outputs named ", out.name));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,45 @@
+#include "models/architecture.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "graph/status_macros.h"
+#include "models/input_error.h"
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr const Architecture* kArchitectures[] = {&kLlama};
+
+}  // namespace
+
+absl::Span<const Architecture* const> Architectures() { return kArchitectures; }
+
+absl::StatusOr<const Architecture*> FindArchitecture(
+    const GgufFile& file, absl::Span<const Architecture* const> extra) {
+  WEFT_ASSIGN_OR_RETURN(const absl::string_view name,
+                        file.GetString("general.architecture"));
+  std::vector<absl::string_view> known;
+  for (const auto list : {extra, Architectures()})
+    for (const Architecture* architecture : list) {
+      if (architecture->name == name) return architecture;
+      known.push_back(architecture->name);
+    }
+  return absl::UnimplementedError(absl::StrCat(
+      file.source(), ": BIND-ARCH: general.architecture is ", QuoteInput(name),
+      "; expected one of ", absl::StrJoin(known, ", ")));
+}
+
+absl::StatusOr<std::unique_ptr<Graph>> BuildModel(
+    const GgufFile& file, const Architecture& architecture,
+    const BuildOptions& options) {
+  auto graph = std::make_unique<Graph>();
+  ModelBuilder builder(file, std::string(architecture.name), options, *graph);
+  architecture.build(builder);
+  WEFT_RETURN_IF_ERROR(builder.status());
+  WEFT_RETURN_IF_ERROR(graph->Finish());
+  return graph;
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,172 @@
+// The embedding API: models, and sessions that generate with them.
+//
+//   auto model = Model::Load("stories260K.gguf");
+//   auto session = (*model)->NewSession({});
+//   auto tokens = (*model)->tokenizer().Encode("Once", {.add_special = true});
+//   auto logits = (*session)->Prefill(0, *tokens);
+//   logits = (*session)->Decode(0, next_token);
+#ifndef WEFT_MODELS_ENGINE_H_
+#define WEFT_MODELS_ENGINE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "backends/backend.h"
+#include "graph/passes.h"
+#include "models/architecture.h"
+#include "models/gguf.h"
+#include "models/tokenizer.h"
+
+namespace weft::inline v0 {
+
+class Session;
+
+struct LoadOptions {
+  // Architectures of the caller's own; they win over the library's.
+  std::vector<const Architecture*> architectures;
+  // Read the file instead of mapping it (see GgufOptions).
+  bool read_into_memory = false;
+  // Touch every page of the mapping now, so that the first token does not wait
+  // for the disk; called with the share that is done, from 0 to 1. Null: pages
+  // come in when they are first needed.
+  std::function<void(double)> progress;
+};
+
+struct SessionOptions {
+  int64_t context = 0;  // positions of each slot; 0 = the model's, at most 4096
+  int slots = 1;        // sequences that live side by side
+  int64_t batch = 512;  // tokens of a prefill chunk, and of the largest step
+  int64_t logits_rows = 1;  // rows of logits that one step can give
+  DType kv_k = DType::kF16;
+  DType kv_v = DType::kF16;
+  std::string backend = "cpu";
+  BackendOptions backend_options;  // threads, target
+};
+
+// Memory that a session takes, before it is taken.
+struct MemoryEstimate {
+  int64_t weights = 0;  // mapped, shared by all sessions of the model
+  MemoryUse session;
+};
+
+// A loaded model: immutable, so safe to share between threads and sessions.
+class Model : public std::enable_shared_from_this<Model> {
+ public:
+  // Maps the file, reads its vocabulary and checks every tensor that its
+  // architecture needs. Errors of GgufFile::Open, MakeTokenizer and
+  // ModelBuilder.
+  static absl::StatusOr<std::shared_ptr<const Model>> Load(
+      const std::string& path, const LoadOptions& options = {});
+  // The same from a file that is open already.
+  static absl::StatusOr<std::shared_ptr<const Model>> FromFile(
+      GgufFile file, const LoadOptions& options = {});
+
+  // ResourceExhausted when memory cannot be had; InvalidArgument for options
+  // out of range, naming the option.
+  absl::StatusOr<std::unique_ptr<Session>> NewSession(
+      const SessionOptions& options) const;
+  absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
+
+  const GgufFile& file() const { return file_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const Architecture& architecture() const { return *architecture_; }
+  int64_t vocab_size() const { return vocab_size_; }
+  // Positions that the model was trained for; 0 when the file does not say.
+  int64_t trained_context() const { return trained_context_; }
+
+ private:
+  friend class Session;
+  explicit Model(GgufFile file) : file_(std::move(file)) {}
+  absl::Status Init(const LoadOptions& options);
+  // The optimized graph of a session.
+  absl::StatusOr<std::shared_ptr<const Graph>> BuildGraph(
+      const SessionOptions& options, FusionReport* report) const;
+  absl::StatusOr<SessionOptions> Complete(SessionOptions options) const;
+
+  GgufFile file_;
+  const Architecture* architecture_ = nullptr;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  int64_t vocab_size_ = 0;
+  int64_t trained_context_ = 0;
+};
+
+// One token of a step.
+struct StepToken {
+  Token token;
+  int slot = 0;
+  bool want_logits = false;
+};
+
+struct PrefillOptions {
+  const std::atomic<bool>* cancel = nullptr;  // polled between graph nodes
+  std::function<void(int64_t done, int64_t total)> progress;
+  // Called with each token's index and logits, in order; needs logits_rows of
+  // at least the chunk. Null: only the last token's logits are computed.
+  std::function<void(int64_t index, absl::Span<const float>)> on_logits;
+  int64_t chunk = 0;  // tokens per step; 0 = the session's batch
+};
+
+// Sequences that are being generated: KV caches, activations and threads. Not
+// thread-safe; sessions of one model are independent of each other.
+class Session {
+ public:
+  // Appends the tokens to the slot's sequence. Returns the logits f32[n_vocab]
+  // of the last; the span is valid until the next call. InvalidArgument for no
+  // tokens, OutOfRange for a token outside the vocabulary or a slot that does
+  // not exist, ResourceExhausted when the context is full, Cancelled. After an
+  // error the sequence is as it was before the chunk that failed.
+  absl::StatusOr<absl::Span<const float>> Prefill(
+      int slot, absl::Span<const Token> tokens,
+      const PrefillOptions& options = {});
+  // Appends one token; the same as Prefill of one.
+  absl::StatusOr<absl::Span<const float>> Decode(
+      int slot, Token token, const std::atomic<bool>* cancel = nullptr);
+  // Appends the tokens, of any slots, to their sequences in one step. Returns
+  // a row of logits for each that wants them, in order: f32[wanted][n_vocab].
+  absl::StatusOr<absl::Span<const float>> Step(
+      absl::Span<const StepToken> batch,
+      const std::atomic<bool>* cancel = nullptr);
+
+  // Number of tokens of a slot's sequence.
+  int64_t position(int slot) const {
+    return positions_[static_cast<size_t>(slot)];
+  }
+  // Forgets a slot's sequence from `position` on.
+  void Truncate(int slot, int64_t position);
+  // Lets worker threads sleep until the next call.
+  void Rest() { executable_->Rest(); }
+
+  const SessionOptions& options() const { return options_; }
+  const Graph& graph() const { return *graph_; }
+  const BackendPlan& plan() const { return executable_->plan(); }
+  const FusionReport& fusion_report() const { return report_; }
+
+ private:
+  friend class Model;
+  Session() = default;
+  absl::Status Init();
+  absl::Status CheckStep(absl::Span<const StepToken> batch) const;
+
+  std::shared_ptr<const Model> model_;
+  SessionOptions options_;
+  std::shared_ptr<const Graph> graph_;
+  FusionReport report_;
+  std::unique_ptr<Executable> executable_;
+  std::vector<int64_t> positions_;  // by slot
+  std::vector<int64_t> pending_;    // by slot: positions within a step
+  std::vector<StepToken> batch_;    // of Prefill
+  int32_t *tokens_ = nullptr, *pos_ = nullptr, *slot_ = nullptr,
+          *rows_ = nullptr;
+  const float* logits_ = nullptr;
+};
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_MODELS_ENGINE_H_

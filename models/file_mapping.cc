@@ -1,0 +1,173 @@
+#include "models/file_mapping.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <limits>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "graph/status_macros.h"
+#include "models/input_error.h"
+
+namespace weft::inline v0 {
+namespace {
+
+// Error sites of this file:
+//   FILE-1  path with a NUL              FILE-5  mmap failed
+//   FILE-2  open failed                  FILE-6  read failed
+//   FILE-3  not a regular file           FILE-7  shrank while it was read
+//   FILE-4  size unknown                 FILE-8  larger than the address space
+
+absl::Status SystemError(int error, const std::string& path,
+                         const InputError& what) {
+  const std::string text = FormatInputError(path, what);
+  // A path below a file ("model.gguf/x") is a missing file like any other.
+  if (error == ENOTDIR) return absl::NotFoundError(text);
+  return absl::ErrnoToStatus(error, text);
+}
+
+absl::Status NotRegular(const std::string& path, absl::string_view kind) {
+  return MakeInputError(absl::StatusCode::kFailedPrecondition, path,
+                        {.id = "FILE-3",
+                         .field = "file",
+                         .value = std::string(kind),
+                         .expected = "a regular file",
+                         .hint = "not a regular file"});
+}
+
+absl::string_view KindOf(mode_t mode) {
+  if (S_ISDIR(mode)) return "a directory";
+  if (S_ISFIFO(mode)) return "a FIFO";
+  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISCHR(mode)) return "a character device";
+  if (S_ISBLK(mode)) return "a block device";
+  return "of an unknown kind";
+}
+
+absl::StatusOr<int> OpenForReading(const std::string& path) {
+  if (path.find('\0') != std::string::npos)
+    return MakeInputError(absl::StatusCode::kInvalidArgument, QuoteInput(path),
+                          {.id = "FILE-1",
+                           .field = "path",
+                           .value = "cut by a NUL",
+                           .expected = "no NUL in a path"});
+  // O_NONBLOCK: opening a FIFO would otherwise wait for a writer.
+  constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+  int fd = -1;
+  do {
+    fd = open(path.c_str(), kFlags);
+  } while (fd < 0 && errno == EINTR);
+  if (fd >= 0) return fd;
+  if (errno == ENXIO) return NotRegular(path, "a socket or an absent device");
+  return SystemError(errno, path,
+                     {.id = "FILE-2",
+                      .field = "file",
+                      .value = "impossible to open",
+                      .expected = "a file that can be read"});
+}
+
+absl::StatusOr<size_t> RegularFileSize(int fd, const std::string& path) {
+  struct stat info;
+  if (fstat(fd, &info) != 0)
+    return SystemError(errno, path,
+                       {.id = "FILE-4",
+                        .field = "size of the file",
+                        .value = "unknown",
+                        .expected = "a file that can be read"});
+  if (!S_ISREG(info.st_mode)) return NotRegular(path, KindOf(info.st_mode));
+  const uint64_t size = static_cast<uint64_t>(info.st_size);
+  if (size > static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max()))
+    return MakeInputError(absl::StatusCode::kResourceExhausted, path,
+                          {.id = "FILE-8",
+                           .field = "size of the file",
+                           .value = absl::StrCat(size),
+                           .expected = "less than the address space"});
+  return static_cast<size_t>(size);
+}
+
+// `fd` may be -1 with MAP_ANONYMOUS in `flags`.
+absl::StatusOr<std::byte*> Map(int fd, size_t size, int protection, int flags,
+                               const std::string& path) {
+  void* at = mmap(nullptr, size, protection, MAP_PRIVATE | flags, fd, 0);
+  if (at != MAP_FAILED) return static_cast<std::byte*>(at);
+  const int error = errno;
+  return SystemError(error, path,
+                     {.id = "FILE-5",
+                      .field = "mapping of the file",
+                      .value = "refused by the system",
+                      .expected = absl::StrCat(size, " bytes of memory map"),
+                      .hint = error == ENODEV ? "use read_into_memory" : ""});
+}
+
+absl::Status ReadAll(int fd, std::byte* out, size_t size,
+                     const std::string& path) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t n = read(fd, out + done, size - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0)
+      return SystemError(errno, path,
+                         {.id = "FILE-6",
+                          .at = done,
+                          .field = "read",
+                          .value = "refused by the system",
+                          .expected = "bytes of the file"});
+    if (n == 0)
+      return MakeInputError(absl::StatusCode::kDataLoss, path,
+                            {.id = "FILE-7",
+                             .at = done,
+                             .field = "end of the file",
+                             .value = absl::StrCat(done),
+                             .expected = absl::StrCat(size),
+                             .hint = "it shrank while it was read"});
+    done += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<FileMapping> FileMapping::Open(const std::string& path,
+                                              const Options& options) {
+  WEFT_ASSIGN_OR_RETURN(const int fd, OpenForReading(path));
+  // The mapping holds the file open by itself.
+  const absl::Cleanup close_file = [fd] { close(fd); };
+  WEFT_ASSIGN_OR_RETURN(const size_t size, RegularFileSize(fd, path));
+  if (size == 0) return FileMapping({});  // mmap refuses a length of 0
+  if (!options.read_into_memory) {
+    WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(fd, size, PROT_READ, 0, path));
+    return FileMapping({at, size});
+  }
+  // Anonymous pages, not new[]: the same alignment, the same release, and a
+  // refusal is a Status.
+  WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(-1, size, PROT_READ | PROT_WRITE,
+                                            MAP_ANONYMOUS, path));
+  FileMapping copy({at, size});
+  WEFT_RETURN_IF_ERROR(ReadAll(fd, at, size, path));
+  // Only a guard against our own bugs: a failure changes nothing.
+  static_cast<void>(mprotect(at, size, PROT_READ));
+  return copy;
+}
+
+FileMapping::FileMapping(FileMapping&& other) noexcept
+    : bytes_(std::exchange(other.bytes_, {})) {}
+
+FileMapping& FileMapping::operator=(FileMapping&& other) noexcept {
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+FileMapping::~FileMapping() {
+  if (!bytes_.empty())
+    munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,54 @@
+// A whole file as read-only bytes.
+#ifndef WEFT_MODELS_FILE_MAPPING_H_
+#define WEFT_MODELS_FILE_MAPPING_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace weft::inline v0 {
+
+// One mapping of one open file (POSIX). The bytes start at a page boundary and
+// stay valid, wherever the object is moved to, until it is destroyed. A file
+// that is renamed, replaced or deleted after Open does not change them.
+// Reading from several threads is safe.
+//
+// Limit of mmap: the pages of a mapped file are the file. If another program
+// writes into it, the bytes change; if it cuts the file short, touching a page
+// past the new end raises SIGBUS, which no library can turn into a Status
+// without taking the process's signal handlers. Where that can happen, use
+// `read_into_memory`, which no later change of the file can reach.
+class FileMapping {
+ public:
+  struct Options {
+    // Copy the file into private memory when it is opened.
+    bool read_into_memory = false;
+  };
+
+  // NotFound, PermissionDenied, FailedPrecondition ("not a regular file", for
+  // directories, FIFOs, sockets and devices), InvalidArgument (a path with a
+  // NUL), DataLoss (the file shrank while it was read), ResourceExhausted.
+  // Never blocks on a FIFO.
+  static absl::StatusOr<FileMapping> Open(const std::string& path,
+                                          const Options& options);
+  static absl::StatusOr<FileMapping> Open(const std::string& path) {
+    return Open(path, Options());
+  }
+
+  FileMapping(FileMapping&& other) noexcept;
+  FileMapping& operator=(FileMapping&& other) noexcept;
+  ~FileMapping();
+
+  absl::Span<const std::byte> bytes() const { return bytes_; }
+
+ private:
+  explicit FileMapping(absl::Span<const std::byte> bytes) : bytes_(bytes) {}
+
+  absl::Span<const std::byte> bytes_;  // empty: nothing to unmap
+};
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_MODELS_FILE_MAPPING_H_

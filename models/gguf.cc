@@ -1,0 +1,81 @@
+#include "models/gguf.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "graph/status_macros.h"
+#include "models/file_mapping.h"
+#include "models/gguf_internal.h"
+
+namespace weft::inline v0 {
+
+GgufFile::GgufFile(std::unique_ptr<Contents> contents)
+    : contents_(std::move(contents)) {}
+GgufFile::GgufFile(GgufFile&&) noexcept = default;
+GgufFile& GgufFile::operator=(GgufFile&&) noexcept = default;
+GgufFile::~GgufFile() = default;
+
+absl::Status GgufFile::Contents::Parse(const GgufOptions& options) {
+  const GgufInput in = input();
+  ByteReader reader(in.bytes);
+  WEFT_ASSIGN_OR_RETURN(header, ReadGgufHeader(in, reader));
+  WEFT_RETURN_IF_ERROR(ReadGgufMetadata(in, header.n_kv, reader, metadata));
+  const GgufTableShape shape{header.n_tensors, metadata.alignment};
+  WEFT_RETURN_IF_ERROR(ReadGgufTable(in, shape, reader, table));
+  const GgufLayout layout{reader.position(), metadata.alignment,
+                          options.header_only};
+  return PlaceGgufTensors(in, layout, table.tensors, warnings);
+}
+
+absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
+                                        const GgufOptions& options) {
+  auto contents = std::make_unique<Contents>();
+  contents->source = path;
+  WEFT_ASSIGN_OR_RETURN(
+      contents->mapping,
+      FileMapping::Open(path, {.read_into_memory = options.read_into_memory}));
+  contents->bytes = contents->mapping->bytes();
+  WEFT_RETURN_IF_ERROR(contents->Parse(options));
+  return GgufFile(std::move(contents));
+}
+
+absl::StatusOr<GgufFile> GgufFile::Parse(absl::Span<const std::byte> bytes,
+                                         std::string source,
+                                         const GgufOptions& options) {
+  auto contents = std::make_unique<Contents>();
+  contents->source = std::move(source);
+  contents->bytes = bytes;
+  WEFT_RETURN_IF_ERROR(contents->Parse(options));
+  return GgufFile(std::move(contents));
+}
+
+const std::string& GgufFile::source() const { return contents_->source; }
+
+uint32_t GgufFile::version() const { return contents_->header.version; }
+
+uint32_t GgufFile::alignment() const { return contents_->metadata.alignment; }
+
+absl::Span<const GgufTensor> GgufFile::tensors() const {
+  return contents_->table.tensors;
+}
+
+const GgufTensor* GgufFile::FindTensor(absl::string_view name) const {
+  const GgufTable& table = contents_->table;
+  const std::optional<uint32_t> i = table.index.Find(name);
+  return i ? &table.tensors[*i] : nullptr;
+}
+
+absl::Span<const std::string> GgufFile::warnings() const {
+  return contents_->warnings;
+}
+
+absl::Span<const absl::string_view> GgufFile::keys() const {
+  return contents_->metadata.keys;
+}
+
+bool GgufFile::Has(absl::string_view key) const {
+  return contents_->metadata.index.Find(key).has_value();
+}
+
+}  // namespace weft::inline v0

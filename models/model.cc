@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "graph/status_macros.h"
+#include "models/engine.h"
+#include "ops/optimize.h"
+
+namespace weft::inline v0 {
+namespace {
+
+// Default bound of the context: a KV cache that fits next to any model.
+constexpr int64_t kDefaultContext = 4096;
+constexpr int64_t kMaxSlots = 4096;
+
+// Reads a byte of every page, reporting progress every 16 MiB.
+void TouchPages(const GgufFile& file, const std::function<void(double)>& f) {
+  constexpr size_t kPage = 4096, kReport = 16 << 20;
+  uint64_t total = 0, done = 0;
+  for (const GgufTensor& tensor : file.tensors()) total += tensor.data.size();
+  size_t since = 0;
+  volatile std::byte sink{};  // keeps the reads
+  for (const GgufTensor& tensor : file.tensors())
+    for (size_t at = 0; at < tensor.data.size(); at += kPage) {
+      sink = tensor.data[at];
+      done += std::min(kPage, tensor.data.size() - at);
+      since += kPage;
+      if (since >= kReport) {
+        since = 0;
+        f(static_cast<double>(done) / static_cast<double>(total));
+      }
+    }
+  static_cast<void>(sink);
+  f(1);
+}
+
+absl::Status CheckRange(const char* what, int64_t value, int64_t low,
+                        int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      what, " is ", value, "; expected a number from ", low, " to ", high));
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Model>> Model::Load(
+    const std::string& path, const LoadOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(
+      GgufFile file,
+      GgufFile::Open(path, {.read_into_memory = options.read_into_memory}));
+  return FromFile(std::move(file), options);
+}
+
+absl::StatusOr<std::shared_ptr<const Model>> Model::FromFile(
+    GgufFile file, const LoadOptions& options) {
+  std::shared_ptr<Model> model(new Model(std::move(file)));
+  WEFT_RETURN_IF_ERROR(model->Init(options));
+  return model;
+}
+
+absl::Status Model::Init(const LoadOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(architecture_,
+                        FindArchitecture(file_, options.architectures));
+  WEFT_ASSIGN_OR_RETURN(tokenizer_, MakeTokenizer(file_));
+  // The smallest graph: checks every tensor and hyper-parameter now, and tells
+  // the width of the logits.
+  BuildOptions smallest;
+  smallest.max_tokens = smallest.context = 1;
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> graph,
+                        BuildModel(file_, *architecture_, smallest));
+  for (const Graph::NamedValue& out : graph->outputs())
+    if (out.name == kLogitsOutput)
+      vocab_size_ = graph->value(out.value).type.shape.dim(-1).bound();
+  if (vocab_size_ == 0)
+    return absl::FailedPreconditionError(
+        absl::StrCat(file_.source(), ": the architecture ",
+                     architecture_->name, " has no output \"logits\""));
+  const std::string key = absl::StrCat(architecture_->name, ".context_length");
+  if (file_.Has(key)) {
+    WEFT_ASSIGN_OR_RETURN(trained_context_, file_.GetInt64(key));
+  }
+  if (options.progress) TouchPages(file_, options.progress);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SessionOptions> Model::Complete(SessionOptions o) const {
+  if (o.context == 0)
+    o.context = trained_context_ > 0 && trained_context_ <= kMaxContext
+                    ? std::min(trained_context_, kDefaultContext)
+                    : kDefaultContext;
+  WEFT_RETURN_IF_ERROR(CheckRange("context", o.context, 1, kMaxContext));
+  WEFT_RETURN_IF_ERROR(CheckRange("slots", o.slots, 1, kMaxSlots));
+  WEFT_RETURN_IF_ERROR(CheckRange("batch", o.batch, 1, 1 << 16));
+  o.batch = std::min(o.batch, o.context * o.slots);
+  WEFT_RETURN_IF_ERROR(
+      CheckRange("logits_rows", o.logits_rows, 1, 1 << 16));
+  o.logits_rows = std::min(o.logits_rows, o.batch);
+  return o;
+}
+
+absl::StatusOr<std::shared_ptr<const Graph>> Model::BuildGraph(
+    const SessionOptions& o, FusionReport* report) const {
+  BuildOptions build;
+  build.max_tokens = o.batch;
+  build.max_rows = o.logits_rows;
+  build.slots = o.slots;
+  build.context = o.context;
+  build.kv_k = o.kv_k;
+  build.kv_v = o.kv_v;
+  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
+                        BuildModel(file_, *architecture_, build));
+  WEFT_ASSIGN_OR_RETURN(*report, Optimize(*graph));
+  return std::shared_ptr<const Graph>(std::move(graph));
+}
+
+absl::StatusOr<MemoryEstimate> Model::Estimate(
+    const SessionOptions& options) const {
+  WEFT_ASSIGN_OR_RETURN(const SessionOptions o, Complete(options));
+  FusionReport report;
+  WEFT_ASSIGN_OR_RETURN(const auto graph, BuildGraph(o, &report));
+  WEFT_ASSIGN_OR_RETURN(const auto backend,
+                        MakeBackend(o.backend, o.backend_options));
+  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*graph));
+  return MemoryEstimate{plan.plan.weight_bytes, plan.memory};
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Model::NewSession(
+    const SessionOptions& options) const {
+  std::unique_ptr<Session> session(new Session());
+  session->model_ = shared_from_this();
+  WEFT_ASSIGN_OR_RETURN(session->options_, Complete(options));
+  const SessionOptions& o = session->options_;
+  WEFT_ASSIGN_OR_RETURN(session->graph_, BuildGraph(o, &session->report_));
+  WEFT_ASSIGN_OR_RETURN(const auto backend,
+                        MakeBackend(o.backend, o.backend_options));
+  WEFT_ASSIGN_OR_RETURN(
+      session->executable_,
+      backend->Compile(
+          session->graph_,
+          [this](const Node& node)
+              -> absl::StatusOr<absl::Span<const std::byte>> {
+            const GgufTensor* tensor = file_.FindTensor(node.name);
+            if (tensor == nullptr)
+              return absl::NotFoundError(
+                  absl::StrCat(file_.source(), ": no tensor ", node.name));
+            return tensor->data;
+          }));
+  WEFT_RETURN_IF_ERROR(session->Init());
+  return session;
+}
+
+}  // namespace weft::inline v0

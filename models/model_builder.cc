@@ -1,0 +1,217 @@
+#include "models/model_builder.h"
+
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "models/input_error.h"
+
+namespace weft::inline v0 {
+namespace {
+
+absl::Status BindError(absl::StatusCode code, absl::string_view source,
+                       absl::string_view id, absl::string_view what,
+                       absl::string_view found, absl::string_view expected) {
+  return absl::Status(code, absl::StrCat(source, ": ", id, ": ", what, " is ",
+                                         found, "; expected ", expected));
+}
+
+std::string DimsText(absl::Span<const int64_t> dims) {
+  return Shape::FromInts(dims).ToString();
+}
+
+}  // namespace
+
+std::string LayerTensor(int64_t layer, absl::string_view name) {
+  return absl::StrCat("blk.", layer, ".", name);
+}
+
+ModelBuilder::ModelBuilder(const GgufFile& file, std::string architecture,
+                           const BuildOptions& options, Graph& graph)
+    : file_(file),
+      architecture_(std::move(architecture)),
+      options_(options),
+      graph_(graph),
+      t_(Dim::Symbol("T", options.max_tokens)) {
+  const Where at;
+  tokens_ = graph.Input(kTokensInput, DType::kI32, {t_}, at);
+  step_.pos = graph.Input(kPosInput, DType::kI32, {t_}, at);
+  step_.slot = graph.Input(kSlotInput, DType::kI32, {t_}, at);
+  rows_ = graph.Input(kRowsInput, DType::kI32,
+                      {Dim::Symbol("R", options.max_rows)}, at);
+}
+
+std::string ModelBuilder::Key(absl::string_view key) const {
+  return absl::StrCat(architecture_, ".", key);
+}
+
+void ModelBuilder::Fail(absl::Status status) {
+  status_.Update(std::move(status));
+}
+
+absl::Status ModelBuilder::status() const {
+  return status_.ok() ? graph_.status() : status_;
+}
+
+void ModelBuilder::Require(bool ok, absl::string_view id, absl::string_view key,
+                           const std::string& found,
+                           absl::string_view expected) {
+  if (!ok)
+    Fail(BindError(absl::StatusCode::kInvalidArgument, file_.source(), id,
+                   Key(key), found, expected));
+}
+
+bool ModelBuilder::Has(absl::string_view key) const {
+  return file_.Has(Key(key));
+}
+
+int64_t ModelBuilder::Int(absl::string_view key, int64_t low, int64_t high) {
+  const absl::StatusOr<int64_t> value = file_.GetInt64(Key(key));
+  if (!value.ok()) {
+    Fail(value.status());
+    return low;
+  }
+  if (*value >= low && *value <= high) return *value;
+  Fail(BindError(absl::StatusCode::kOutOfRange, file_.source(), "BIND-A1",
+                 Key(key), absl::StrCat(*value),
+                 absl::StrCat("a number from ", low, " to ", high)));
+  return low;
+}
+
+int64_t ModelBuilder::Int(absl::string_view key, int64_t low, int64_t high,
+                          int64_t otherwise) {
+  return Has(key) ? Int(key, low, high) : otherwise;
+}
+
+std::vector<int64_t> ModelBuilder::PerLayer(absl::string_view key,
+                                            int64_t layers, int64_t low,
+                                            int64_t high, int64_t otherwise) {
+  const size_t n = static_cast<size_t>(layers);
+  const auto type = file_.TypeOf(Key(key));
+  if (!type.ok() || *type != GgufType::kArray)
+    return std::vector<int64_t>(n, Int(key, low, high, otherwise));
+  const auto values = file_.GetInt32s(Key(key));
+  if (!values.ok()) {
+    Fail(values.status());
+    return std::vector<int64_t>(n, low);
+  }
+  Require(values->size() == n, "BIND-A5", key,
+          absl::StrCat("an array of ", values->size()),
+          absl::StrCat("one number for each of ", layers, " layers"));
+  std::vector<int64_t> out(n, low);
+  for (size_t i = 0; i < std::min(n, values->size()); ++i) {
+    out[i] = (*values)[i];
+    Require(out[i] >= low && out[i] <= high, "BIND-A5",
+            absl::StrCat(key, "[", i, "]"), absl::StrCat(out[i]),
+            absl::StrCat("a number from ", low, " to ", high, " for layer ",
+                         i));
+  }
+  return out;
+}
+
+double ModelBuilder::Float(absl::string_view key, double otherwise) {
+  return Has(key) ? RequiredFloat(key) : otherwise;
+}
+
+double ModelBuilder::RequiredFloat(absl::string_view key) {
+  const absl::StatusOr<float> value = file_.GetFloat(Key(key));
+  if (!value.ok()) {
+    Fail(value.status());
+    return 1;
+  }
+  return *value;
+}
+
+std::string ModelBuilder::String(absl::string_view key,
+                                 absl::string_view otherwise) {
+  if (!Has(key)) return std::string(otherwise);
+  const absl::StatusOr<absl::string_view> value = file_.GetString(Key(key));
+  if (value.ok()) return std::string(*value);
+  Fail(value.status());
+  return std::string(otherwise);
+}
+
+bool ModelBuilder::HasTensor(absl::string_view name) const {
+  return file_.FindTensor(name) != nullptr;
+}
+
+const GgufTensor* ModelBuilder::Find(const std::string& name) {
+  const GgufTensor* tensor = file_.FindTensor(name);
+  if (tensor == nullptr)
+    Fail(absl::NotFoundError(absl::StrCat(
+        file_.source(), ": BIND-A10: tensor ", name,
+        " is missing; expected it in a model of architecture ",
+        QuoteInput(architecture_))));
+  return tensor;
+}
+
+absl::Status ModelBuilder::CheckShape(const GgufTensor& tensor,
+                                      const Shape& want) const {
+  const auto error = [&](absl::StatusCode code, absl::string_view id,
+                         absl::string_view found, absl::string_view expected) {
+    return BindError(code, file_.source(), id,
+                     absl::StrCat("tensor ", QuoteInput(tensor.name)), found,
+                     expected);
+  };
+  for (const int64_t dim : tensor.dims)
+    if (dim == 0)
+      return error(absl::StatusCode::kInvalidArgument, "BIND-T8",
+                   DimsText(tensor.dims), "no zero dimension");
+  if (!IsDecodable(tensor.dtype))
+    return error(absl::StatusCode::kUnimplemented, "BIND-A13",
+                 absl::StrCat("of type ", Name(tensor.dtype)),
+                 "a type that weft can compute with");
+  // Trailing dimensions of 1 are written by some converters.
+  absl::Span<const int64_t> dims = tensor.dims;
+  while (static_cast<int>(dims.size()) > want.rank() && dims.front() == 1)
+    dims.remove_prefix(1);
+  if (Shape::FromInts(dims) != want)
+    return error(absl::StatusCode::kInvalidArgument, "BIND-A11",
+                 DimsText(tensor.dims), want.ToString());
+  return absl::OkStatus();
+}
+
+Value ModelBuilder::Weight(const std::string& name, Shape shape, Where at) {
+  const GgufTensor* tensor = Find(name);
+  if (tensor == nullptr) return Value(&graph_, -1);
+  if (const absl::Status s = CheckShape(*tensor, shape); !s.ok()) {
+    Fail(s);
+    return Value(&graph_, -1);
+  }
+  return graph_.Weight(name, tensor->dtype, std::move(shape), at);
+}
+
+Value ModelBuilder::Vector(const std::string& name, int64_t n, Where at) {
+  const GgufTensor* tensor = Find(name);
+  if (tensor != nullptr && tensor->dtype != DType::kF32) {
+    Fail(BindError(absl::StatusCode::kUnimplemented, file_.source(), "BIND-A13",
+                   absl::StrCat("tensor ", name),
+                   absl::StrCat("of type ", Name(tensor->dtype)), "f32"));
+    return Value(&graph_, -1);
+  }
+  return Weight(name, {n}, at);
+}
+
+Value ModelBuilder::OptionalVector(const std::string& name, int64_t n,
+                                   Where at) {
+  return HasTensor(name) ? Vector(name, n, at) : Value();
+}
+
+int64_t ModelBuilder::TensorDim(const std::string& name, int axis) {
+  const GgufTensor* tensor = Find(name);
+  if (tensor == nullptr) return 0;
+  const int rank = static_cast<int>(tensor->dims.size());
+  const int at = axis < 0 ? axis + rank : axis;
+  return at < 0 || at >= rank ? 0 : tensor->dims[static_cast<size_t>(at)];
+}
+
+KvCache ModelBuilder::Cache(int64_t layer, int64_t heads, int64_t k_size,
+                            int64_t v_size, Where at) {
+  const BuildOptions& o = options_;
+  return {graph_.State(LayerTensor(layer, "k"), o.kv_k,
+                       {o.slots, o.context, heads, k_size}, at),
+          graph_.State(LayerTensor(layer, "v"), o.kv_v,
+                       {o.slots, o.context, heads, v_size}, at)};
+}
+
+}  // namespace weft::inline v0

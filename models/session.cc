@@ -1,0 +1,126 @@
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "graph/status_macros.h"
+#include "models/engine.h"
+
+namespace weft::inline v0 {
+namespace {
+
+// A pointer to an input's memory as i32.
+absl::StatusOr<int32_t*> Ints(Executable& executable, const char* name) {
+  WEFT_ASSIGN_OR_RETURN(const auto bytes, executable.Input(name));
+  return reinterpret_cast<int32_t*>(bytes.data());
+}
+
+}  // namespace
+
+absl::Status Session::Init() {
+  WEFT_ASSIGN_OR_RETURN(tokens_, Ints(*executable_, kTokensInput));
+  WEFT_ASSIGN_OR_RETURN(pos_, Ints(*executable_, kPosInput));
+  WEFT_ASSIGN_OR_RETURN(slot_, Ints(*executable_, kSlotInput));
+  WEFT_ASSIGN_OR_RETURN(rows_, Ints(*executable_, kRowsInput));
+  WEFT_ASSIGN_OR_RETURN(const auto logits, executable_->Output(kLogitsOutput));
+  logits_ = reinterpret_cast<const float*>(logits.data());
+  positions_.assign(static_cast<size_t>(options_.slots), 0);
+  pending_ = positions_;
+  batch_.reserve(static_cast<size_t>(options_.batch));
+  return absl::OkStatus();
+}
+
+absl::Status Session::CheckStep(absl::Span<const StepToken> batch) const {
+  if (batch.empty())
+    return absl::InvalidArgumentError("there are no tokens to evaluate");
+  if (static_cast<int64_t>(batch.size()) > options_.batch)
+    return absl::InvalidArgumentError(
+        absl::StrCat("a step of ", batch.size(), " tokens; this session takes "
+                     "up to batch = ", options_.batch));
+  int64_t wanted = 0;
+  for (const StepToken& t : batch) {
+    wanted += t.want_logits;
+    if (t.slot < 0 || t.slot >= options_.slots)
+      return absl::OutOfRangeError(
+          absl::StrCat("slot ", t.slot, " does not exist; this session has ",
+                       options_.slots));
+    if (t.token < 0 || t.token >= model_->vocab_size())
+      return absl::OutOfRangeError(
+          absl::StrCat("token ", t.token, " lies outside the vocabulary of ",
+                       model_->vocab_size()));
+  }
+  if (wanted > options_.logits_rows)
+    return absl::InvalidArgumentError(
+        absl::StrCat(wanted, " rows of logits wanted; this session gives up "
+                     "to logits_rows = ", options_.logits_rows));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<absl::Span<const float>> Session::Step(
+    absl::Span<const StepToken> batch, const std::atomic<bool>* cancel) {
+  WEFT_RETURN_IF_ERROR(CheckStep(batch));
+  std::copy(positions_.begin(), positions_.end(), pending_.begin());
+  size_t wanted = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    int64_t& position = pending_[static_cast<size_t>(batch[i].slot)];
+    if (position >= options_.context)
+      return absl::ResourceExhaustedError(absl::StrCat(
+          "the context of slot ", batch[i].slot, " is full: ",
+          options_.context, " positions; use a larger context or a shorter "
+          "text"));
+    tokens_[i] = batch[i].token;
+    pos_[i] = static_cast<int32_t>(position++);
+    slot_[i] = batch[i].slot;
+    if (batch[i].want_logits) rows_[wanted++] = static_cast<int32_t>(i);
+  }
+  // A step always has a row of logits; without a taker it is the last token's.
+  if (wanted == 0) rows_[0] = static_cast<int32_t>(batch.size() - 1);
+  SymbolValues symbols;
+  symbols.Set("T", static_cast<int64_t>(batch.size()));
+  symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));
+  WEFT_RETURN_IF_ERROR(executable_->Run(symbols, cancel));
+  std::swap(positions_, pending_);
+  return absl::MakeConstSpan(
+      logits_, wanted * static_cast<size_t>(model_->vocab_size()));
+}
+
+absl::StatusOr<absl::Span<const float>> Session::Prefill(
+    int slot, absl::Span<const Token> tokens, const PrefillOptions& options) {
+  if (tokens.empty())
+    return absl::InvalidArgumentError("there are no tokens to evaluate");
+  const size_t vocab = static_cast<size_t>(model_->vocab_size());
+  const int64_t chunk =
+      options.chunk > 0 ? std::min(options.chunk, options_.batch)
+                        : options_.batch;
+  absl::Span<const float> logits;
+  for (size_t done = 0; done < tokens.size();) {
+    const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - done);
+    batch_.clear();
+    for (size_t i = 0; i < n; ++i)
+      batch_.push_back({tokens[done + i], slot,
+                        options.on_logits != nullptr ||
+                            done + i + 1 == tokens.size()});
+    WEFT_ASSIGN_OR_RETURN(logits, Step(batch_, options.cancel));
+    if (options.on_logits)
+      for (size_t i = 0; i < n; ++i)
+        options.on_logits(static_cast<int64_t>(done + i),
+                          logits.subspan(i * vocab, vocab));
+    done += n;
+    if (options.progress)
+      options.progress(static_cast<int64_t>(done),
+                       static_cast<int64_t>(tokens.size()));
+  }
+  return logits.last(vocab);
+}
+
+absl::StatusOr<absl::Span<const float>> Session::Decode(
+    int slot, Token token, const std::atomic<bool>* cancel) {
+  const StepToken one = {token, slot, true};
+  return Step({&one, 1}, cancel);
+}
+
+void Session::Truncate(int slot, int64_t position) {
+  int64_t& current = positions_[static_cast<size_t>(slot)];
+  current = std::clamp<int64_t>(position, 0, current);
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,157 @@
+// The fused attention op.
+#include "absl/strings/str_cat.h"
+#include "graph/sample.h"
+#include "ops/composite.h"
+#include "ops/elementwise.h"
+#include "ops/fused.h"
+#include "ops/matmul.h"
+#include "ops/shape_ops.h"
+#include "ops/softmax.h"
+
+namespace weft::inline v0 {
+namespace {
+
+AttendOptions OptionsOf(const Attrs& attrs) {
+  return {.scale = attrs.Float("scale", 1),
+          .softcap = attrs.Float("softcap"),
+          .causal = attrs.Int("causal") != 0,
+          .window = attrs.Int("window")};
+}
+
+// The chain over keys and values that are plain tensors [N, G, D]: heads lead,
+// as they do where somebody writes attention out by hand.
+Value AttendPlain(const FusedAttention& a) {
+  const int64_t group = a.k.dim(1).bound() == 0
+                            ? 1
+                            : a.q.dim(1).bound() / a.k.dim(1).bound();
+  Value k = Dequant(a.k), v = Dequant(a.v);
+  if (group > 1) {
+    k = Repeat(k, 1, group);
+    v = Repeat(v, 1, group);
+  }
+  Value s = MatMul(Permute(a.q, {1, 0, 2}), Permute(k, {1, 2, 0}));
+  if (a.options.scale != 1) s = Scale(s, a.options.scale);
+  if (a.options.softcap > 0)
+    s = Scale(Tanh(Scale(s, 1 / a.options.softcap)), a.options.softcap);
+  if (a.bias.graph() != nullptr) s = s + a.bias;
+  if (a.options.causal || a.options.window > 0)
+    s = Mask(s, a.step.pos,
+             {.causal = a.options.causal,
+              .window = a.options.window,
+              .query_axis = 1});
+  return Permute(MatMul(Softmax(s), Permute(v, {1, 0, 2})), {1, 0, 2});
+}
+
+// Inputs in order: q, k, v, then those of pos, slot, bias that are there.
+FusedAttention Unpack(absl::Span<const Value> in, const Attrs& attrs) {
+  FusedAttention a;
+  a.q = in[0];
+  a.k = in[1];
+  a.v = in[2];
+  size_t next = 3;
+  if (attrs.Int("has_pos")) a.step.pos = in[next++];
+  if (attrs.Int("has_slot")) a.step.slot = in[next++];
+  if (attrs.Int("has_bias")) a.bias = in[next++];
+  a.options = OptionsOf(attrs);
+  return a;
+}
+
+struct CachedSample {
+  const char* name;
+  DType kv;
+  int64_t heads, groups, head_size, context;
+  AttendOptions options;
+};
+
+// Queries at positions 3, 4, ... of two sequences, over a filled cache.
+Values BuildCached(SampleGraph& g, const CachedSample& s) {
+  const Dim t = Dim::Symbol("T", 5);
+  FusedAttention a;
+  a.q = g.Normal({t, s.heads, s.head_size});
+  a.k = g.State(s.kv, {2, s.context, s.groups, s.head_size});
+  a.v = g.State(s.kv, {2, s.context, s.groups, s.head_size});
+  a.step = {g.Positions({t}, 3), g.Ids({t}, 2)};
+  a.k = Append(a.k, g.Normal({t, s.groups, s.head_size}), a.step);
+  a.v = Append(a.v, g.Normal({t, s.groups, s.head_size}), a.step);
+  a.options = s.options;
+  return {Attention(a)};
+}
+
+constexpr CachedSample kCached[] = {
+    {"f32", DType::kF32, 4, 4, 8, 16, {.scale = 0.35}},
+    {"f16_grouped", DType::kF16, 8, 2, 64, 130, {.scale = 0.125}},
+    {"f16_odd_head", DType::kF16, 3, 1, 37, 33, {.scale = 0.2}},
+    {"softcap", DType::kF32, 4, 2, 16, 20, {.scale = 0.25, .softcap = 5}},
+    {"window", DType::kF32, 4, 2, 16, 40, {.scale = 0.25, .window = 4}},
+    {"not_causal", DType::kF32, 2, 2, 16, 9, {.scale = 0.25, .causal = false}},
+};
+
+Values BuildPlain(SampleGraph& g, bool causal, bool bias) {
+  const Dim t = Dim::Symbol("T", 6);
+  FusedAttention a;
+  a.q = g.Normal({t, 4, 24});
+  a.k = g.Normal({t, 2, 24});
+  a.v = g.Normal({t, 2, 40});
+  if (causal) a.step.pos = g.Positions({t});
+  if (bias) a.bias = g.Normal({4, t, t});
+  a.options = {.scale = 0.2, .causal = causal};
+  return {Attention(a)};
+}
+
+}  // namespace
+
+const OpDef kAttention = {
+    .name = "attention",
+    .doc = "Fused attention: softmax(mask(softcap(scale q k^T) + bias)) v, "
+           "without the score matrix in memory. q f32[T, H, D]; k and v are "
+           "states [S, C, G, D] and [S, C, G, E] read through each token's "
+           "slot, or plain tensors [N, G, D] and [N, G, E]; result f32[T, H, "
+           "E]. The bias broadcasts to [T, H, 1, C] with slots, to [H, T, N] "
+           "without. Exponentials are summed relative to a running maximum "
+           "(Dao et al. 2022, arXiv:2205.14135).",
+    .expand = [](const ExpandCall& c) -> Values {
+      const FusedAttention a = Unpack(c.in, c.attrs);
+      if (a.step.slot.graph() == nullptr) return {AttendPlain(a)};
+      return {Attend(a.q, a.k, a.v, a.step, a.options, a.bias, Where())};
+    },
+    .samples = [] {
+      std::vector<Sample> samples;
+      for (const CachedSample& s : kCached)
+        samples.push_back({s.name, [&s](SampleGraph& g) {
+          return BuildCached(g, s);
+        }});
+      samples.push_back(
+          {"plain", [](SampleGraph& g) { return BuildPlain(g, true, false); }});
+      samples.push_back({"plain_bias", [](SampleGraph& g) {
+        return BuildPlain(g, false, true);
+      }});
+      return samples;
+    },
+    // The gate for f32 KV; exponentials by polynomial and f32 sums stay well
+    // below it.
+    .tolerance = 2e-5,
+};
+
+Value Attention(const FusedAttention& a, Where at) {
+  Values in = {a.q, a.k, a.v};
+  const auto add = [&in](Value v) {
+    if (v.graph() == nullptr) return 0;
+    in.push_back(v);
+    return 1;
+  };
+  const bool needs_pos = a.options.causal || a.options.window > 0;
+  const int has_pos = needs_pos ? add(a.step.pos) : 0;
+  const int has_slot = add(a.step.slot);
+  const int has_bias = add(a.bias);
+  return a.q.graph()->Emit(kAttention, in,
+                           {{"scale", a.options.scale},
+                            {"softcap", a.options.softcap},
+                            {"causal", a.options.causal},
+                            {"window", a.options.window},
+                            {"has_pos", has_pos},
+                            {"has_slot", has_slot},
+                            {"has_bias", has_bias}},
+                           at);
+}
+
+}  // namespace weft::inline v0

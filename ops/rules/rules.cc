@@ -1,0 +1,22 @@
+#include "ops/rules/rules.h"
+
+namespace weft::inline v0 {
+
+std::vector<Rule> FusionRules() {
+  std::vector<Rule> rules;
+  // First, so that its two products are not offered to the weight rules.
+  rules.push_back(AttentionRule());
+  rules.push_back(DequantMatMulRule());
+  rules.push_back(TransposeMatMulRule());
+  rules.push_back(DequantGatherRule());
+  rules.push_back(RmsNormMulRule());
+  rules.push_back(LayerNormMulAddRule());
+  rules.push_back(AddRmsNormRule());
+  // Before the epilogues: silu(gate) * up must not lose its silu to a matmul.
+  rules.push_back(GatedRule());
+  rules.push_back(MatMulBiasRule());
+  rules.push_back(MatMulActivationRule());
+  return rules;
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,41 @@
+// Reference values that an independent engine computed, where they are there.
+#ifndef WEFT_TESTS_GOLDEN_H_
+#define WEFT_TESTS_GOLDEN_H_
+
+#include <string>
+#include <vector>
+
+#include "models/tokenizer.h"
+
+namespace weft::inline v0 {
+
+// A path below the shared folder, "" when it does not exist.
+std::string SharedPath(const std::string& relative);
+
+// All of a file of little-endian f32.
+std::vector<float> ReadFloats(const std::string& path);
+std::string ReadText(const std::string& path);
+
+// One prompt of a golden evaluation.
+struct GoldenPrompt {
+  std::string name;
+  std::vector<Token> tokens;
+  std::vector<float> logits;  // [tokens][n_vocab]
+  std::vector<Token> greedy;
+  std::vector<float> greedy_margin;  // best minus second-best logit
+};
+
+// One variant ("exact", or "file" where there is no other) of one model.
+struct GoldenModel {
+  std::string path;  // of the GGUF file
+  int n_vocab = 0;
+  std::vector<GoldenPrompt> prompts;
+  double perplexity = 0;  // of story.txt
+};
+
+// "f32", "q8_0" or "q4_0" of stories260K; empty prompts when it is absent.
+GoldenModel LoadStories(const std::string& tag);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_TESTS_GOLDEN_H_

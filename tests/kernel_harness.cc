@@ -1,0 +1,197 @@
+#include "tests/kernel_harness.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "backends/cpu/target_names.h"
+#include "graph/plan.h"
+#include "graph/status_macros.h"
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr int64_t kGuardBytes = kArenaAlignment;
+constexpr std::byte kGuard{0xA5};
+// Fresh memory and padding: NaN as f32, f16 and bf16.
+constexpr std::byte kUnset{0xFF};
+
+// One tensor's memory. With guards: for outputs.
+class Memory {
+ public:
+  Memory(const HostTensor& like, bool padded, bool guarded)
+      : guard_(guarded ? kGuardBytes : 0) {
+    SetView(like, padded);
+    const size_t total = static_cast<size_t>(bytes_ + 2 * guard_);
+    void* p = nullptr;
+    if (posix_memalign(&p, static_cast<size_t>(kArenaAlignment),
+                       std::max<size_t>(1, total)) != 0)
+      return;
+    memory_.reset(static_cast<std::byte*>(p));
+    std::fill_n(memory_.get(), total, kGuard);
+    view_.data = memory_.get() + guard_;
+    std::fill_n(view_.data, bytes_, kUnset);
+  }
+
+  const cpu::View& view() const { return view_; }
+
+  void Write(const HostTensor& tensor) {
+    for (int64_t r = 0; r < view_.rows(); ++r)
+      std::memcpy(view_.Row(r), tensor.bytes.data() + r * row_bytes_,
+                  static_cast<size_t>(row_bytes_));
+  }
+  void Read(HostTensor& tensor) const {
+    for (int64_t r = 0; r < view_.rows(); ++r)
+      std::memcpy(tensor.bytes.data() + r * row_bytes_, view_.Row(r),
+                  static_cast<size_t>(row_bytes_));
+  }
+  bool Intact() const {
+    const auto is_guard = [](std::byte b) { return b == kGuard; };
+    const std::byte* end = view_.data + bytes_;
+    return std::all_of(memory_.get(), memory_.get() + guard_, is_guard) &&
+           std::all_of(end, end + guard_, is_guard);
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+
+  // Padded: a gap after every row, and after every outer dimension.
+  void SetView(const HostTensor& like, bool padded) {
+    view_.dtype = like.dtype;
+    view_.rank = like.rank();
+    view_.dense = !padded || like.rank() < 2;
+    std::copy(like.dims.begin(), like.dims.end(), view_.dims.begin());
+    const int64_t block = Info(like.dtype).block_bytes;
+    row_bytes_ = RowBytes(like.dtype, view_.row_length()).value_or(0);
+    const int64_t gap = view_.dense ? 0 : 1;
+    int64_t stride = row_bytes_ + gap * block;
+    bytes_ = row_bytes_;
+    if (view_.rank > 0) view_.strides[static_cast<size_t>(view_.rank - 1)] = block;
+    for (int axis = view_.rank - 2; axis >= 0; --axis) {
+      view_.strides[static_cast<size_t>(axis)] = stride;
+      bytes_ += (view_.dim(axis) - 1) * stride;
+      stride *= view_.dim(axis) + gap;
+    }
+  }
+
+  cpu::View view_;
+  int64_t guard_;
+  int64_t row_bytes_ = 0;
+  int64_t bytes_ = 0;
+  std::unique_ptr<std::byte[], Free> memory_;
+};
+
+void RunTasks(const cpu::Kernel& kernel, const cpu::KernelArgs& args,
+              bool one_by_one) {
+  const int64_t tasks = kernel.tasks(args);
+  if (!one_by_one) {
+    kernel.run(args, 0, tasks);
+    return;
+  }
+  for (int64_t task = tasks; task > 0; --task)
+    kernel.run(args, task - 1, task);
+}
+
+constexpr int64_t kNoBadIndex = INT64_MIN;
+
+// Infinities and NaNs differ by infinity from anything else.
+double Distance(float got, float want) {
+  if (got == want || (std::isnan(got) && std::isnan(want))) return 0;
+  const double distance = std::abs(static_cast<double>(got) - want);
+  return std::isfinite(distance) ? distance : HUGE_VAL;
+}
+
+}  // namespace
+
+std::string CallOptions::ToString() const {
+  return absl::StrCat(strided ? "strided" : "dense",
+                      in_place >= 0 ? absl::StrCat(", in place of input ",
+                                                   in_place)
+                                    : "",
+                      one_by_one ? ", task by task" : "");
+}
+
+absl::Status CallKernel(const cpu::Kernel& kernel,
+                        const cpu::KernelParams& params,
+                        absl::Span<const HostTensor* const> in,
+                        absl::Span<HostTensor> out,
+                        const CallOptions& options) {
+  std::vector<Memory> outputs, inputs;
+  std::vector<cpu::View> in_views, out_views;
+  for (const HostTensor& tensor : out) {
+    outputs.emplace_back(tensor, false, true);
+    out_views.push_back(outputs.back().view());
+  }
+  const bool state = kernel.op->writes_state;
+  if (state) outputs[0].Write(out[0]);
+  for (size_t i = 0; i < in.size(); ++i) {
+    if (state && i == 0) {
+      in_views.push_back(out_views[0]);
+    } else if (static_cast<int>(i) == options.in_place) {
+      outputs[0].Write(*in[i]);
+      in_views.push_back(out_views[0]);
+    } else {
+      const bool padded = options.strided && (kernel.strided >> i & 1) != 0;
+      inputs.emplace_back(*in[i], padded, false).Write(*in[i]);
+      in_views.push_back(inputs.back().view());
+    }
+  }
+  std::atomic<int64_t> bad_index(kNoBadIndex);
+  cpu::KernelArgs args;
+  args.in = in_views;
+  args.out = out_views;
+  args.params = &params;
+  args.bad_index = &bad_index;
+  const int64_t scratch_bytes =
+      kernel.scratch_bytes == nullptr ? 0 : kernel.scratch_bytes(args);
+  Memory scratch(HostTensor(DType::kI8, {scratch_bytes}), false, true);
+  args.scratch = scratch.view().data;
+  RunTasks(kernel, args, options.one_by_one);
+  if (!scratch.Intact())
+    return absl::InternalError("bytes around the scratch were written");
+  for (size_t i = 0; i < out.size(); ++i) {
+    if (!outputs[i].Intact())
+      return absl::InternalError(
+          absl::StrCat("bytes around output ", i, " were written"));
+    outputs[i].Read(out[i]);
+  }
+  if (bad_index != kNoBadIndex)
+    return absl::OutOfRangeError(absl::StrCat("index ", bad_index.load()));
+  return absl::OkStatus();
+}
+
+std::string Difference(const HostTensor& got, const HostTensor& want,
+                       double tolerance) {
+  if (got.dtype != want.dtype || got.dims != want.dims)
+    return "dtypes or dims differ";
+  const std::vector<float> a = got.ToFloats();
+  const std::vector<float> b = want.ToFloats();
+  double largest = 1;
+  for (const float v : b)
+    if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
+  size_t worst = 0;
+  for (size_t i = 1; i < a.size(); ++i)
+    if (Distance(a[i], b[i]) > Distance(a[worst], b[worst])) worst = i;
+  if (a.empty() || Distance(a[worst], b[worst]) <= tolerance * largest)
+    return "";
+  return absl::StrCat("element ", worst, " is ", a[worst], ", wanted ",
+                      b[worst], "; the largest is ", largest,
+                      ", the tolerance ", tolerance);
+}
+
+const cpu::KernelList& KernelsOfTarget(const std::string& target) {
+  static auto& lists = *new std::map<std::string, cpu::KernelList>();
+  const auto it = lists.find(target);
+  if (it != lists.end()) return it->second;
+  const auto mask = cpu::ParseTarget(target);
+  return lists[target] = mask.ok() ? cpu::AllKernels(*mask) : cpu::KernelList();
+}
+
+}  // namespace weft::inline v0

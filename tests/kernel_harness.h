@@ -1,0 +1,47 @@
+// Calls CPU kernels by themselves, with memory that shows what they touch.
+#ifndef WEFT_TESTS_KERNEL_HARNESS_H_
+#define WEFT_TESTS_KERNEL_HARNESS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "backends/cpu/kernel.h"
+#include "graph/host_tensor.h"
+
+namespace weft::inline v0 {
+
+struct CallOptions {
+  // Inputs that the kernel may read with strides lie in padded memory.
+  bool strided = false;
+  // Output 0 is the memory of this input; -1: of none.
+  int in_place = -1;
+  // Each task is a call of its own, the last one first.
+  bool one_by_one = false;
+
+  std::string ToString() const;
+};
+
+// Calls the kernel on copies of `in`; `out` have their dims, and a state's
+// content when the op writes one. Inputs lie in allocations of their exact
+// size, so that AddressSanitizer sees reads beyond them; padding is NaN.
+// OutOfRange for an index outside its table, Internal when bytes around an
+// output were written.
+absl::Status CallKernel(const cpu::Kernel& kernel,
+                        const cpu::KernelParams& params,
+                        absl::Span<const HostTensor* const> in,
+                        absl::Span<HostTensor> out, const CallOptions& options);
+
+// What is wrong with `got`: "" when the largest |got - want| is at most
+// tolerance * max(1, max |want|), infinities and NaNs stand at the same places,
+// and dtype and dims agree.
+std::string Difference(const HostTensor& got, const HostTensor& want,
+                       double tolerance);
+
+// The kernels of one target, by its name; empty when this machine lacks it.
+const cpu::KernelList& KernelsOfTarget(const std::string& target);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_TESTS_KERNEL_HARNESS_H_

@@ -1,0 +1,299 @@
+// Every op x sample x instruction set against the scalar reference: through
+// the backend as models run them, and kernel by kernel with guarded memory.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "backends/backend.h"
+#include "backends/cpu/bind.h"
+#include "backends/cpu/target_names.h"
+#include "graph/interpret.h"
+#include "ops/ops.h"
+#include "tests/kernel_harness.h"
+#include "tests/sample_data.h"
+
+namespace weft::inline v0 {
+namespace {
+
+struct Case {
+  const OpDef* op;
+  Sample sample;
+  std::string target;
+};
+
+// What a failure is listed with.
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.op->name << " " << c.sample.name << " on " << c.target;
+}
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const OpDef* op : AllOps())
+    if (op->samples != nullptr)
+      for (const Sample& sample : op->samples())
+        for (const std::string& target : cpu::RunnableTargets())
+          cases.push_back({op, sample, target});
+  return cases;
+}
+
+// "qmatmul_q8_0_33_AVX2".
+std::string NameOf(const ::testing::TestParamInfo<Case>& info) {
+  std::string name = absl::StrCat(info.param.op->name, "_",
+                                  info.param.sample.name, "_",
+                                  info.param.target);
+  for (char& c : name)
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
+  return name;
+}
+
+// Another seed: --gtest_random_seed=N.
+uint64_t Seed() {
+  return 1 + static_cast<uint64_t>(GTEST_FLAG_GET(random_seed));
+}
+
+// A sample's graph with outputs "y0", "y1", ... States lie in memory as the
+// backend likes, so they are read through an op.
+struct Built {
+  SampleGraph sample;
+  int outputs = 0;
+
+  explicit Built(const Sample& s) {
+    for (Value y : s.build(sample)) {
+      const bool state = sample.graph().producer(y.id()).op->writes_state;
+      if (y.dtype() != DType::kF32 && y.dtype() != DType::kI32)
+        y = Dequant(y);
+      else if (state)
+        y = Scale(y, 1);
+      sample.graph().Output(absl::StrCat("y", outputs++), y);
+    }
+  }
+  const Graph& graph() { return sample.graph(); }
+};
+
+std::shared_ptr<Built> Build(const Sample& sample) {
+  auto built = std::make_shared<Built>(sample);
+  const absl::Status status = built->sample.graph().Finish();
+  EXPECT_TRUE(status.ok()) << status;
+  return status.ok() ? built : nullptr;
+}
+
+// Every symbol at `n`, or at its bound where that is less.
+SymbolValues AllSymbols(const Graph& graph, int64_t n) {
+  SymbolValues values;
+  for (const Dim& dim : graph.Symbols())
+    values.Set(dim.name(), std::min(n, dim.bound()));
+  return values;
+}
+
+constexpr int64_t kBound = INT64_MAX;
+
+std::unique_ptr<Executable> Compile(absl::string_view backend,
+                                    const BackendOptions& options,
+                                    const std::shared_ptr<Built>& built,
+                                    const SampleData& data) {
+  auto made = MakeBackend(backend, options);
+  EXPECT_TRUE(made.ok()) << made.status();
+  if (!made.ok()) return nullptr;
+  auto executable = (*made)->Compile(
+      std::shared_ptr<const Graph>(built, &built->graph()), data.weights());
+  EXPECT_TRUE(executable.ok()) << executable.status();
+  return executable.ok() ? *std::move(executable) : nullptr;
+}
+
+// One step; the outputs with their dims.
+std::vector<HostTensor> RunStep(Executable& executable, Built& built,
+                                const SampleData& data,
+                                const SymbolValues& symbols) {
+  EXPECT_TRUE(data.SetInputs(executable).ok());
+  const absl::Status status = executable.Run(symbols);
+  EXPECT_TRUE(status.ok()) << status;
+  std::vector<HostTensor> outputs;
+  for (const Graph::NamedValue& out : built.graph().outputs()) {
+    const TensorType& type = built.graph().value(out.value).type;
+    HostTensor tensor(type.dtype, type.shape.Bind(symbols));
+    const auto bytes = executable.Output(out.name);
+    EXPECT_TRUE(bytes.ok()) << bytes.status();
+    if (bytes.ok())
+      std::copy_n(bytes->data(), tensor.bytes.size(), tensor.bytes.data());
+    outputs.push_back(std::move(tensor));
+  }
+  return outputs;
+}
+
+class SampleTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(SampleTest, HasAKernelForEveryStep) {
+  const auto built = Build(GetParam().sample);
+  ASSERT_NE(built, nullptr);
+  const auto backend = MakeBackend("cpu", {.target = GetParam().target});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const auto plan = (*backend)->Plan(built->graph());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->target, GetParam().target);
+  for (const PlannedStep& step : plan->steps)
+    EXPECT_FALSE(step.on_reference)
+        << built->graph().Describe(built->graph().node(step.node));
+}
+
+// Steps of several sizes follow each other, so that states have content.
+TEST_P(SampleTest, BackendMatchesReference) {
+  const uint64_t seed = Seed();
+  SCOPED_TRACE(absl::StrCat("seed ", seed));
+  const auto built = Build(GetParam().sample);
+  ASSERT_NE(built, nullptr);
+  const SampleData first(built->sample, seed + 1);
+  const SampleData second(built->sample, seed);
+  const auto reference = Compile("reference", {}, built, second);
+  const auto one = Compile(
+      "cpu", {.threads = 1, .target = GetParam().target}, built, second);
+  const auto three = Compile(
+      "cpu", {.threads = 3, .target = GetParam().target}, built, second);
+  ASSERT_TRUE(reference && one && three);
+  for (const int64_t n : {kBound, kBound - 1, int64_t{1}, int64_t{2}}) {
+    const SampleData& data = n == kBound ? first : second;
+    const SymbolValues symbols = AllSymbols(built->graph(), n);
+    const auto want = RunStep(*reference, *built, data, symbols);
+    const auto got = RunStep(*one, *built, data, symbols);
+    const auto same = RunStep(*three, *built, data, symbols);
+    for (size_t i = 0; i < want.size(); ++i) {
+      EXPECT_EQ(Difference(got[i], want[i], GetParam().op->tolerance), "")
+          << "output " << i << " with symbols at " << n;
+      EXPECT_EQ(got[i].bytes, same[i].bytes)
+          << "output " << i << " with 1 and 3 threads, symbols at " << n;
+    }
+  }
+}
+
+// Whether symbols lead in all inputs and outputs: then tokens stand for
+// themselves, and their results may not depend on how many others there are.
+bool TokensLead(const Graph& graph) {
+  bool any = false;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind == OpKind::kState) return false;
+    const bool output = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                    [&](ValueId v) { return graph.IsOutput(v); });
+    if (node.op->kind != OpKind::kInput && !output) continue;
+    const Shape& shape = graph.value(node.outputs[0]).type.shape;
+    for (int axis = 0; axis < shape.rank(); ++axis) {
+      if (axis > 0 && shape.dim(axis).is_symbol()) return false;
+      any = any || shape.dim(axis).is_symbol();
+    }
+  }
+  return any;
+}
+
+TEST_P(SampleTest, ResultsDoNotDependOnOtherTokens) {
+  const uint64_t seed = Seed();
+  SCOPED_TRACE(absl::StrCat("seed ", seed));
+  const auto built = Build(GetParam().sample);
+  ASSERT_NE(built, nullptr);
+  if (!TokensLead(built->graph())) GTEST_SKIP() << "no tokens of their own";
+  const SampleData data(built->sample, seed);
+  const auto executable = Compile(
+      "cpu", {.threads = 1, .target = GetParam().target}, built, data);
+  ASSERT_TRUE(executable);
+  const auto all = RunStep(*executable, *built, data,
+                           AllSymbols(built->graph(), kBound));
+  for (const int64_t n : {1, 2, 3}) {
+    const auto some =
+        RunStep(*executable, *built, data, AllSymbols(built->graph(), n));
+    for (size_t i = 0; i < some.size(); ++i) {
+      const auto& bytes = some[i].bytes;
+      EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), all[i].bytes.begin()))
+          << "output " << i << " for " << n << " tokens";
+    }
+  }
+}
+
+// ---- Kernel by kernel ----
+
+// The ways to call a kernel that must all give the same bits.
+std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
+                                    absl::Span<const HostTensor* const> in,
+                                    const HostTensor& out) {
+  std::vector<CallOptions> ways = {{}, {.one_by_one = true}};
+  if (kernel.strided != 0) {
+    ways.push_back({.strided = true});
+    ways.push_back({.strided = true, .one_by_one = true});
+  }
+  for (size_t i = 0; i < in.size(); ++i)
+    if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&
+        in[i]->elements() == out.elements())
+      ways.push_back({.in_place = static_cast<int>(i), .one_by_one = true});
+  return ways;
+}
+
+// Calls the node's kernel in every way; `values` are all values of the graph,
+// `entry` what an output holds before.
+void CheckNode(const Graph& graph, const Node& node,
+               const cpu::KernelList& kernels,
+               const std::vector<HostTensor>& values,
+               const std::vector<HostTensor>& entry) {
+  SCOPED_TRACE(graph.Describe(node));
+  const cpu::Kernel* kernel = cpu::FindKernel(kernels, graph, node);
+  ASSERT_NE(kernel, nullptr);
+  std::vector<const HostTensor*> in;
+  for (const ValueId v : node.inputs) in.push_back(&values[size_t(v)]);
+  const cpu::KernelParams params = cpu::ParseParams(node);
+  std::vector<HostTensor> first;
+  for (const CallOptions& way :
+       WaysToCall(*kernel, in, values[size_t(node.outputs[0])])) {
+    SCOPED_TRACE(way.ToString());
+    std::vector<HostTensor> out;
+    for (const ValueId v : node.outputs) out.push_back(entry[size_t(v)]);
+    const absl::Status status =
+        CallKernel(*kernel, params, in, absl::MakeSpan(out), way);
+    ASSERT_TRUE(status.ok()) << status;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const HostTensor& want = values[size_t(node.outputs[i])];
+      ASSERT_EQ(Difference(out[i], want, node.op->tolerance), "");
+      if (!first.empty()) {
+        ASSERT_EQ(out[i].bytes, first[i].bytes) << "not the same bits";
+      }
+    }
+    if (first.empty()) first = std::move(out);
+  }
+}
+
+// Every compute node of the sample, on the reference's inputs.
+void CheckKernels(const Sample& sample, const std::string& target) {
+  const uint64_t seed = Seed();
+  SCOPED_TRACE(absl::StrCat(sample.name, ", ", target, ", seed ", seed));
+  const auto built = Build(sample);
+  ASSERT_NE(built, nullptr);
+  const Graph& graph = built->graph();
+  const SampleData data(built->sample, seed);
+  const auto run = Interpret(graph, SymbolValues(),
+                             [&](const Graph&, const Node& node) {
+                               return data.Of(node.name);
+                             });
+  ASSERT_TRUE(run.ok()) << run.status();
+  std::vector<HostTensor> entry;
+  for (const HostTensor& value : run->values)
+    entry.emplace_back(value.dtype, value.dims);
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind != OpKind::kCompute) continue;
+    if (node.op->writes_state)
+      entry[size_t(node.outputs[0])] =
+          data.Of(graph.producer(node.inputs[0]).name);
+    CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+  }
+}
+
+TEST_P(SampleTest, KernelsMatchReference) {
+  CheckKernels(GetParam().sample, GetParam().target);
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, SampleTest, ::testing::ValuesIn(AllCases()),
+                         NameOf);
+
+}  // namespace
+}  // namespace weft::inline v0

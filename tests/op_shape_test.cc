@@ -1,0 +1,245 @@
+// Shape rules of the ops that compute: the types, and a test per constraint of
+// their docs, named Op_Cn_WhatMustHold.
+#include "tests/op_shape.h"
+#include "gtest/gtest.h"
+#include "ops/ops.h"
+
+namespace weft::inline v0 {
+namespace {
+
+TEST(OpShapeTests, CoverEveryConstraint) {
+  for (const OpDef* op : AllOps())
+    if (op->infer != nullptr && !MovesData(*op)) ExpectCovered(*op);
+}
+
+TEST_F(OpShape, Binary_Types) {
+  EXPECT_EQ(TypeOf(Add(F32("a", {T, 64}), F32("b", {64}))), "f32[T,64]");
+  EXPECT_EQ(TypeOf(Sub(F32("c", {5, 1, 3}), F32("d", {7, 1}))), "f32[5,7,3]");
+  EXPECT_EQ(TypeOf(Mul(F32("e", {1}), F32("f", {2, T}))), "f32[2,T]");
+  EXPECT_EQ(TypeOf(Mul(F32("g", kScalar), F32("h", {T}))), "f32[T]");
+}
+
+TEST_F(OpShape, Binary_C1_OperandsMustBeF32) {
+  Add(F32("a", {T, 64}), In("b", DType::kF16, {64}), kAt);
+  ExpectError("add(a f32[T,64], b f16[64]): C1: operand 1 is f16, not f32");
+}
+
+TEST_F(OpShape, Binary_C2_DimsMustBroadcast) {
+  Mul(F32("a", {T, 64}), F32("b", {32}), kAt);
+  ExpectError(
+      "mul(a f32[T,64], b f32[32]): C2: dims do not broadcast (64 vs 32)");
+}
+
+TEST_F(OpShape, Binary_C2_SymbolsAreNotTheirBounds) {
+  Sub(F32("a", {T, 4}), F32("b", {8, 4}), kAt);
+  ExpectError(
+      "sub(a f32[T,4], b f32[8,4]): C2: dims do not broadcast (T vs 8)");
+}
+
+TEST_F(OpShape, Unary_C1_OperandMustBeF32) {
+  EXPECT_EQ(TypeOf(Exp(F32("x", {T, 3}))), "f32[T,3]");
+  Silu(I32("ids", {T}), kAt);
+  ExpectError("silu(ids i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, Scale_C1_OperandMustBeF32) {
+  EXPECT_EQ(TypeOf(Scale(F32("x", {T, 3}), 2)), "f32[T,3]");
+  Scale(I32("ids", {T}), 2, kAt);
+  ExpectError("scale(ids i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, MatMul_Types) {
+  EXPECT_EQ(TypeOf(MatMul(F32("a", {T, 3}), F32("b", {3, 5}))), "f32[T,5]");
+  EXPECT_EQ(TypeOf(MatMul(F32("c", {T, 1, 2, 3}), F32("d", {4, 3, T}))),
+            "f32[T,4,2,T]");
+}
+
+TEST_F(OpShape, MatMul_C1_OperandsMustBeF32) {
+  MatMul(F32("a", {T, 32}), In("w", DType::kQ8_0, {32, 32}), kAt);
+  ExpectError(
+      "matmul(a f32[T,32], w q8_0[32,32]): C1: operand 1 is q8_0, not f32");
+}
+
+TEST_F(OpShape, MatMul_C2_InnerDimsMustMatch) {
+  MatMul(F32("a", {T, 4}), F32("b", {5, 6}), kAt);
+  ExpectError("matmul(a f32[T,4], b f32[5,6]): C2: inner dims differ (4 vs 5)");
+}
+
+TEST_F(OpShape, MatMul_C3_OperandsMustBeMatrices) {
+  MatMul(F32("a", {T, 4}), F32("b", {4}), kAt);
+  ExpectError(
+      "matmul(a f32[T,4], b f32[4]): C3: operand 1 has rank 1, below 2");
+}
+
+TEST_F(OpShape, MatMul_C4_BatchesMustBroadcast) {
+  MatMul(F32("a", {2, 3, 4}), F32("b", {3, 4, 5}), kAt);
+  ExpectError(
+      "matmul(a f32[2,3,4], b f32[3,4,5]): C4: dims do not broadcast (2 vs 3)");
+}
+
+TEST_F(OpShape, Transpose_C1_ElementsMustBeMovable) {
+  EXPECT_EQ(TypeOf(Transpose(In("x", DType::kF16, {2, T, 3}))), "f16[2,3,T]");
+  Transpose(In("w", DType::kQ4_0, {32, 64}), kAt);
+  ExpectError(
+      "transpose(w q4_0[32,64]): C1: operand 0 is q4_0, whose elements cannot "
+      "be moved one by one");
+}
+
+TEST_F(OpShape, Transpose_C2_OperandMustBeAMatrix) {
+  Transpose(F32("x", {T}), kAt);
+  ExpectError("transpose(x f32[T]): C2: operand 0 has rank 1, below 2");
+}
+
+TEST_F(OpShape, Dequant_C1_FormatMustHaveADecoder) {
+  EXPECT_EQ(TypeOf(Dequant(In("w", DType::kQ4_0, {3, 64}))), "f32[3,64]");
+  Dequant(I32("ids", {T}), kAt);
+  ExpectError("dequant(ids i32[T]): C1: no decoder for i32");
+}
+
+TEST_F(OpShape, Norm_C1_OperandMustBeF32) {
+  EXPECT_EQ(TypeOf(RmsNorm(F32("x", {T, 3}), 0)), "f32[T,3]");
+  RmsNorm(I32("ids", {T}), 1e-5, kAt);
+  ExpectError("rms_norm(ids i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, Norm_C2_OperandMustHaveADimension) {
+  LayerNorm(F32("x", kScalar), 1e-5, kAt);
+  ExpectError("layer_norm(x f32[]): C2: operand 0 has rank 0, below 1");
+}
+
+TEST_F(OpShape, Norm_C3_EpsMustNotBeNegative) {
+  RmsNorm(F32("x", {T, 3}), -1, kAt);
+  ExpectError("rms_norm(x f32[T,3]): C3: eps is -1, below 0");
+}
+
+TEST_F(OpShape, Softmax_C1_OperandMustBeF32) {
+  EXPECT_EQ(TypeOf(Softmax(F32("x", {T, 3}))), "f32[T,3]");
+  Softmax(I32("ids", {T}), kAt);
+  ExpectError("softmax(ids i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, Softmax_C2_OperandMustHaveADimension) {
+  Softmax(F32("x", kScalar), kAt);
+  ExpectError("softmax(x f32[]): C2: operand 0 has rank 0, below 1");
+}
+
+TEST_F(OpShape, Mask_Types) {
+  const Value pos = I32("pos", {T});
+  EXPECT_EQ(TypeOf(Mask(F32("x", {T, 3, 1, 9}), pos, {})), "f32[T,3,1,9]");
+  EXPECT_EQ(TypeOf(Mask(F32("y", {3, T, 9}), pos, {.query_axis = -2})),
+            "f32[3,T,9]");
+}
+
+TEST_F(OpShape, Mask_C1_ScoresMustBeF32) {
+  Mask(I32("x", {T, 9}), I32("pos", {T}), {}, kAt);
+  ExpectError("mask(x i32[T,9], pos i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, Mask_C2_PositionsMustBeAnI32Vector) {
+  Mask(F32("x", {T, 9}), I32("pos", {T, 1}), {}, kAt);
+  ExpectError(
+      "mask(x f32[T,9], pos i32[T,1]): C2: operand 1 has rank 2, not 1");
+}
+
+TEST_F(OpShape, Mask_C3_QueriesMustHaveAnAxisOfTheirOwn) {
+  Mask(F32("x", {9, T}), I32("pos", {T}), {.query_axis = 1}, kAt);
+  ExpectError(
+      "mask(x f32[9,T], pos i32[T]): C3: query axis 1 of a tensor of rank 2, "
+      "whose last axis counts keys");
+}
+
+TEST_F(OpShape, Mask_C4_EveryQueryMustHaveAPosition) {
+  Mask(F32("x", {3, T, 9}), I32("pos", {T}), {}, kAt);
+  ExpectError("mask(x f32[3,T,9], pos i32[T]): C4: 3 queries, T positions");
+}
+
+TEST_F(OpShape, Mask_C5_WindowMustNotBeNegative) {
+  Mask(F32("x", {T, 9}), I32("pos", {T}), {.window = -1}, kAt);
+  ExpectError("mask(x f32[T,9], pos i32[T]): C5: window is -1, below 0");
+}
+
+TEST_F(OpShape, RopeTable_Types) {
+  const Value pos = I32("pos", {T});
+  EXPECT_EQ(TypeOf(RopeTable(pos, {.n_dims = 64})), "f32[T,32,2]");
+  EXPECT_EQ(TypeOf(RopeTable(pos, {.n_dims = 6}, F32("f", {3}))), "f32[T,3,2]");
+}
+
+TEST_F(OpShape, RopeTable_C1_PositionsMustBeAnI32Vector) {
+  RopeTable(F32("pos", {T}), {.n_dims = 64}, {}, kAt);
+  ExpectError("rope_table(pos f32[T]): C1: operand 0 is f32, not i32");
+}
+
+TEST_F(OpShape, RopeTable_C2_DimsMustBePairs) {
+  RopeTable(I32("pos", {T}), {.n_dims = 5}, {}, kAt);
+  ExpectError("rope_table(pos i32[T]): C2: n_dims is 5, not positive and even");
+}
+
+TEST_F(OpShape, RopeTable_C3_EveryPairMustHaveAFactor) {
+  RopeTable(I32("pos", {T}), {.n_dims = 8}, F32("f", {3}), kAt);
+  ExpectError(
+      "rope_table(pos i32[T], f f32[3]): C3: factors have shape [3], not [4]");
+}
+
+TEST_F(OpShape, RopeTable_C4_FrequenciesMustBePositive) {
+  RopeTable(I32("pos", {T}), {.n_dims = 8, .freq_base = 0}, {}, kAt);
+  ExpectError(
+      "rope_table(pos i32[T]): C4: freq_base is 0 and freq_scale 1, not above "
+      "0");
+}
+
+TEST_F(OpShape, RopeTable_C5_YarnMustKnowItsContext) {
+  RopeTable(I32("pos", {T}), {.n_dims = 8, .ext_factor = 1}, {}, kAt);
+  ExpectError(
+      "rope_table(pos i32[T]): C5: YaRN wants original_context > 0 and "
+      "freq_base > 1, they are 0 and 10000");
+}
+
+TEST_F(OpShape, RopeTable_C5_YarnsBetasMustBeOrdered) {
+  RopeTable(I32("pos", {T}),
+            {.n_dims = 8,
+             .ext_factor = 1,
+             .beta_fast = 1,
+             .beta_slow = 32,
+             .original_context = 64},
+            {}, kAt);
+  ExpectError(
+      "rope_table(pos i32[T]): C5: YaRN wants beta_fast >= beta_slow > 0, they "
+      "are 1 and 32");
+}
+
+TEST_F(OpShape, Rotate_C1_OperandsMustBeF32) {
+  const Value table = F32("table", {T, 4, 2});
+  EXPECT_EQ(TypeOf(Rotate(F32("x", {T, 3, 10}), table, true)), "f32[T,3,10]");
+  Rotate(In("h", DType::kF16, {T, 3, 8}), table, true, kAt);
+  ExpectError(
+      "rotate(h f16[T,3,8], table f32[T,4,2]): C1: operand 0 is f16, not f32");
+}
+
+TEST_F(OpShape, Rotate_C2_OperandMustBeHeads) {
+  Rotate(F32("x", {T, 24}), F32("table", {T, 4, 2}), true, kAt);
+  ExpectError(
+      "rotate(x f32[T,24], table f32[T,4,2]): C2: operand 0 has rank 2, not 3");
+}
+
+TEST_F(OpShape, Rotate_C2_TableMustHoldPairs) {
+  Rotate(F32("x", {T, 3, 8}), F32("table", {T, 2, 4}), true, kAt);
+  ExpectError(
+      "rotate(x f32[T,3,8], table f32[T,2,4]): C2: the table's last dim is 4, "
+      "not 2");
+}
+
+TEST_F(OpShape, Rotate_C3_TokensMustMatch) {
+  Rotate(F32("x", {T, 3, 8}), F32("table", {5, 4, 2}), true, kAt);
+  ExpectError(
+      "rotate(x f32[T,3,8], table f32[5,4,2]): C3: T tokens, 5 in the table");
+}
+
+TEST_F(OpShape, Rotate_C4_HeadsMustHoldTheRotatedDims) {
+  Rotate(F32("x", {T, 3, 8}), F32("table", {T, 5, 2}), true, kAt);
+  ExpectError(
+      "rotate(x f32[T,3,8], table f32[T,5,2]): C4: the table rotates 2 * 5 "
+      "dimensions, heads have 8");
+}
+
+}  // namespace
+}  // namespace weft::inline v0

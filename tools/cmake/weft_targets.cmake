@@ -1,0 +1,91 @@
+# Functions that define weft's targets, with the flags common to all of them.
+include_guard(GLOBAL)
+
+if(NOT CMAKE_CXX_STANDARD)
+  set(CMAKE_CXX_STANDARD 20)  # for fetched libraries too: Abseil's ABI depends
+endif()
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(WEFT_CCACHE ccache)
+if(WEFT_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${WEFT_CCACHE}")
+endif()
+
+# Sanitizers cover everything we compile, Highway included.
+if(WEFT_SANITIZE)
+  add_compile_options(-fsanitize=${WEFT_SANITIZE} -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${WEFT_SANITIZE})
+  # Newer Abseil hash tables carry extra fields under a sanitizer; the system's
+  # library was compiled without one, so both sides must go without them.
+  add_compile_definitions(NDEBUG_SANITIZER)
+endif()
+if(WEFT_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    message(FATAL_ERROR "WEFT_FUZZ needs clang (libFuzzer is part of it)")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+# Flags for our own code only; third-party headers are SYSTEM includes.
+add_library(weft_flags INTERFACE)
+target_compile_features(weft_flags INTERFACE cxx_std_20)
+# Includes are spelled from the root: "graph/graph.h".
+target_include_directories(weft_flags INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_options(weft_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wimplicit-fallthrough -Wvla
+  $<$<BOOL:${WEFT_DEVELOPER_MODE}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # ABI notes about vectors wider than the baseline's: all our vector
+  # functions are internal to one file.
+  target_compile_options(weft_flags INTERFACE -Wno-psabi)
+  if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+    # False positives on std::string's operator+ (GCC bug 105651), on inlined
+    # std::vector and std::optional, and on copies of absl::InlinedVector. clang
+    # keeps looking for uninitialized variables.
+    target_compile_options(weft_flags INTERFACE
+      -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
+      -Wno-maybe-uninitialized -Wno-uninitialized)
+  endif()
+endif()
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  # std::stable_sort of libstdc++ 12 uses a function that C++17 deprecates. g++
+  # keeps looking for deprecated functions.
+  target_compile_options(weft_flags INTERFACE -Wno-deprecated-declarations)
+endif()
+# "Bit-exact" in a reference decoder means no fused multiply-add unless written.
+# backends/ undoes this for its kernels; an option given later wins.
+target_compile_options(weft_flags INTERFACE -ffp-contract=off)
+
+# weft_library(NAME [LINK targets...] [PRIVATE targets...])
+# The static library weft_NAME (alias weft::NAME) of all .cc files at or below
+# the current folder that are not in `exclude` (a regular expression).
+function(weft_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINK;PRIVATE")
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
+  file(GLOB_RECURSE headers CONFIGURE_DEPENDS *.h)
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX "${arg_EXCLUDE}")
+  endif()
+  if(NOT sources)  # a folder of headers only
+    set(sources "${CMAKE_CURRENT_BINARY_DIR}/empty.cc")
+    if(NOT EXISTS "${sources}")
+      file(WRITE "${sources}" "")
+    endif()
+  endif()
+  add_library(weft_${name} STATIC ${sources} ${headers})
+  add_library(weft::${name} ALIAS weft_${name})
+  target_compile_features(weft_${name} PUBLIC cxx_std_20)
+  target_link_libraries(weft_${name}
+    PUBLIC ${arg_LINK}
+    PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
+endfunction()
+
+# weft_program(NAME SOURCE LINK targets...)
+function(weft_program name source)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "" "" "LINK")
+  add_executable(${name} ${source})
+  target_link_libraries(${name} PRIVATE weft_flags ${arg_LINK})
+endfunction()

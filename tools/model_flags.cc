@@ -1,0 +1,66 @@
+#include "tools/model_flags.h"
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "graph/status_macros.h"
+#include "tools/terminal.h"
+
+ABSL_FLAG(std::string, model, "", "the model, a GGUF file");
+ABSL_FLAG(int32_t, threads, 0, "threads that compute; 0: one per core");
+ABSL_FLAG(std::string, target, "",
+          "highest instruction set to use, such as AVX2; without it the best "
+          "that the machine has");
+
+namespace weft::inline v0 {
+
+absl::StatusOr<std::string> ModelPath() {
+  std::string path = absl::GetFlag(FLAGS_model);
+  if (path.empty())
+    return absl::InvalidArgumentError(absl::StrCat(
+        "which model? --model=FILE names it; see ", ProgramName(), " --help"));
+  return path;
+}
+
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
+  WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
+  Progress progress("loading");
+  LoadOptions options;
+  options.progress = [&progress](double share) { progress.Update(share); };
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model,
+                        Model::Load(path, options));
+  progress.Clear();
+  ShowWarnings(model->file().warnings());
+  ShowWarnings(model->tokenizer().warnings());
+  return model;
+}
+
+void ShowWarnings(absl::Span<const std::string> warnings) {
+  constexpr size_t kShown = 8;
+  for (const std::string& warning : warnings.subspan(0, kShown)) Warn(warning);
+  if (warnings.size() > kShown)
+    Warn(absl::StrCat("... and ", warnings.size() - kShown, " more"));
+}
+
+BackendOptions BackendFromFlags() {
+  BackendOptions options;
+  options.threads = absl::GetFlag(FLAGS_threads);
+  options.target = absl::GetFlag(FLAGS_target);
+  return options;
+}
+
+absl::StatusOr<DType> ParseKv(absl::string_view text) {
+  if (text == "f32") return DType::kF32;
+  if (text == "f16") return DType::kF16;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--kv is \"", text, "\"; expected f32 or f16"));
+}
+
+absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t low,
+                       int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--", flag, " is ", value, "; expected a number from ", low, " to ",
+      high));
+}
+
+}  // namespace weft::inline v0

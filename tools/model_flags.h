@@ -1,0 +1,42 @@
+// Flags that several programs take, and what is made from them.
+#ifndef WEFT_TOOLS_MODEL_FLAGS_H_
+#define WEFT_TOOLS_MODEL_FLAGS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/flags/declare.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "models/engine.h"
+
+ABSL_DECLARE_FLAG(std::string, model);
+ABSL_DECLARE_FLAG(int32_t, threads);
+ABSL_DECLARE_FLAG(std::string, target);
+
+namespace weft::inline v0 {
+
+// --model; InvalidArgument when it was not given.
+absl::StatusOr<std::string> ModelPath();
+
+// Opens --model with progress on a terminal, and shows its warnings.
+absl::StatusOr<std::shared_ptr<const Model>> LoadModel();
+
+// The first few as "<program>: warning: ..." and how many more there are.
+void ShowWarnings(absl::Span<const std::string> warnings);
+
+// --threads and --target.
+BackendOptions BackendFromFlags();
+
+// What --kv means: "f32" or "f16".
+absl::StatusOr<DType> ParseKv(absl::string_view text);
+
+// InvalidArgument naming the flag unless `low` <= `value` <= `high`.
+absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t low,
+                       int64_t high);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_TOOLS_MODEL_FLAGS_H_

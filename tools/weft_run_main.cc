@@ -1,0 +1,259 @@
+// weft-run: text from a model.
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "graph/status_macros.h"
+#include "models/engine.h"
+#include "tools/cli.h"
+#include "tools/demo_model.h"
+#include "tools/generator.h"
+#include "tools/model_flags.h"
+#include "tools/read_file.h"
+#include "tools/terminal.h"
+
+ABSL_FLAG(std::string, prompt, "",
+          "the text to go on with; --prompt= lets the model begin by itself. "
+          "Without the flag, prompts are read from standard input");
+ABSL_FLAG(int64_t, max_tokens, 256,
+          "tokens to generate; 0: until the context is full");
+ABSL_FLAG(bool, demo, false,
+          "a small model with random weights instead of --model");
+ABSL_FLAG(double, temperature, 0,
+          "0 takes the best token; below 1 sharpens, above 1 flattens");
+ABSL_FLAG(int32_t, top_k, 40, "only the k best tokens; 0: all");
+ABSL_FLAG(double, top_p, 0.95,
+          "only the best tokens that together have this probability; 1: all");
+ABSL_FLAG(double, min_p, 0.05,
+          "only tokens with this part of the best one's probability; 0: all");
+ABSL_FLAG(double, repetition_penalty, 1,
+          "above 1 avoids the last 64 tokens");
+ABSL_FLAG(uint64_t, seed, 0, "where the random numbers begin");
+ABSL_FLAG(int64_t, context, 0,
+          "positions of the KV cache; 0: as the model says, at most 4096");
+ABSL_FLAG(std::string, kv, "f16", "type of the KV cache: f32 or f16");
+ABSL_FLAG(bool, verbose, false, "say more about the model and its graph");
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr char kUsage[] =
+    R"(weft-run: generates text with a model
+
+  weft-run --model=stories.gguf --prompt="Once upon a time"
+  weft-run --model=stories.gguf --temperature=0.8 --seed=7 < prompts.txt
+  weft-run --model=stories.gguf      asks for prompts on a terminal
+  weft-run --demo                    needs no model file
+
+The text that follows the prompt goes to standard output as it is made, and
+nothing else does; the prompt is not repeated. On a terminal, and between the
+texts of several prompts, a line feed ends it. It stops where the model ends the
+text, after --max_tokens, or when the context is full. Speed and messages go to
+standard error.
+
+Prompts from standard input: each line begins a new text, an empty line goes on
+with the last one. Ctrl-C stops the text and ends the program with its
+statistics; a second Ctrl-C kills it.
+
+With temperature 0, the default, the same prompt gives the same text, whatever
+the other sampling flags.
+)";
+
+Program MakeProgram() {
+  return {.name = "weft-run",
+          .usage = kUsage,
+          .groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
+                     {"Sampling",
+                      {"temperature", "top_k", "top_p", "min_p",
+                       "repetition_penalty", "seed"}},
+                     {"Machine",
+                      {"threads", "context", "kv", "target", "verbose"}}}};
+}
+
+SamplerOptions SamplerFromFlags() {
+  SamplerOptions options;
+  options.temperature = static_cast<float>(absl::GetFlag(FLAGS_temperature));
+  options.top_k = absl::GetFlag(FLAGS_top_k);
+  options.top_p = static_cast<float>(absl::GetFlag(FLAGS_top_p));
+  options.min_p = static_cast<float>(absl::GetFlag(FLAGS_min_p));
+  options.repetition_penalty =
+      static_cast<float>(absl::GetFlag(FLAGS_repetition_penalty));
+  options.seed = absl::GetFlag(FLAGS_seed);
+  return options;
+}
+
+absl::Status CheckFlags(const Arguments& args) {
+  WEFT_RETURN_IF_ERROR(CheckSamplerOptions(SamplerFromFlags()));
+  WEFT_RETURN_IF_ERROR(CheckFlag(
+      "max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
+  WEFT_RETURN_IF_ERROR(
+      CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
+  if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
+    return absl::InvalidArgumentError("--demo or --model, not both");
+  return absl::OkStatus();
+}
+
+std::string MiB(int64_t bytes) {
+  return absl::StrCat((bytes + (1 << 19)) >> 20, " MiB");
+}
+
+void ShowSession(const Model& model, const Session& session) {
+  const BackendPlan& plan = session.plan();
+  Say(absl::StrCat("model     ", model.architecture().name, ", ",
+                   model.file().tensors().size(), " tensors, vocabulary of ",
+                   model.vocab_size(), ", trained for ",
+                   model.trained_context(), " positions"));
+  Say(absl::StrCat("memory    weights ", MiB(plan.plan.weight_bytes),
+                   " mapped, KV cache ", MiB(plan.memory.state),
+                   ", activations ", MiB(plan.memory.arena), ", scratch ",
+                   MiB(plan.memory.scratch)));
+  Say(absl::StrCat("runs on   ", session.options().backend, " ", plan.target,
+                   ", ", plan.steps.size(), " steps"));
+  Say(session.fusion_report().Summary());
+}
+
+// The model file with a session of its own.
+absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
+  WEFT_ASSIGN_OR_RETURN(const DType kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  const Stopwatch time;
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
+  SessionOptions options;
+  options.context = absl::GetFlag(FLAGS_context);
+  options.kv_k = options.kv_v = kv;
+  options.backend_options = BackendFromFlags();
+  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
+                        model->NewSession(options));
+  Say(absl::StrFormat("loaded in %.3f s", time.Seconds()));
+  if (absl::GetFlag(FLAGS_verbose)) ShowSession(*model, *session);
+  const int64_t trained = model->trained_context();
+  if (trained > 0 && session->options().context > trained)
+    Warn(absl::StrCat("the model was trained for ", trained,
+                      " positions; beyond them the text may degrade"));
+  return std::make_unique<SessionTextModel>(std::move(model),
+                                            std::move(session));
+}
+
+absl::StatusOr<std::unique_ptr<TextModel>> MakeDemo() {
+  DemoOptions options;
+  WEFT_ASSIGN_OR_RETURN(options.kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  if (const int64_t context = absl::GetFlag(FLAGS_context); context > 0)
+    options.context = context;
+  options.backend_options = BackendFromFlags();
+  const Stopwatch time;
+  WEFT_ASSIGN_OR_RETURN(auto demo, DemoModel::Make(options));
+  Say(absl::StrFormat(
+      "A llama of %d parameters, built in memory in %.3f s; it runs on %s.\n"
+      "What the rules fused in its graph:",
+      demo->parameters(), time.Seconds(), demo->plan().target));
+  Say(demo->fusion_report().Summary());
+  Say("ITS WEIGHTS ARE RANDOM, so the text below is noise. For a real one:\n"
+      "  weft-run --model=FILE.gguf --prompt=\"Once upon a time\"\n");
+  return demo;
+}
+
+const char* Describe(StopReason reason) {
+  switch (reason) {
+    case StopReason::kEndOfText:
+      return "at the end of the text";
+    case StopReason::kMaxTokens:
+      return "after --max_tokens";
+    case StopReason::kContextFull:
+      return "because the context is full; --context=N gives more room";
+    case StopReason::kInterrupted:
+      return "by an interrupt";
+  }
+  return "";
+}
+
+// Generates for one prompt, or for all lines of standard input.
+class Runner {
+ public:
+  Runner(TextModel& model, const std::atomic<bool>& cancel)
+      : model_(model), cancel_(cancel) {}
+
+  // `separate`: other texts may follow, so a line feed ends each.
+  absl::StatusOr<Generator> MakeGenerator(bool separate) {
+    separate_ = separate;
+    GeneratorOptions options;
+    options.max_tokens = absl::GetFlag(FLAGS_max_tokens);
+    options.sampler = SamplerFromFlags();
+    options.cancel = &cancel_;
+    options.write = [](absl::string_view text) {
+      return Print(StdoutIsTerminal() ? WithoutControls(text)
+                                      : std::string(text));
+    };
+    options.progress = [this](int64_t done, int64_t total) {
+      // The last call comes when the text begins.
+      if (done == total) return progress_.reset();
+      if (progress_ == nullptr)
+        progress_ = std::make_unique<Progress>("reading the prompt");
+      progress_->Update(static_cast<double>(done) /
+                        static_cast<double>(total));
+    };
+    return Generator::Make(&model_, std::move(options));
+  }
+
+  absl::Status Finish(const Generator& generator, StopReason reason) {
+    progress_.reset();
+    if (separate_ || StdoutIsTerminal()) WEFT_RETURN_IF_ERROR(Print("\n"));
+    Say(absl::StrCat(weft::Describe(generator.stats()), "\nstopped ",
+                     Describe(reason)));
+    return absl::OkStatus();
+  }
+
+  absl::Status RunPrompt(const std::string& prompt) {
+    WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(false));
+    WEFT_ASSIGN_OR_RETURN(const StopReason reason, generator.Begin(prompt));
+    return Finish(generator, reason);
+  }
+
+  absl::Status RunLines() {
+    WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(true));
+    LineReader reader;
+    for (std::string line; !cancel_;) {
+      if (StdinIsTerminal() && StderrIsTerminal()) std::fputs("> ", stderr);
+      WEFT_ASSIGN_OR_RETURN(const bool more, reader.Next(line));
+      if (!more) break;
+      const absl::Status status = RunLine(generator, line);
+      if (status.ok()) continue;
+      // At a terminal one can try again.
+      if (!StdinIsTerminal() || IsReaderGone(status)) return status;
+      Say(absl::StrCat(ProgramName(), ": ", status.message()));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status RunLine(Generator& generator, const std::string& line) {
+    WEFT_ASSIGN_OR_RETURN(
+        const StopReason reason,
+        line.empty() ? generator.Continue() : generator.Begin(line));
+    return Finish(generator, reason);
+  }
+
+  TextModel& model_;
+  const std::atomic<bool>& cancel_;
+  bool separate_ = false;
+  std::unique_ptr<Progress> progress_;
+};
+
+absl::Status Run(const Arguments& args) {
+  WEFT_RETURN_IF_ERROR(CheckFlags(args));
+  const bool demo = absl::GetFlag(FLAGS_demo);
+  const std::atomic<bool>& cancel = CatchInterrupt();
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
+                        demo ? MakeDemo() : OpenModel());
+  Runner runner(*model, cancel);
+  if (args.Given("prompt")) return runner.RunPrompt(absl::GetFlag(FLAGS_prompt));
+  return demo ? runner.RunPrompt("Once upon a time") : runner.RunLines();
+}
+
+}  // namespace
+}  // namespace weft::inline v0
+
+int main(int argc, char** argv) {
+  return weft::RunProgram(weft::MakeProgram(), argc, argv, weft::Run);
+}
