@@ -63,14 +63,15 @@ const Shape& Attrs::GetShape(absl::string_view name) const {
 }
 
 std::string Attrs::ToString() const {
-  if (empty()) return "";
-  return absl::StrCat(
-      "{",
-      absl::StrJoin(list_, ", ",
-                    [](std::string* out, const auto& a) {
-                      absl::StrAppend(out, a.first, "=", a.second.ToString());
-                    }),
-      "}");
+  std::string out;
+  for (const auto& [name, value] : list_) {
+    // "" is how an op says that a named option is not used.
+    if (const auto* text = value.As<std::string>(); text && text->empty())
+      continue;
+    absl::StrAppend(&out, out.empty() ? "{" : ", ", name, "=",
+                    value.ToString());
+  }
+  return out.empty() ? out : out + "}";
 }
 
 }  // namespace weft::inline v0

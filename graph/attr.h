@@ -98,7 +98,8 @@ class Attrs {
   bool empty() const { return list_.empty(); }
   size_t size() const { return list_.size(); }
 
-  std::string ToString() const;  // "{eps=1e-05, axis=1}", "" when empty
+  // "{eps=1e-05, axis=1}" without empty texts; "" when nothing is left.
+  std::string ToString() const;
 
   bool operator==(const Attrs&) const = default;
 

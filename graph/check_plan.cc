@@ -28,6 +28,10 @@ class Checker {
     }
     for (const Graph::NamedValue& out : graph_.outputs())
       WEFT_RETURN_IF_ERROR(Read(out.value));
+    // Inputs keep their content, so that a step can be repeated.
+    for (const NodeId id : graph_.order())
+      if (graph_.node(id).op->kind == OpKind::kInput)
+        WEFT_RETURN_IF_ERROR(Read(graph_.node(id).outputs[0]));
     return absl::OkStatus();
   }
 
@@ -89,6 +93,13 @@ class Checker {
     return absl::OkStatus();
   }
 
+  // Whether the plan says that `out` is computed in the memory of `in`, all of
+  // it: an operand of that memory which is read otherwise is no such one.
+  bool TakesOver(ValueId out, ValueId in) const {
+    return At(out).storage == Storage::kAlias && At(out).alias_of == in &&
+           At(out).bytes == At(plan_.Root(in)).bytes;
+  }
+
   absl::Status CheckOperands(const Node& node) const {
     for (size_t o = 0; o < node.outputs.size(); ++o) {
       const Range out = Bytes(node.outputs[o]);
@@ -97,7 +108,7 @@ class Checker {
           return Shared(node, node.outputs[o], node.outputs[other]);
       for (size_t i = 0; i < node.inputs.size(); ++i) {
         const bool allowed = o == 0 && (node.op->in_place >> i & 1) != 0 &&
-                             Bytes(node.inputs[i]).begin == out.begin;
+                             TakesOver(node.outputs[0], node.inputs[i]);
         if (Meet(out, Bytes(node.inputs[i])) && !allowed)
           return Shared(node, node.outputs[o], node.inputs[i]);
       }

@@ -16,6 +16,18 @@ std::string Name(const Node& node) {
   return absl::StrCat("%", node.outputs[0], " ", node.op->name);
 }
 
+// "is an output of the graph" or "has 2 uses (%13 mul, %14 exp)".
+std::string Readers(const Graph& graph, ValueId v) {
+  if (graph.IsOutput(v)) return "is an output of the graph";
+  const auto& users = graph.value(v).users;
+  return absl::StrCat("has ", users.size(), " uses (",
+                      absl::StrJoin(users, ", ",
+                                    [&graph](std::string* out, NodeId u) {
+                                      out->append(Name(graph.node(u)));
+                                    }),
+                      ")");
+}
+
 bool IsCommutative(const Node& node) {
   return node.op->commutative && node.inputs.size() == 2;
 }
@@ -42,6 +54,10 @@ int Distance(const Graph& pattern, NodeId from, const OpDef* to) {
 bool Classification::Miss(Value v, absl::string_view why) {
   reason_ = absl::StrCat(Name(graph_.producer(v.id())), " ", why);
   return false;
+}
+
+bool Classification::MissReaders(Value v) {
+  return Miss(v, Readers(graph_, v.id()));
 }
 
 bool Matcher::Fail(int depth, std::string why) {
@@ -124,30 +140,33 @@ bool Matcher::MatchNode(const Node& pattern, const Node& node, State& state) {
   return MatchInputs(pattern, node, (state.swapped & Bit(pattern)) != 0, state);
 }
 
+bool Matcher::IsFromWeights(NodeId id, absl::Span<const NodeId> nodes) const {
+  const Node& node = graph_.node(id);
+  if (node.op->kind == OpKind::kWeight || node.op->kind == OpKind::kConstant)
+    return true;
+  return absl::c_linear_search(nodes, id) &&
+         absl::c_all_of(node.inputs, [&](ValueId in) {
+           return IsFromWeights(graph_.value(in).node, nodes);
+         });
+}
+
 bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
                             absl::Span<const ValueId> roots) {
-  for (const NodeId id : nodes)
+  for (const NodeId id : nodes) {
+    // A decoded weight that several products share (tied embeddings, say): each
+    // takes it in, and it goes with the last of them.
+    if (IsFromWeights(id, nodes)) continue;
     for (const ValueId v : graph_.node(id).outputs) {
       if (absl::c_linear_search(roots, v)) continue;
-      if (graph_.IsOutput(v))
-        return Fail(1000, absl::StrCat(Name(graph_.node(id)),
-                                       " is an output of the graph"));
       const auto& users = graph_.value(v).users;
-      if (absl::c_all_of(users, [&](NodeId u) {
+      if (!graph_.IsOutput(v) && absl::c_all_of(users, [&](NodeId u) {
             return absl::c_linear_search(nodes, u);
           }))
         continue;
-      return Fail(
-          1000,
-          absl::StrCat(Name(graph_.node(id)), " has ", users.size(),
-                       users.size() == 1 ? " use (" : " uses (",
-                       absl::StrJoin(users, ", ",
-                                     [this](std::string* out, NodeId u) {
-                                       out->append(
-                                           Name(graph_.node(u)));
-                                     }),
-                       ")"));
+      return Fail(1000, absl::StrCat(Name(graph_.node(id)), " ",
+                                     Readers(graph_, v)));
     }
+  }
   return true;
 }
 

@@ -43,7 +43,10 @@ class Matcher {
   bool Fail(int depth, std::string why);
 
   bool MatchRoot(NodeId root, NodeId anchor, State& state);
-  // No interior value is read outside the match, except roots.
+  // Whether a node of the match computes from weights and constants alone.
+  bool IsFromWeights(NodeId id, absl::Span<const NodeId> nodes) const;
+  // No interior value is read outside the match, except roots and what is
+  // computed from weights alone.
   bool CheckInterior(absl::Span<const NodeId> nodes,
                      absl::Span<const ValueId> roots);
   absl::StatusOr<bool> TryPattern(NodeId anchor);

@@ -27,6 +27,9 @@ class Planner {
   Placement& At(ValueId id) { return plan_.values[static_cast<size_t>(id)]; }
   bool Dense(ValueId id) const { return dense_[static_cast<size_t>(id)]; }
 
+  // A state lies as the backend likes: no reshape of it is a view.
+  void SetBackendLayout(ValueId id) { dense_[static_cast<size_t>(id)] = false; }
+
   // Whether every reader of a strided view can read it so.
   bool ReadersTakeStrides(ValueId id) const {
     if (graph_.IsOutput(id) || !options_.reads_strided) return false;
@@ -77,6 +80,7 @@ class Planner {
       case OpKind::kState:
         first.storage = Storage::kState;
         plan_.state_bytes += first.bytes;
+        SetBackendLayout(node.outputs[0]);
         return;
       case OpKind::kInput:
       case OpKind::kAny:
@@ -103,6 +107,7 @@ class Planner {
     if (node.op->writes_state) {
       first.storage = Storage::kAlias;
       first.alias_of = node.inputs[0];
+      SetBackendLayout(node.outputs[0]);
     }
   }
 
@@ -191,7 +196,7 @@ class Planner {
   const Graph& graph_;
   const PlanOptions& options_;
   Plan plan_;
-  std::vector<bool> dense_;  // by ValueId: contiguous in its memory
+  std::vector<bool> dense_;  // by ValueId: row-major in its memory
 };
 
 }  // namespace

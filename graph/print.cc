@@ -28,8 +28,8 @@ std::string Operands(const Graph& graph, const Node& node) {
   std::string out = absl::StrJoin(
       node.inputs, ", ",
       [&](std::string* s, ValueId v) { s->append(Ref(graph, v)); });
-  if (!node.attrs.empty())
-    absl::StrAppend(&out, out.empty() ? "" : ", ", node.attrs.ToString());
+  const std::string attrs = node.attrs.ToString();
+  if (!attrs.empty()) absl::StrAppend(&out, out.empty() ? "" : ", ", attrs);
   return out;
 }
 

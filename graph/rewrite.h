@@ -9,8 +9,9 @@
 //
 // Patterns are built with the DSL functions that models use. Once for all
 // rules the engine checks that every interior value has no reader outside the
-// match and is no output, tries commuted operands, and requires that the
-// replacement's types equal the root's.
+// match and is no output (unless it is computed from weights alone: then others
+// may share it), tries commuted operands, and requires that the replacement's
+// types equal the root's.
 #ifndef WEFT_GRAPH_REWRITE_H_
 #define WEFT_GRAPH_REWRITE_H_
 
@@ -90,6 +91,9 @@ class Classification {
   // Records the reason of a miss; returns false, so that a classifier can say
   // `return c.Miss(v, "is not ...")`.
   bool Miss(Value v, absl::string_view why);
+  // The same for a value that has other readers than the match allows, or is an
+  // output: names them.
+  bool MissReaders(Value v);
 
   // Set by a classifier that matched.
   Value root;

@@ -66,13 +66,15 @@ absl::Status CheckState(const Graph& graph, const Node& node) {
   return absl::OkStatus();
 }
 
-// A writer's result is the state's memory, so that a second writer after it
-// would change what readers of the first one see.
+// What writes a state must be given one: the only other writer of the same
+// memory would be out of the order that data flow gives.
 absl::Status CheckWriter(const Graph& graph, const Node& node) {
-  if (graph.producer(node.inputs[0]).op->kind == OpKind::kState)
+  if (!node.op->writes_state ||
+      graph.producer(node.inputs[0]).op->kind == OpKind::kState)
     return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      graph.Describe(node), ": writes a tensor that is no state"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(graph.Describe(node), ": the first operand is no state; "
+                   "make it with Graph::State and write it once per step"));
 }
 
 class NameChecker {
@@ -111,10 +113,9 @@ absl::Status Verify(const Graph& graph) {
     WEFT_RETURN_IF_ERROR(CheckUses(graph, node, seen));
     WEFT_RETURN_IF_ERROR(CheckTypes(graph, node));
     WEFT_RETURN_IF_ERROR(names.Check(graph, node));
+    WEFT_RETURN_IF_ERROR(CheckWriter(graph, node));
     if (node.op->kind == OpKind::kState)
       WEFT_RETURN_IF_ERROR(CheckState(graph, node));
-    if (node.op->writes_state)
-      WEFT_RETURN_IF_ERROR(CheckWriter(graph, node));
     seen[static_cast<size_t>(id)] = true;
   }
   absl::flat_hash_set<absl::string_view> outputs;

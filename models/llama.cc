@@ -85,7 +85,8 @@ Layer ReadLayer(ModelBuilder& b, const Config& c, int64_t i) {
   return w;
 }
 
-Value Project(Value x, Value w, Value bias, Where at) {
+Value Project(Value x, Value w, Value bias,
+              Where at = std::source_location::current()) {
   const Value y = Linear(x, w, at);
   return bias.graph() == nullptr ? y : Add(y, bias, at);
 }
@@ -93,9 +94,9 @@ Value Project(Value x, Value w, Value bias, Where at) {
 Value Block(const Layer& w, const Config& c, Value x, const Step& step,
             Value factors, int64_t groups) {
   Value h = RmsNorm(x, c.eps) * w.attn_norm;
-  Value q = Heads(Project(h, w.q, w.q_bias, {}), c.heads);
-  Value k = Heads(Project(h, w.k, w.k_bias, {}), groups);
-  Value v = Heads(Project(h, w.v, w.v_bias, {}), groups);
+  Value q = Heads(Project(h, w.q, w.q_bias), c.heads);
+  Value k = Heads(Project(h, w.k, w.k_bias), groups);
+  Value v = Heads(Project(h, w.v, w.v_bias), groups);
   q = Rope(q, step.pos, c.rope, factors);
   k = Rope(k, step.pos, c.rope, factors);
   const Value a = Attend(q, Append(w.kv.k, k, step), Append(w.kv.v, v, step),

@@ -22,8 +22,12 @@ using Token = int32_t;
 inline constexpr Token kNoToken = -1;
 
 struct EncodeOptions {
-  bool add_special = false;    // add BOS/EOS as the model asks
-  bool parse_special = false;  // recognise the text of special tokens
+  // Add BOS/EOS as the model asks.
+  bool add_special = false;
+  // Recognise the text of control tokens and the unknown token: for text of
+  // one's own, such as a chat template's, never for a user's. Tokens that the
+  // vocabulary calls user-defined are recognised in any case.
+  bool parse_special = false;
 };
 
 // A model's vocabulary and its rules. Immutable once made: safe to share

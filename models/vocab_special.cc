@@ -72,6 +72,22 @@ struct Vocab::Marker {
   absl::string_view old_key;  // or ""
   Texts texts;
   bool is_end;
+
+  static const Marker kAll[8];
+};
+
+constexpr Vocab::Marker Vocab::Marker::kAll[] = {
+    {"tokenizer.ggml.eot_token_id", "", kEndOfTurn, true},
+    {"tokenizer.ggml.eom_token_id", "", kEndOfMessage, true},
+    {"tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id",
+     kFillPrefix, false},
+    {"tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id",
+     kFillSuffix, false},
+    {"tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id",
+     kFillMiddle, false},
+    {"tokenizer.ggml.fim_pad_token_id", "", kFillPad, true},
+    {"tokenizer.ggml.fim_rep_token_id", "", kFillRepository, true},
+    {"tokenizer.ggml.fim_sep_token_id", "", kFillSeparator, true},
 };
 
 absl::StatusOr<std::optional<Token>> Vocab::ReadId(
@@ -144,20 +160,7 @@ absl::Status Vocab::ReadSpecial(const GgufFile& file,
   for (const absl::string_view key : kOtherKeys) {
     WEFT_RETURN_IF_ERROR(ReadId(file, key).status());
   }
-  const Marker markers[] = {
-      {"tokenizer.ggml.eot_token_id", "", kEndOfTurn, true},
-      {"tokenizer.ggml.eom_token_id", "", kEndOfMessage, true},
-      {"tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id",
-       kFillPrefix, false},
-      {"tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id",
-       kFillSuffix, false},
-      {"tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id",
-       kFillMiddle, false},
-      {"tokenizer.ggml.fim_pad_token_id", "", kFillPad, true},
-      {"tokenizer.ggml.fim_rep_token_id", "", kFillRepository, true},
-      {"tokenizer.ggml.fim_sep_token_id", "", kFillSeparator, true},
-  };
-  for (const Marker& marker : markers) {
+  for (const Marker& marker : Marker::kAll) {
     WEFT_RETURN_IF_ERROR(ReadMarker(file, marker));
   }
   FindEnds();

@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
 namespace weft::inline v0 {
@@ -26,22 +27,23 @@ std::vector<float> ReadFloats(const std::string& path) {
   return out;
 }
 
-GoldenModel LoadStories(const std::string& tag) {
-  GoldenModel golden;
-  const std::string index = SharedPath("golden/stories260K/index.json");
-  if (index.empty()) return golden;
-  const auto models = nlohmann::json::parse(ReadText(index))["models"];
-  const std::string file = models[tag]["model"];
-  golden.path = SharedPath("golden/stories260K/" + file);
-  if (golden.path.empty()) golden.path = SharedPath("models/" + file);
-  const auto& variants = models[tag]["variants"];
-  const auto& variant =
-      variants.contains("exact") ? variants["exact"] : variants["file"];
+namespace {
+
+using Json = nlohmann::json;
+
+// The exact variant, or the file's where that is exact.
+const Json& Exact(const Json& variants) {
+  return variants.contains("exact") ? variants["exact"] : variants["file"];
+}
+
+// `folder` is the variant's, below the shared folder, with a slash.
+void ReadPrompts(const Json& variant, const std::string& folder,
+                 GoldenModel& golden) {
   golden.n_vocab = variant["n_vocab"];
-  golden.perplexity = variant["nll"]["perplexity"];
+  golden.context = variant["n_ctx"];
   const std::string logits_file = variant["logits_file"];
   const std::vector<float> logits =
-      ReadFloats(SharedPath("golden/stories260K/" + logits_file));
+      ReadFloats(SharedPath(folder + logits_file));
   for (const auto& p : variant["prompts"]) {
     GoldenPrompt prompt;
     prompt.name = p["name"];
@@ -54,7 +56,49 @@ GoldenModel LoadStories(const std::string& tag) {
                            golden.n_vocab);
     golden.prompts.push_back(std::move(prompt));
   }
+}
+
+}  // namespace
+
+GoldenModel LoadStories(const std::string& tag) {
+  GoldenModel golden;
+  const std::string folder = "golden/stories260K/";
+  const std::string index = SharedPath(folder + "index.json");
+  if (index.empty()) return golden;
+  const Json model = Json::parse(ReadText(index))["models"][tag];
+  const std::string file = model["model"];
+  golden.path = SharedPath(folder + file);
+  if (golden.path.empty()) golden.path = SharedPath("models/" + file);
+  const Json& variant = Exact(model["variants"]);
+  golden.perplexity = variant["nll"]["perplexity"];
+  ReadPrompts(variant, folder, golden);
   return golden;
+}
+
+GoldenModel LoadOpen(const std::string& model, const std::string& tag) {
+  GoldenModel golden;
+  const std::string folder = "golden/open/";
+  const std::string index = SharedPath(folder + "index.json");
+  if (index.empty()) return golden;
+  Json entry = Json::parse(ReadText(index))["models"][model];
+  if (!tag.empty()) entry = Json(entry["quants"][tag]);
+  const std::string file = entry["model"];
+  golden.path = SharedPath(folder + file);
+  ReadPrompts(Exact(entry["variants"]), folder, golden);
+  return golden;
+}
+
+std::vector<float> AllLogits(Session& session, const std::vector<Token>& tokens,
+                             int64_t chunk) {
+  std::vector<float> all;
+  PrefillOptions options;
+  options.chunk = chunk;
+  options.on_logits = [&](int64_t, absl::Span<const float> row) {
+    all.insert(all.end(), row.begin(), row.end());
+  };
+  const auto last = session.Prefill(0, tokens, options);
+  EXPECT_TRUE(last.ok()) << last.status();
+  return all;
 }
 
 }  // namespace weft::inline v0

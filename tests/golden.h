@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/engine.h"
 #include "models/tokenizer.h"
 
 namespace weft::inline v0 {
@@ -29,12 +30,21 @@ struct GoldenPrompt {
 struct GoldenModel {
   std::string path;  // of the GGUF file
   int n_vocab = 0;
+  int64_t context = 0;  // what the reference was run with
   std::vector<GoldenPrompt> prompts;
   double perplexity = 0;  // of story.txt
 };
 
 // "f32", "q8_0" or "q4_0" of stories260K; empty prompts when it is absent.
 GoldenModel LoadStories(const std::string& tag);
+// One of the small random models, one per architecture or variant, as it is
+// (tag "") or requantised ("q4_k"); empty prompts when it is absent.
+GoldenModel LoadOpen(const std::string& model, const std::string& tag);
+
+// Logits of every token of a prompt in slot 0, [tokens][n_vocab], in chunks of
+// `chunk` (0 = the session's batch).
+std::vector<float> AllLogits(Session& session, const std::vector<Token>& tokens,
+                             int64_t chunk = 0);
 
 }  // namespace weft::inline v0
 

@@ -1,5 +1,7 @@
 #include "tests/kernel_harness.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -9,9 +11,11 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "backends/cpu/bind.h"
 #include "backends/cpu/target_names.h"
+#include "graph/interpret.h"
 #include "graph/plan.h"
-#include "graph/status_macros.h"
+#include "tests/sample_data.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -73,7 +77,8 @@ class Memory {
     const int64_t gap = view_.dense ? 0 : 1;
     int64_t stride = row_bytes_ + gap * block;
     bytes_ = row_bytes_;
-    if (view_.rank > 0) view_.strides[static_cast<size_t>(view_.rank - 1)] = block;
+    if (view_.rank > 0)
+      view_.strides[static_cast<size_t>(view_.rank - 1)] = block;
     for (int axis = view_.rank - 2; axis >= 0; --axis) {
       view_.strides[static_cast<size_t>(axis)] = stride;
       bytes_ += (view_.dim(axis) - 1) * stride;
@@ -95,8 +100,7 @@ void RunTasks(const cpu::Kernel& kernel, const cpu::KernelArgs& args,
     kernel.run(args, 0, tasks);
     return;
   }
-  for (int64_t task = tasks; task > 0; --task)
-    kernel.run(args, task - 1, task);
+  for (int64_t task = tasks; task > 0; --task) kernel.run(args, task - 1, task);
 }
 
 constexpr int64_t kNoBadIndex = INT64_MIN;
@@ -111,11 +115,10 @@ double Distance(float got, float want) {
 }  // namespace
 
 std::string CallOptions::ToString() const {
-  return absl::StrCat(strided ? "strided" : "dense",
-                      in_place >= 0 ? absl::StrCat(", in place of input ",
-                                                   in_place)
-                                    : "",
-                      one_by_one ? ", task by task" : "");
+  return absl::StrCat(
+      strided ? "strided" : "dense",
+      in_place >= 0 ? absl::StrCat(", in place of input ", in_place) : "",
+      one_by_one ? ", task by task" : "");
 }
 
 absl::Status CallKernel(const cpu::Kernel& kernel,
@@ -125,11 +128,11 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
                         const CallOptions& options) {
   std::vector<Memory> outputs, inputs;
   std::vector<cpu::View> in_views, out_views;
+  const bool state = kernel.op->writes_state;
   for (const HostTensor& tensor : out) {
-    outputs.emplace_back(tensor, false, true);
+    outputs.emplace_back(tensor, state && options.strided, true);
     out_views.push_back(outputs.back().view());
   }
-  const bool state = kernel.op->writes_state;
   if (state) outputs[0].Write(out[0]);
   for (size_t i = 0; i < in.size(); ++i) {
     if (state && i == 0) {
@@ -175,7 +178,8 @@ std::string Difference(const HostTensor& got, const HostTensor& want,
   const std::vector<float> b = want.ToFloats();
   double largest = 1;
   for (const float v : b)
-    if (std::isfinite(v)) largest = std::max(largest, static_cast<double>(std::abs(v)));
+    if (std::isfinite(v))
+      largest = std::max(largest, static_cast<double>(std::abs(v)));
   size_t worst = 0;
   for (size_t i = 1; i < a.size(); ++i)
     if (Distance(a[i], b[i]) > Distance(a[worst], b[worst])) worst = i;
@@ -192,6 +196,86 @@ const cpu::KernelList& KernelsOfTarget(const std::string& target) {
   if (it != lists.end()) return it->second;
   const auto mask = cpu::ParseTarget(target);
   return lists[target] = mask.ok() ? cpu::AllKernels(*mask) : cpu::KernelList();
+}
+
+namespace {
+
+// The ways to call a kernel that must all give the same bits.
+std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
+                                    absl::Span<const HostTensor* const> in,
+                                    const HostTensor& out) {
+  std::vector<CallOptions> ways = {{}, {.one_by_one = true}};
+  if (kernel.strided != 0) {
+    ways.push_back({.strided = true});
+    ways.push_back({.strided = true, .one_by_one = true});
+  }
+  for (size_t i = 0; i < in.size(); ++i)
+    if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&
+        in[i]->elements() == out.elements())
+      ways.push_back({.in_place = static_cast<int>(i), .one_by_one = true});
+  return ways;
+}
+
+// Calls the node's kernel in every way; `values` are all values of the graph,
+// `entry` what an output holds before.
+void CheckNode(const Graph& graph, const Node& node,
+               const cpu::KernelList& kernels,
+               const std::vector<HostTensor>& values,
+               const std::vector<HostTensor>& entry) {
+  SCOPED_TRACE(graph.Describe(node));
+  const cpu::Kernel* kernel = cpu::FindKernel(kernels, graph, node);
+  ASSERT_NE(kernel, nullptr);
+  std::vector<const HostTensor*> in;
+  for (const ValueId v : node.inputs) in.push_back(&values[size_t(v)]);
+  const cpu::KernelParams params = cpu::ParseParams(node);
+  std::vector<HostTensor> first;
+  for (const CallOptions& way :
+       WaysToCall(*kernel, in, values[size_t(node.outputs[0])])) {
+    SCOPED_TRACE(way.ToString());
+    std::vector<HostTensor> out;
+    for (const ValueId v : node.outputs) out.push_back(entry[size_t(v)]);
+    const absl::Status status =
+        CallKernel(*kernel, params, in, absl::MakeSpan(out), way);
+    ASSERT_TRUE(status.ok()) << status;
+    for (size_t i = 0; i < out.size(); ++i) {
+      const HostTensor& want = values[size_t(node.outputs[i])];
+      ASSERT_EQ(Difference(out[i], want, node.op->tolerance), "");
+      if (!first.empty()) {
+        ASSERT_EQ(out[i].bytes, first[i].bytes) << "not the same bits";
+      }
+    }
+    if (first.empty()) first = std::move(out);
+  }
+}
+
+}  // namespace
+
+void CheckKernels(const Sample& sample, const std::string& target,
+                  uint64_t seed) {
+  SCOPED_TRACE(absl::StrCat(sample.name, ", ", target, ", seed ", seed));
+  SampleGraph built;
+  int outputs = 0;
+  for (const Value y : sample.build(built))
+    built.graph().Output(absl::StrCat("y", outputs++), y);
+  const absl::Status finished = built.graph().Finish();
+  ASSERT_TRUE(finished.ok()) << finished;
+  const Graph& graph = built.graph();
+  const SampleData data(built, seed);
+  const auto run = Interpret(
+      graph, SymbolValues(),
+      [&](const Graph&, const Node& node) { return data.Of(node.name); });
+  ASSERT_TRUE(run.ok()) << run.status();
+  std::vector<HostTensor> entry;
+  for (const HostTensor& value : run->values)
+    entry.emplace_back(value.dtype, value.dims);
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind != OpKind::kCompute) continue;
+    if (node.op->writes_state)
+      entry[size_t(node.outputs[0])] =
+          data.Of(graph.producer(node.inputs[0]).name);
+    CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+  }
 }
 
 }  // namespace weft::inline v0

@@ -2,13 +2,14 @@
 #ifndef WEFT_TESTS_KERNEL_HARNESS_H_
 #define WEFT_TESTS_KERNEL_HARNESS_H_
 
+#include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "backends/cpu/kernel.h"
 #include "graph/host_tensor.h"
+#include "graph/op.h"
 
 namespace weft::inline v0 {
 
@@ -38,6 +39,12 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
 // and dtype and dims agree.
 std::string Difference(const HostTensor& got, const HostTensor& want,
                        double tolerance);
+
+// Calls the kernel of every compute node of the sample on the reference's
+// inputs, in every way that must give the same bits (dense and strided, in one
+// call and task by task, in place), and compares with the reference.
+void CheckKernels(const Sample& sample, const std::string& target,
+                  uint64_t seed);
 
 // The kernels of one target, by its name; empty when this machine lacks it.
 const cpu::KernelList& KernelsOfTarget(const std::string& target);

@@ -11,9 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "backends/backend.h"
-#include "backends/cpu/bind.h"
 #include "backends/cpu/target_names.h"
-#include "graph/interpret.h"
 #include "ops/ops.h"
 #include "tests/kernel_harness.h"
 #include "tests/sample_data.h"
@@ -44,9 +42,8 @@ std::vector<Case> AllCases() {
 
 // "qmatmul_q8_0_33_AVX2".
 std::string NameOf(const ::testing::TestParamInfo<Case>& info) {
-  std::string name = absl::StrCat(info.param.op->name, "_",
-                                  info.param.sample.name, "_",
-                                  info.param.target);
+  std::string name = absl::StrCat(
+      info.param.op->name, "_", info.param.sample.name, "_", info.param.target);
   for (char& c : name)
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
   return name;
@@ -128,33 +125,29 @@ std::vector<HostTensor> RunStep(Executable& executable, Built& built,
 
 class SampleTest : public ::testing::TestWithParam<Case> {};
 
-TEST_P(SampleTest, HasAKernelForEveryStep) {
-  const auto built = Build(GetParam().sample);
-  ASSERT_NE(built, nullptr);
-  const auto backend = MakeBackend("cpu", {.target = GetParam().target});
-  ASSERT_TRUE(backend.ok()) << backend.status();
-  const auto plan = (*backend)->Plan(built->graph());
-  ASSERT_TRUE(plan.ok()) << plan.status();
-  EXPECT_EQ(plan->target, GetParam().target);
-  for (const PlannedStep& step : plan->steps)
-    EXPECT_FALSE(step.on_reference)
-        << built->graph().Describe(built->graph().node(step.node));
+// No step may fall back on the reference.
+void ExpectKernels(const Graph& graph, const BackendPlan& plan) {
+  for (const PlannedStep& step : plan.steps)
+    EXPECT_FALSE(step.on_reference) << graph.Describe(graph.node(step.node));
 }
 
-// Steps of several sizes follow each other, so that states have content.
+// Steps of several sizes follow each other; the first one gives states their
+// content.
 TEST_P(SampleTest, BackendMatchesReference) {
   const uint64_t seed = Seed();
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   const auto built = Build(GetParam().sample);
   ASSERT_NE(built, nullptr);
-  const SampleData first(built->sample, seed + 1);
+  const SampleData first(built->sample, seed + 1, /*from_zero=*/true);
   const SampleData second(built->sample, seed);
   const auto reference = Compile("reference", {}, built, second);
-  const auto one = Compile(
-      "cpu", {.threads = 1, .target = GetParam().target}, built, second);
-  const auto three = Compile(
-      "cpu", {.threads = 3, .target = GetParam().target}, built, second);
+  const auto one = Compile("cpu", {.threads = 1, .target = GetParam().target},
+                           built, second);
+  const auto three = Compile("cpu", {.threads = 3, .target = GetParam().target},
+                             built, second);
   ASSERT_TRUE(reference && one && three);
+  EXPECT_EQ(one->plan().target, GetParam().target);
+  ExpectKernels(built->graph(), one->plan());
   for (const int64_t n : {kBound, kBound - 1, int64_t{1}, int64_t{2}}) {
     const SampleData& data = n == kBound ? first : second;
     const SymbolValues symbols = AllSymbols(built->graph(), n);
@@ -170,6 +163,8 @@ TEST_P(SampleTest, BackendMatchesReference) {
   }
 }
 
+// ---- Tokens ----
+
 // Whether symbols lead in all inputs and outputs: then tokens stand for
 // themselves, and their results may not depend on how many others there are.
 bool TokensLead(const Graph& graph) {
@@ -177,8 +172,9 @@ bool TokensLead(const Graph& graph) {
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.op->kind == OpKind::kState) return false;
-    const bool output = std::any_of(node.outputs.begin(), node.outputs.end(),
-                                    [&](ValueId v) { return graph.IsOutput(v); });
+    const bool output =
+        std::any_of(node.outputs.begin(), node.outputs.end(),
+                    [&](ValueId v) { return graph.IsOutput(v); });
     if (node.op->kind != OpKind::kInput && !output) continue;
     const Shape& shape = graph.value(node.outputs[0]).type.shape;
     for (int axis = 0; axis < shape.rank(); ++axis) {
@@ -189,18 +185,26 @@ bool TokensLead(const Graph& graph) {
   return any;
 }
 
-TEST_P(SampleTest, ResultsDoNotDependOnOtherTokens) {
+std::vector<Case> CasesOfTokens() {
+  std::vector<Case> cases;
+  for (const Case& c : AllCases())
+    if (TokensLead(Built(c.sample).graph())) cases.push_back(c);
+  return cases;
+}
+
+class TokensTest : public ::testing::TestWithParam<Case> {};
+
+TEST_P(TokensTest, ResultsDoNotDependOnOtherTokens) {
   const uint64_t seed = Seed();
   SCOPED_TRACE(absl::StrCat("seed ", seed));
   const auto built = Build(GetParam().sample);
   ASSERT_NE(built, nullptr);
-  if (!TokensLead(built->graph())) GTEST_SKIP() << "no tokens of their own";
   const SampleData data(built->sample, seed);
-  const auto executable = Compile(
-      "cpu", {.threads = 1, .target = GetParam().target}, built, data);
+  const auto executable =
+      Compile("cpu", {.threads = 1, .target = GetParam().target}, built, data);
   ASSERT_TRUE(executable);
-  const auto all = RunStep(*executable, *built, data,
-                           AllSymbols(built->graph(), kBound));
+  const auto all =
+      RunStep(*executable, *built, data, AllSymbols(built->graph(), kBound));
   for (const int64_t n : {1, 2, 3}) {
     const auto some =
         RunStep(*executable, *built, data, AllSymbols(built->graph(), n));
@@ -212,88 +216,14 @@ TEST_P(SampleTest, ResultsDoNotDependOnOtherTokens) {
   }
 }
 
-// ---- Kernel by kernel ----
-
-// The ways to call a kernel that must all give the same bits.
-std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
-                                    absl::Span<const HostTensor* const> in,
-                                    const HostTensor& out) {
-  std::vector<CallOptions> ways = {{}, {.one_by_one = true}};
-  if (kernel.strided != 0) {
-    ways.push_back({.strided = true});
-    ways.push_back({.strided = true, .one_by_one = true});
-  }
-  for (size_t i = 0; i < in.size(); ++i)
-    if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&
-        in[i]->elements() == out.elements())
-      ways.push_back({.in_place = static_cast<int>(i), .one_by_one = true});
-  return ways;
-}
-
-// Calls the node's kernel in every way; `values` are all values of the graph,
-// `entry` what an output holds before.
-void CheckNode(const Graph& graph, const Node& node,
-               const cpu::KernelList& kernels,
-               const std::vector<HostTensor>& values,
-               const std::vector<HostTensor>& entry) {
-  SCOPED_TRACE(graph.Describe(node));
-  const cpu::Kernel* kernel = cpu::FindKernel(kernels, graph, node);
-  ASSERT_NE(kernel, nullptr);
-  std::vector<const HostTensor*> in;
-  for (const ValueId v : node.inputs) in.push_back(&values[size_t(v)]);
-  const cpu::KernelParams params = cpu::ParseParams(node);
-  std::vector<HostTensor> first;
-  for (const CallOptions& way :
-       WaysToCall(*kernel, in, values[size_t(node.outputs[0])])) {
-    SCOPED_TRACE(way.ToString());
-    std::vector<HostTensor> out;
-    for (const ValueId v : node.outputs) out.push_back(entry[size_t(v)]);
-    const absl::Status status =
-        CallKernel(*kernel, params, in, absl::MakeSpan(out), way);
-    ASSERT_TRUE(status.ok()) << status;
-    for (size_t i = 0; i < out.size(); ++i) {
-      const HostTensor& want = values[size_t(node.outputs[i])];
-      ASSERT_EQ(Difference(out[i], want, node.op->tolerance), "");
-      if (!first.empty()) {
-        ASSERT_EQ(out[i].bytes, first[i].bytes) << "not the same bits";
-      }
-    }
-    if (first.empty()) first = std::move(out);
-  }
-}
-
-// Every compute node of the sample, on the reference's inputs.
-void CheckKernels(const Sample& sample, const std::string& target) {
-  const uint64_t seed = Seed();
-  SCOPED_TRACE(absl::StrCat(sample.name, ", ", target, ", seed ", seed));
-  const auto built = Build(sample);
-  ASSERT_NE(built, nullptr);
-  const Graph& graph = built->graph();
-  const SampleData data(built->sample, seed);
-  const auto run = Interpret(graph, SymbolValues(),
-                             [&](const Graph&, const Node& node) {
-                               return data.Of(node.name);
-                             });
-  ASSERT_TRUE(run.ok()) << run.status();
-  std::vector<HostTensor> entry;
-  for (const HostTensor& value : run->values)
-    entry.emplace_back(value.dtype, value.dims);
-  for (const NodeId id : graph.order()) {
-    const Node& node = graph.node(id);
-    if (node.op->kind != OpKind::kCompute) continue;
-    if (node.op->writes_state)
-      entry[size_t(node.outputs[0])] =
-          data.Of(graph.producer(node.inputs[0]).name);
-    CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
-  }
-}
-
 TEST_P(SampleTest, KernelsMatchReference) {
-  CheckKernels(GetParam().sample, GetParam().target);
+  CheckKernels(GetParam().sample, GetParam().target, Seed());
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, SampleTest, ::testing::ValuesIn(AllCases()),
                          NameOf);
+INSTANTIATE_TEST_SUITE_P(Kernels, TokensTest,
+                         ::testing::ValuesIn(CasesOfTokens()), NameOf);
 
 }  // namespace
 }  // namespace weft::inline v0

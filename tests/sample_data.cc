@@ -22,8 +22,8 @@ float Normal(Random& random) {
 // A scale field of order 1/100, in f16 or f32.
 template <class T>
 void SetScale(T& scale, Random& random) {
-  const float value = std::uniform_real_distribution<float>(
-      0.005f, 0.02f)(random);
+  const float value =
+      std::uniform_real_distribution<float>(0.005f, 0.02f)(random);
   if constexpr (std::is_same_v<T, float>) {
     scale = value;
   } else {
@@ -51,6 +51,11 @@ void FillBlock(Block& block, Random& random) {
   if constexpr (requires { block.d; }) SetScale(block.d, random);
   if constexpr (requires { block.dmin; }) SetScale(block.dmin, random);
   if constexpr (requires { block.m; }) SetScale(block.m, random);
+  // An exponent with a bias of 127: 2^-8 .. 2^-6.
+  if constexpr (requires { block.e; })
+    block.e = static_cast<uint8_t>(119 + random() % 3);
+  if constexpr (requires { block.e; })  // e8m0: 2^-7 or 2^-6
+    block.e = static_cast<uint8_t>(120 + random() % 2);
 }
 
 template <class Block>
@@ -104,14 +109,17 @@ void FillTensor(HostTensor& tensor, const Fill& fill, Random& random) {
 
 }  // namespace
 
-SampleData::SampleData(const SampleGraph& sample, uint64_t seed) {
+SampleData::SampleData(const SampleGraph& sample, uint64_t seed,
+                       bool from_zero) {
   Random random(seed);
   for (const SampleGraph::Filled& filled : sample.filled()) {
     if (filled.value.poisoned()) continue;
     const TensorType& type = filled.value.type();
     const Node& node = filled.value.graph()->producer(filled.value.id());
     HostTensor tensor(type.dtype, type.shape.Bind({}));
-    FillTensor(tensor, filled.fill, random);
+    Fill fill = filled.fill;
+    if (from_zero && fill.kind == Fill::Kind::kIota) fill.low = 0;
+    FillTensor(tensor, fill, random);
     auto& kept = node.op == &kInputOp ? inputs_ : tensors_;
     kept.emplace(node.name, std::move(tensor));
   }
@@ -127,13 +135,13 @@ const HostTensor& SampleData::Of(absl::string_view name) const {
 }
 
 WeightSource SampleData::weights() const {
-  return [this](const Node& node)
-             -> absl::StatusOr<absl::Span<const std::byte>> {
-    const auto it = tensors_.find(node.name);
-    if (it == tensors_.end())
-      return absl::NotFoundError(absl::StrCat("no weight ", node.name));
-    return absl::MakeConstSpan(it->second.bytes);
-  };
+  return
+      [this](const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
+        const auto it = tensors_.find(node.name);
+        if (it == tensors_.end())
+          return absl::NotFoundError(absl::StrCat("no weight ", node.name));
+        return absl::MakeConstSpan(it->second.bytes);
+      };
 }
 
 absl::Status SampleData::SetInputs(Executable& executable) const {

@@ -20,7 +20,9 @@ namespace weft::inline v0 {
 // data.
 class SampleData {
  public:
-  SampleData(const SampleGraph& sample, uint64_t seed);
+  // `from_zero`: positions begin at 0, whatever the sample says, as those of a
+  // step before the sample's own do.
+  SampleData(const SampleGraph& sample, uint64_t seed, bool from_zero = false);
 
   // The data of the source of that name; an empty tensor for other names.
   const HostTensor& Of(absl::string_view name) const;

@@ -26,20 +26,6 @@ SessionOptions Options(const std::string& target = "", int threads = 1) {
   return o;
 }
 
-// Logits of every token of a prompt, in chunks of `chunk`.
-std::vector<float> AllLogits(Session& session, const std::vector<Token>& tokens,
-                             int64_t chunk = 0) {
-  std::vector<float> all;
-  PrefillOptions options;
-  options.chunk = chunk;
-  options.on_logits = [&](int64_t, absl::Span<const float> row) {
-    all.insert(all.end(), row.begin(), row.end());
-  };
-  const auto last = session.Prefill(0, tokens, options);
-  EXPECT_TRUE(last.ok()) << last.status();
-  return all;
-}
-
 Token ArgMax(absl::Span<const float> logits) {
   return static_cast<Token>(
       std::max_element(logits.begin(), logits.end()) - logits.begin());

@@ -145,7 +145,7 @@ TEST_F(VerifyTest, AWriterWritesAState) {
   const Value no_state = graph_.Input("s", DType::kF32, {1, 16, 4});
   Append(no_state, x_, step_, Line(14));
   ExpectInvalid("model.cc:14: append(s f32[1,16,4], x f32[T,4], pos i32[T], "
-                "pos i32[T]): writes a tensor that is no state");
+                "pos i32[T]): the first operand is no state");
 }
 
 // A second writer after the first would change what readers of the first see.
@@ -153,7 +153,7 @@ TEST_F(VerifyTest, AWritersResultIsNotWrittenAgain) {
   const Value s = graph_.State("s", DType::kF32, {1, 16, 4});
   const Value once = Append(s, x_, step_);
   Append(once, x_, step_, Line(15));
-  ExpectInvalid("): writes a tensor that is no state");
+  ExpectInvalid("): the first operand is no state");
 }
 
 }  // namespace

@@ -51,12 +51,15 @@ target_compile_options(weft_hwy PRIVATE -w)
 target_include_directories(weft_hwy SYSTEM PUBLIC "${hwy_dir}")
 target_link_libraries(weft_hwy PUBLIC Threads::Threads)
 
-# Every target multiplies the compile time of every kernel, so on x86 we keep
-# SSE2 (the baseline), AVX2, AVX3, AVX3_DL (off unless asked for) and AVX3_ZEN4.
-# SSSE3 and SSE4 serve only machines from before 2013. AVX3_SPR is the only
-# target with native bf16 on Intel; enable it once a kernel gains by that. Arm
-# keeps all of its own.
-set(WEFT_DISABLED_TARGETS "(HWY_SSSE3|HWY_SSE4|HWY_AVX3_SPR)" CACHE STRING
+# Every target multiplies the compile time of every kernel and the size of the
+# library. On x86 we keep SSE2 (the baseline), AVX2, AVX3, AVX3_DL (off unless
+# asked for) and AVX3_ZEN4 (BF16, which backends/cpu takes on Intel too). SSSE3
+# and SSE4 serve only machines from before 2013; AVX3_SPR adds FP16 arithmetic,
+# which we don't use. On Arm we keep NEON (without AES, which we don't use
+# either), NEON_BF16, SVE, and SVE of the fixed lengths 128 and 256; SVE2 itself
+# adds nothing that we use.
+set(WEFT_DISABLED_TARGETS
+    "(HWY_SSSE3|HWY_SSE4|HWY_AVX3_SPR|HWY_NEON|HWY_SVE2)" CACHE STRING
     "Highway targets that are not compiled (HWY_DISABLED_TARGETS), or empty")
 target_compile_definitions(weft_hwy PUBLIC HWY_WANT_AVX3_DL)
 if(WEFT_DISABLED_TARGETS)

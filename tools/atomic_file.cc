@@ -25,8 +25,9 @@ constexpr mode_t kNewFileMode = 0666;  // less the umask
 absl::Status CannotWrite(int error, const std::string& path) {
   const std::string what = absl::StrCat("cannot write ", path);
   // Absl's codes are about other uses of these.
-  if (error == ENOTDIR) return absl::NotFoundError(absl::StrCat(
-      what, ": a part of the path is no directory"));
+  if (error == ENOTDIR)
+    return absl::NotFoundError(
+        absl::StrCat(what, ": a part of the path is no directory"));
   if (error == EROFS)
     return absl::PermissionDeniedError(
         absl::StrCat(what, ": the file system is read-only"));

@@ -9,8 +9,8 @@ absl::StatusOr<std::vector<Token>> ByteTokenizer::Encode(
     absl::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxTextBytes)
     return absl::ResourceExhaustedError(
-        absl::StrCat("a text of ", text.size(), " bytes; up to ",
-                     kMaxTextBytes, " are taken"));
+        absl::StrCat("a text of ", text.size(), " bytes; up to ", kMaxTextBytes,
+                     " are taken"));
   std::vector<Token> tokens;
   tokens.reserve(text.size() + 1);
   if (options.add_special) tokens.push_back(kBos);

@@ -108,8 +108,7 @@ class ArgumentParser {
     if (flag == nullptr)
       return Error(absl::StrCat("unknown flag ", args_[next_]));
     if (!written.has_value && !BareValue(program_, *flag, written)) {
-      if (next_ + 1 == args_.size() ||
-          absl::StartsWith(args_[next_ + 1], "--"))
+      if (next_ + 1 == args_.size() || absl::StartsWith(args_[next_ + 1], "--"))
         return Error(absl::StrCat("--", name, " needs a value"));
       written.value = args_[++next_];
     }

@@ -34,9 +34,9 @@ struct Program {
 };
 
 struct Arguments {
-  std::vector<std::string> words;  // what is no flag, in order
+  std::vector<std::string> words;          // what is no flag, in order
   absl::flat_hash_set<std::string> given;  // names of the flags given
-  bool help = false;               // --help or -h; nothing else was looked at
+  bool help = false;  // --help or -h; nothing else was looked at
 
   bool Given(absl::string_view flag) const { return given.contains(flag); }
 };

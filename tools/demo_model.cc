@@ -139,9 +139,8 @@ absl::Status DemoModel::Init(const DemoOptions& options) {
   DemoBuilder(*graph, options).Build();
   FillWeights(*graph);
   WEFT_ASSIGN_OR_RETURN(report_, Optimize(*graph));
-  WEFT_ASSIGN_OR_RETURN(
-      const std::unique_ptr<Backend> backend,
-      MakeBackend(options.backend, options.backend_options));
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
+                        MakeBackend(options.backend, options.backend_options));
   const auto weight = [this](const Node& node) {
     return absl::MakeConstSpan(weights_.at(node.name));
   };

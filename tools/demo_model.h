@@ -26,7 +26,7 @@ struct DemoOptions {
   int64_t context = 512;  // positions
   DType kv = DType::kF16;
   std::string backend = "cpu";
-  BackendOptions backend_options;
+  BackendOptions backend_options = {};
 };
 
 // A graph built with DSL functions, run through Optimize and a backend without

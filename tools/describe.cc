@@ -27,8 +27,7 @@ int64_t StateBytesPerToken(const Graph& graph) {
     if (node.op->kind != OpKind::kState) continue;
     const TensorType& type = graph.value(node.outputs[0]).type;
     if (type.shape.rank() < 2) continue;
-    const int64_t rows =
-        type.shape.dim(0).bound() * type.shape.dim(1).bound();
+    const int64_t rows = type.shape.dim(0).bound() * type.shape.dim(1).bound();
     if (rows > 0) total += type.BoundBytes() / rows;
   }
   return total;
@@ -89,12 +88,17 @@ std::string StepTable(const Graph& graph, const BackendPlan& plan) {
   std::vector<Row> rows = {{"step", "kernel", "result", "place", "node"}};
   for (const PlannedStep& step : plan.steps) {
     const Node& node = graph.node(step.node);
-    const ValueId result = node.outputs[0];
+    std::vector<std::string> results, places;
+    for (const ValueId id : node.outputs) {
+      results.push_back(
+          absl::StrCat("%", id, " ", graph.value(id).type.ToString()));
+      places.push_back(PlaceOf(graph, plan.plan, id));
+    }
     rows.push_back(
         {absl::StrCat(rows.size() - 1),
          step.on_reference ? absl::StrCat(step.kernel, " (slow)") : step.kernel,
-         absl::StrCat("%", result, " ", graph.value(result).type.ToString()),
-         PlaceOf(graph, plan.plan, result), graph.Describe(node)});
+         absl::StrJoin(results, ", "), absl::StrJoin(places, ", "),
+         graph.Describe(node)});
   }
   return Table(rows);
 }
@@ -102,6 +106,8 @@ std::string StepTable(const Graph& graph, const BackendPlan& plan) {
 }  // namespace
 
 ArenaUse PeakOfArena(const Plan& plan) {
+  ArenaUse peak;
+  if (plan.steps.empty()) return peak;
   std::vector<int64_t> change(plan.steps.size() + 1, 0);
   for (const Placement& place : plan.values) {
     if (place.storage != Storage::kArena) continue;
@@ -112,7 +118,6 @@ ArenaUse PeakOfArena(const Plan& plan) {
     change[static_cast<size_t>(std::clamp(place.last, 0, last)) + 1] -=
         AlignUp(place.bytes);
   }
-  ArenaUse peak;
   int64_t now = 0;
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     now += change[i];
@@ -123,20 +128,20 @@ ArenaUse PeakOfArena(const Plan& plan) {
 
 std::string DescribePlan(const Graph& graph, const BackendPlan& plan) {
   const ArenaUse peak = PeakOfArena(plan.plan);
-  const auto on_reference = std::count_if(
-      plan.steps.begin(), plan.steps.end(),
-      [](const PlannedStep& step) { return step.on_reference; });
-  std::string out = absl::StrCat("plan for ", plan.target, ", ",
-                                 SymbolsText(graph), "\n");
+  const auto on_reference =
+      std::count_if(plan.steps.begin(), plan.steps.end(),
+                    [](const PlannedStep& step) { return step.on_reference; });
+  std::string out =
+      absl::StrCat("plan for ", plan.target, ", ", SymbolsText(graph), "\n");
   absl::StrAppend(
       &out,
       MemoryLine("weights", plan.plan.weight_bytes, "mapped from the file"),
-      MemoryLine("KV cache", plan.memory.state,
-                 absl::StrCat(Grouped(StateBytesPerToken(graph)),
-                              " per token")),
-      MemoryLine("arena", plan.memory.arena,
-                 absl::StrCat("peak ", Grouped(peak.bytes), " in step ",
-                              peak.step)),
+      MemoryLine(
+          "KV cache", plan.memory.state,
+          absl::StrCat(Grouped(StateBytesPerToken(graph)), " per token")),
+      MemoryLine(
+          "arena", plan.memory.arena,
+          absl::StrCat("peak ", Grouped(peak.bytes), " in step ", peak.step)),
       MemoryLine("scratch", plan.memory.scratch, "of all threads"),
       plan.steps.size(), " steps, ", on_reference,
       " on the slow scalar reference\n\n", StepTable(graph, plan));
@@ -145,14 +150,16 @@ std::string DescribePlan(const Graph& graph, const BackendPlan& plan) {
 
 std::string DescribeOps(absl::Span<const OpDef* const> ops,
                         const Backend& backend) {
-  std::string out;
+  std::string out = absl::StrCat("Kernels of the backend ", backend.name(),
+                                 "; this machine runs ",
+                                 absl::StrJoin(backend.Targets(), ", "), ".\n");
   for (const OpDef* op : ops) {
     const std::vector<std::string> kernels = backend.KernelsOf(*op);
     const bool is_view = op->view != ViewKind::kNone;
-    const std::string how =
-        !kernels.empty() ? absl::StrJoin(kernels, ", ")
-        : is_view        ? "none: a view of its input"
-                         : "none: runs on the slow scalar reference";
+    const std::string how = !kernels.empty() ? absl::StrJoin(kernels, ", ")
+                            : is_view
+                                ? "none: a view of its input"
+                                : "none: runs on the slow scalar reference";
     absl::StrAppend(&out, op->name, "\n    ", Summary(*op),
                     "\n    kernels: ", how, "\n");
   }

@@ -27,9 +27,9 @@ absl::StatusOr<std::vector<Token>> ParseTokens(absl::string_view text) {
   for (const absl::string_view item : items) {
     Token token;
     if (!absl::SimpleAtoi(item, &token) || token < 0)
-      return absl::InvalidArgumentError(absl::StrCat(
-          "item ", tokens.size() + 1, " of --tokens is \"", item,
-          "\"; expected a token id, a number from 0 up"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("item ", tokens.size() + 1, " of --tokens is \"", item,
+                       "\"; expected a token id, a number from 0 up"));
     tokens.push_back(token);
   }
   return tokens;

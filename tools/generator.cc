@@ -59,10 +59,11 @@ absl::StatusOr<std::vector<Token>> Generator::Tokenize(
     if (!tokens.empty() && tokens.back() == tokenizer.eos()) tokens.pop_back();
   }
   if (static_cast<int64_t>(tokens.size()) > model_->context())
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the prompt has ", tokens.size(), " tokens, the context ",
-        model_->context(), " positions: use a larger --context or a shorter "
-        "prompt"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the prompt has ", tokens.size(), " tokens, the context ",
+                     model_->context(),
+                     " positions: use a larger --context or a shorter "
+                     "prompt"));
   return tokens;
 }
 
@@ -84,8 +85,7 @@ absl::StatusOr<StopReason> Generator::Run(absl::Span<const Token> tokens) {
   return reason;
 }
 
-absl::StatusOr<StopReason> Generator::Generate(
-    absl::Span<const float> logits) {
+absl::StatusOr<StopReason> Generator::Generate(absl::Span<const float> logits) {
   while (true) {
     if (Cancelled()) return StopReason::kInterrupted;
     WEFT_ASSIGN_OR_RETURN(const bool more, Take(logits));
@@ -127,12 +127,11 @@ bool Generator::Cancelled() const {
 }
 
 std::string Describe(const GeneratorStats& stats) {
-  return absl::StrCat(
-      Rate("prompt", stats.prompt_tokens, stats.prompt_tokens,
-           stats.prompt_seconds),
-      "\n",
-      Rate("generated", stats.tokens, stats.decode_steps,
-           stats.decode_seconds));
+  return absl::StrCat(Rate("prompt", stats.prompt_tokens, stats.prompt_tokens,
+                           stats.prompt_seconds),
+                      "\n",
+                      Rate("generated", stats.tokens, stats.decode_steps,
+                           stats.decode_seconds));
 }
 
 }  // namespace weft::inline v0

@@ -20,16 +20,16 @@ namespace weft::inline v0 {
 
 struct GeneratorOptions {
   int64_t max_tokens = 256;  // of each call; 0: until the context is full
-  SamplerOptions sampler;
+  SamplerOptions sampler = {};
   const std::atomic<bool>* cancel = nullptr;
   // Gets the text as it is made, in valid UTF-8.
-  std::function<absl::Status(absl::string_view)> write;
+  std::function<absl::Status(absl::string_view)> write = nullptr;
   // See PrefillOptions.
-  std::function<void(int64_t done, int64_t total)> progress;
+  std::function<void(int64_t done, int64_t total)> progress = nullptr;
 };
 
 enum class StopReason {
-  kEndOfText,    // the model ended the text
+  kEndOfText,  // the model ended the text
   kMaxTokens,
   kContextFull,
   kInterrupted,  // *cancel was set
@@ -39,8 +39,8 @@ enum class StopReason {
 struct GeneratorStats {
   int64_t prompt_tokens = 0;
   double prompt_seconds = 0;
-  int64_t tokens = 0;       // generated
-  int64_t decode_steps = 0;  // of one token each; the first token needs none
+  int64_t tokens = 0;         // generated
+  int64_t decode_steps = 0;   // of one token each; the first token needs none
   double decode_seconds = 0;  // sampling included, writing not
 };
 

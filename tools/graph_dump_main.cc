@@ -65,15 +65,15 @@ constexpr absl::string_view kAll = "all";
 constexpr absl::string_view kAsBuilt = "as built";
 
 Program MakeProgram() {
-  return {.name = "graph-dump",
-          .usage = kUsage,
-          .groups = {{"What",
-                      {"model", "format", "after", "explain", "plan", "ops",
-                       "out"}},
-                     {"How",
-                      {"context", "batch", "slots", "kv", "threads",
-                       "target"}}},
-          .bare = {{"explain", kAll}}};
+  return {
+      .name = "graph-dump",
+      .usage = kUsage,
+      .groups = {{"What",
+                  {"model", "format", "after", "explain", "plan", "ops",
+                   "out"}},
+                 {"How",
+                  {"context", "batch", "slots", "kv", "threads", "target"}}},
+      .bare = {{"explain", kAll}}};
 }
 
 // What to show.
@@ -97,8 +97,8 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(
       CheckName("format", request.format, {"text", "dot", "json"}));
   std::vector<std::string> passes = PassNames();
-  request.after = args.Given("after") ? absl::GetFlag(FLAGS_after)
-                                      : passes.back();
+  request.after =
+      args.Given("after") ? absl::GetFlag(FLAGS_after) : passes.back();
   passes.emplace_back(kAll);
   WEFT_RETURN_IF_ERROR(CheckName("after", request.after, passes));
   request.explain = args.Given("explain");
@@ -108,9 +108,9 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
                   !(request.explain || request.plan);
   if (request.graph && request.format != "text" &&
       (request.explain || request.plan))
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--format=", request.format,
-        " is for graphs; --explain and --plan are text"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("--format=", request.format,
+                     " is for graphs; --explain and --plan are text"));
   return request;
 }
 

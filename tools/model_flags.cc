@@ -58,9 +58,9 @@ absl::StatusOr<DType> ParseKv(absl::string_view text) {
 absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t low,
                        int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "--", flag, " is ", value, "; expected a number from ", low, " to ",
-      high));
+  return absl::InvalidArgumentError(absl::StrCat("--", flag, " is ", value,
+                                                 "; expected a number from ",
+                                                 low, " to ", high));
 }
 
 }  // namespace weft::inline v0

@@ -37,8 +37,8 @@ constexpr char kStdinName[] = "standard input";
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   const bool is_stdin = path == "-";
-  const int fd = is_stdin ? dup(STDIN_FILENO)
-                          : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd =
+      is_stdin ? dup(STDIN_FILENO) : open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const std::string name = is_stdin ? kStdinName : path;
   if (fd < 0)
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", name));

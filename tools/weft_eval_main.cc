@@ -66,15 +66,15 @@ one. Results go to standard output, all else to standard error.
 )";
 
 Program MakeProgram() {
-  return {.name = "weft-eval",
-          .usage = kUsage,
-          .groups = {{"What",
-                      {"model", "text", "file", "tokens", "special",
-                       "parse_special", "max_tokens", "out"}},
-                     {"How",
-                      {"context", "chunk", "kv", "threads", "target",
-                       "backend"}}},
-          .takes_words = true};
+  return {
+      .name = "weft-eval",
+      .usage = kUsage,
+      .groups = {{"What",
+                  {"model", "text", "file", "tokens", "special",
+                   "parse_special", "max_tokens", "out"}},
+                 {"How",
+                  {"context", "chunk", "kv", "threads", "target", "backend"}}},
+      .takes_words = true};
 }
 
 // Steps of 512 tokens, unless all their logits together are too much memory.
@@ -258,7 +258,7 @@ constexpr Command kCommands[] = {{"tokenize", Tokenize},
 absl::Status Run(const Arguments& args) {
   const std::string names = absl::StrJoin(
       kCommands, ", ",
-      [](std::string* out, const Command& c) { out->append(c.name); });
+      [](std::string* out, const Command& c) { absl::StrAppend(out, c.name); });
   if (args.words.empty())
     return absl::InvalidArgumentError(absl::StrCat(
         "what to do? The commands are ", names, "; see weft-eval --help"));
@@ -277,9 +277,8 @@ absl::Status Run(const Arguments& args) {
     return absl::IsCancelled(status) ? absl::CancelledError("interrupted")
                                      : status;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("there is no command \"", args.words[0],
-                   "\"; the commands are ", names));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "there is no command \"", args.words[0], "\"; the commands are ", names));
 }
 
 }  // namespace

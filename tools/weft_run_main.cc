@@ -29,8 +29,7 @@ ABSL_FLAG(double, top_p, 0.95,
           "only the best tokens that together have this probability; 1: all");
 ABSL_FLAG(double, min_p, 0.05,
           "only tokens with this part of the best one's probability; 0: all");
-ABSL_FLAG(double, repetition_penalty, 1,
-          "above 1 avoids the last 64 tokens");
+ABSL_FLAG(double, repetition_penalty, 1, "above 1 avoids the last 64 tokens");
 ABSL_FLAG(uint64_t, seed, 0, "where the random numbers begin");
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as the model says, at most 4096");
@@ -58,19 +57,20 @@ Prompts from standard input: each line begins a new text, an empty line goes on
 with the last one. Ctrl-C stops the text and ends the program with its
 statistics; a second Ctrl-C kills it.
 
-With temperature 0, the default, the same prompt gives the same text, whatever
-the other sampling flags.
+With temperature 0, the default, the best token is always taken; of the other
+sampling flags only --repetition_penalty matters then. --demo samples with 0.8
+unless told otherwise.
 )";
 
 Program MakeProgram() {
   return {.name = "weft-run",
           .usage = kUsage,
-          .groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
-                     {"Sampling",
-                      {"temperature", "top_k", "top_p", "min_p",
-                       "repetition_penalty", "seed"}},
-                     {"Machine",
-                      {"threads", "context", "kv", "target", "verbose"}}}};
+          .groups = {
+              {"Text", {"model", "prompt", "max_tokens", "demo"}},
+              {"Sampling",
+               {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
+                "seed"}},
+              {"Machine", {"threads", "context", "kv", "target", "verbose"}}}};
 }
 
 SamplerOptions SamplerFromFlags() {
@@ -87,8 +87,8 @@ SamplerOptions SamplerFromFlags() {
 
 absl::Status CheckFlags(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckSamplerOptions(SamplerFromFlags()));
-  WEFT_RETURN_IF_ERROR(CheckFlag(
-      "max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
+  WEFT_RETURN_IF_ERROR(
+      CheckFlag("max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
@@ -97,7 +97,7 @@ absl::Status CheckFlags(const Arguments& args) {
 }
 
 std::string MiB(int64_t bytes) {
-  return absl::StrCat((bytes + (1 << 19)) >> 20, " MiB");
+  return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
 void ShowSession(const Model& model, const Session& session) {
@@ -190,8 +190,7 @@ class Runner {
       if (done == total) return progress_.reset();
       if (progress_ == nullptr)
         progress_ = std::make_unique<Progress>("reading the prompt");
-      progress_->Update(static_cast<double>(done) /
-                        static_cast<double>(total));
+      progress_->Update(static_cast<double>(done) / static_cast<double>(total));
     };
     return Generator::Make(&model_, std::move(options));
   }
@@ -216,7 +215,11 @@ class Runner {
     for (std::string line; !cancel_;) {
       if (StdinIsTerminal() && StderrIsTerminal()) std::fputs("> ", stderr);
       WEFT_ASSIGN_OR_RETURN(const bool more, reader.Next(line));
-      if (!more) break;
+      if (!more) {
+        // Whatever comes next on this terminal begins on a line of its own.
+        if (StdinIsTerminal() && StderrIsTerminal()) Say("");
+        break;
+      }
       const absl::Status status = RunLine(generator, line);
       if (status.ok()) continue;
       // At a terminal one can try again.
@@ -228,9 +231,9 @@ class Runner {
 
  private:
   absl::Status RunLine(Generator& generator, const std::string& line) {
-    WEFT_ASSIGN_OR_RETURN(
-        const StopReason reason,
-        line.empty() ? generator.Continue() : generator.Begin(line));
+    WEFT_ASSIGN_OR_RETURN(const StopReason reason, line.empty()
+                                                       ? generator.Continue()
+                                                       : generator.Begin(line));
     return Finish(generator, reason);
   }
 
@@ -243,11 +246,15 @@ class Runner {
 absl::Status Run(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckFlags(args));
   const bool demo = absl::GetFlag(FLAGS_demo);
+  // The best token of random weights is soon the same one for ever.
+  if (demo && !args.Given("temperature"))
+    absl::SetFlag(&FLAGS_temperature, 0.8);
   const std::atomic<bool>& cancel = CatchInterrupt();
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
                         demo ? MakeDemo() : OpenModel());
   Runner runner(*model, cancel);
-  if (args.Given("prompt")) return runner.RunPrompt(absl::GetFlag(FLAGS_prompt));
+  if (args.Given("prompt"))
+    return runner.RunPrompt(absl::GetFlag(FLAGS_prompt));
   return demo ? runner.RunPrompt("Once upon a time") : runner.RunLines();
 }
 

@@ -111,7 +111,6 @@ absl::Status CpuExecutable::Bind(const KernelList& kernels,
   step_views_.resize(step_values_.size());
   symbols_ = graph_->Symbols();
   current_.resize(symbols_.size(), 0);
-  Resize({});
   return absl::OkStatus();
 }
 
@@ -163,12 +162,13 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
 }
 
 void CpuExecutable::Resize(const SymbolValues& symbols) {
-  bool same = true;
+  bool same = sized_;
+  sized_ = true;
   for (size_t i = 0; i < symbols_.size(); ++i) {
     same &= current_[i] == symbols.Of(symbols_[i]);
     current_[i] = symbols.Of(symbols_[i]);
   }
-  if (same) return;  // zero until the first call: no symbol may be
+  if (same) return;
   for (size_t i = 0; i < step_values_.size(); ++i)
     step_views_[i] = MakeView(*graph_, plan_.plan, step_values_[i], symbols,
                               bases_);

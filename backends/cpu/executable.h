@@ -71,6 +71,7 @@ class CpuExecutable : public Executable {
   std::vector<ValueId> step_values_;  // whose views those are
   std::vector<Dim> symbols_;
   std::vector<int64_t> current_;  // values of symbols_ that views are made for
+  bool sized_ = false;            // views are made at all
   std::atomic<int64_t> bad_index_{kNoBadIndex};
   static constexpr int64_t kNoBadIndex = INT64_MIN;
 };

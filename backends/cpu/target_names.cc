@@ -3,8 +3,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "backends/cpu/targets.h"
-//
 #include "hwy/highway.h"
 
 namespace weft::inline v0 {

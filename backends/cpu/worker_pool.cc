@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "backends/cpu/targets.h"
-//
 #include "hwy/contrib/thread_pool/thread_pool.h"
 
 namespace weft::inline v0 {

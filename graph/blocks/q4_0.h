@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "graph/blocks/packed_bits.h"
 #include "graph/dtype.h"
 #include "graph/half.h"
 
@@ -21,7 +22,7 @@ struct BlockQ4_0 {
   uint8_t q[16];
 
   float At(int i) const {
-    const int nibble = i < 16 ? q[i] & 15 : q[i - 16] >> 4;
+    const int nibble = Nibble(q, 16, i);
     return F16ToF32(d) * static_cast<float>(nibble - kOffset);
   }
 };

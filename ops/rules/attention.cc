@@ -3,7 +3,9 @@
 // q, k or the scores, mask before or after the scale, bias on either side of
 // the sum, K and V permuted in one step or several, widened or not.
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/rewrite.h"
 #include "ops/elementwise.h"
@@ -58,12 +60,7 @@ class AttentionClassifier {
   // softmax(...) must be the left operand of one product, and nothing else.
   bool FindSecondProduct() {
     const Node* reader = OnlyReader(probabilities_);
-    if (reader == nullptr)
-      return c_.Miss(
-          probabilities_,
-          absl::StrCat(
-              "has ", graph_->value(probabilities_.id()).users.size(),
-              " uses or is an output; its one reader must be matmul(.., v)"));
+    if (reader == nullptr) return c_.MissReaders(probabilities_);
     product_ = Value(graph_, reader->outputs[0]);
     if (reader->op != &kMatMul || reader->inputs[0] != probabilities_.id())
       return c_.Miss(probabilities_, absl::StrCat("is not the left operand of "
@@ -72,15 +69,21 @@ class AttentionClassifier {
     return true;
   }
 
-  // Whether a product of two matrices is found below `v` along first operands
-  // of the ops that scores may pass through.
+  // Whether a product of two matrices is found below `v` through the ops that
+  // scores may pass. A stack, since sums of sums may share what lies below.
   bool LeadsToProduct(Value v) const {
-    for (;;) {
-      if (Is(v, kMatMul)) return true;
-      if (Is(v, kAdd)) return LeadsToProduct(In(v, 0)) || LeadsToProduct(In(v, 1));
-      if (!Is(v, kScale) && !Is(v, kTanh) && !Is(v, kMask)) return false;
-      v = In(v, 0);
+    absl::flat_hash_set<ValueId> seen;
+    std::vector<Value> open = {v};
+    while (!open.empty()) {
+      const Value at = open.back();
+      open.pop_back();
+      if (!seen.insert(at.id()).second) continue;
+      if (Is(at, kMatMul)) return true;
+      if (Is(at, kAdd)) open.push_back(In(at, 1));
+      if (Is(at, kAdd) || Is(at, kScale) || Is(at, kTanh) || Is(at, kMask))
+        open.push_back(In(at, 0));
     }
+    return false;
   }
 
   // From the softmax down to the first product, collecting the parts.
@@ -96,6 +99,9 @@ class AttentionClassifier {
       if (node.op == &kMask) {
         if (mask_.graph() != nullptr) return c_.Miss(at, "is a second mask");
         if (capped_) return c_.Miss(at, "masks before the soft-cap");
+        // What stands above the mask multiplies its -inf.
+        if (factor_ <= 0)
+          return c_.Miss(at, "is scaled by no positive factor afterwards");
         mask_ = at;
       } else if (node.op == &kScale) {
         factor_ *= node.attrs.Float("factor");
@@ -131,6 +137,7 @@ class AttentionClassifier {
       return c_.Miss(sum, left ? "adds two products"
                                : "has no product q k^T below it");
     a_.bias = In(sum, left ? 1 : 0);
+    sum_ = sum;
     return true;
   }
 
@@ -200,8 +207,10 @@ class AttentionClassifier {
       return c_.Miss(top, absl::StrCat(what, " has another rank than q"));
     const int64_t heads = a_.q.dim(1).bound();
     const int64_t groups = base.dim(head_axis).bound();
+    // One head for all queries may also be stretched by the product itself.
+    const bool stretched = groups == 1 && p.repeat == 1;
     if ((p.repeat != 1 && p.repeat_axis != head_axis) ||
-        groups * p.repeat != heads)
+        (groups * p.repeat != heads && !stretched))
       return c_.Miss(top, absl::StrCat("does not widen ", groups, " heads of ",
                                        what, " to ", heads));
     out = base;
@@ -219,6 +228,12 @@ class AttentionClassifier {
     if (!ok) return false;
     if (!(k_slot == v_slot))
       return c_.Miss(v, "reads other slots than k does");
+    if (cached_ && k_slot.dim(0) != a_.q.dim(0))
+      return c_.Miss(k, "is gathered for another number of tokens than q has");
+    for (int axis = 0; axis + 1 < a_.k.rank(); ++axis)
+      if (a_.k.dim(axis) != a_.v.dim(axis))
+        return c_.Miss(v, absl::StrCat("is made of ", a_.v.type().ToString(),
+                                       ", k of ", a_.k.type().ToString()));
     a_.step.slot = k_slot;
     // With a soft-cap, what multiplies the scores lies below the tanh, where
     // the cap itself is one more factor.
@@ -231,8 +246,6 @@ class AttentionClassifier {
     const Attrs& attrs = From(mask_).attrs;
     if (attrs.Int("query_axis") != (cached_ ? 0 : 1))
       return c_.Miss(mask_, "counts queries along another axis");
-    if (a_.options.scale <= 0 && !capped_)
-      return c_.Miss(mask_, "would be flipped by a scale that is not positive");
     a_.options.causal = attrs.Int("causal") != 0;
     a_.options.window = attrs.Int("window");
     a_.step.pos = In(mask_, 1);
@@ -241,8 +254,8 @@ class AttentionClassifier {
 
   bool CheckBias() {
     if (a_.bias.graph() == nullptr) return true;
-    if (a_.bias.rank() > scores_.rank())
-      return c_.Miss(a_.bias, "has a higher rank than the scores");
+    if (sum_.shape() != scores_.shape())
+      return c_.Miss(a_.bias, "as a bias stretches the scores");
     return true;
   }
 
@@ -270,7 +283,7 @@ class AttentionClassifier {
 
   Graph* graph_;
   Classification& c_;
-  Value probabilities_, product_, scores_, mask_;
+  Value probabilities_, product_, scores_, mask_, sum_;
   FusedAttention a_;
   double factor_ = 1;
   bool capped_ = false;

@@ -6,7 +6,6 @@
 // result does not depend on which other queries or threads there are. A task is
 // a run of tokens times one group of heads, which share their keys and values:
 // a chunk is unpacked once for all of them.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/attention.cc"
 #include "hwy/foreach_target.h"

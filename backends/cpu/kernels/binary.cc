@@ -1,5 +1,4 @@
 // add, sub, mul with broadcasting, and scale. One task per piece of a row.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/binary.cc"
 #include "hwy/foreach_target.h"
@@ -53,10 +52,8 @@ HWY_INLINE void Combine(F f, const float* a, const float* b, int64_t n,
   const auto a0 = hn::Set(D(), kSplat == Splat::kLeft ? *a : 0.0f);
   const auto b0 = hn::Set(D(), kSplat == Splat::kRight ? *b : 0.0f);
   ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-    const auto va =
-        kSplat == Splat::kLeft ? a0 : LoadPart(d, a + i, lanes);
-    const auto vb =
-        kSplat == Splat::kRight ? b0 : LoadPart(d, b + i, lanes);
+    const auto va = kSplat == Splat::kLeft ? a0 : LoadPart(d, a + i, lanes);
+    const auto vb = kSplat == Splat::kRight ? b0 : LoadPart(d, b + i, lanes);
     StorePart(f(va, vb), d, y + i, lanes);
   });
 }
@@ -66,33 +63,32 @@ void Binary(const KernelArgs& args, int64_t begin, int64_t end) {
   const View& out = args.out[0];
   const BroadcastRows a(args.in[0], out);
   const BroadcastRows b(args.in[1], out);
-  ForEachPiece(
-      args, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
-        const float* pa = a.Row(r) + (a.splat() ? 0 : first);
-        const float* pb = b.Row(r) + (b.splat() ? 0 : first);
-        float* y = out.RowAs<float>(r) + first;
-        if (a.splat()) {
-          Combine<Splat::kLeft>(F(), pa, pb, n, y);
-        } else if (b.splat()) {
-          Combine<Splat::kRight>(F(), pa, pb, n, y);
-        } else {
-          Combine<Splat::kNone>(F(), pa, pb, n, y);
-        }
-      });
+  ForEachPiece(args, begin, end,
+               [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+                 const float* pa = a.Row(r) + (a.splat() ? 0 : first);
+                 const float* pb = b.Row(r) + (b.splat() ? 0 : first);
+                 float* y = out.RowAs<float>(r) + first;
+                 if (a.splat()) {
+                   Combine<Splat::kLeft>(F(), pa, pb, n, y);
+                 } else if (b.splat()) {
+                   Combine<Splat::kRight>(F(), pa, pb, n, y);
+                 } else {
+                   Combine<Splat::kNone>(F(), pa, pb, n, y);
+                 }
+               });
 }
 
 void Scale(const KernelArgs& a, int64_t begin, int64_t end) {
   const float factor = a.params->factor;
-  ForEachPiece(a, begin, end,
-               [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
-                 Combine<Splat::kRight>(
-                     MulFn(), a.in[0].RowAs<const float>(r) + first, &factor, n,
-                     a.out[0].RowAs<float>(r) + first);
-               });
+  ForEachPiece(
+      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+        Combine<Splat::kRight>(MulFn(), a.in[0].RowAs<const float>(r) + first,
+                               &factor, n, a.out[0].RowAs<float>(r) + first);
+      });
 }
 
-// Bound by memory: about 16 values a nanosecond from L2.
-double TaskNs(const KernelArgs& a) { return PieceNs(a, 1.0 / 16); }
+// Bound by memory: about 8 values a nanosecond from L2.
+double TaskNs(const KernelArgs& a) { return PieceNs(a, 1.0 / 8); }
 
 template <class F>
 void AddBinary(const OpDef& op, KernelList& out) {

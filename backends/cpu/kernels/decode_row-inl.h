@@ -8,6 +8,8 @@
 #define WEFT_BACKENDS_CPU_KERNELS_DECODE_ROW_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "backends/cpu/decode-inl.h"
 #include "backends/cpu/simd-inl.h"
 #include "hwy/highway.h"
@@ -26,12 +28,26 @@ constexpr bool HasVectorCodec() {
   return !requires(typename Codec<Block>::Unpacked u) { u.values; };
 }
 
+// Whether vectors of the format's values are exact. Where x86 has no
+// instruction for it (before AVX2), Highway's f16 to f32 makes large numbers of
+// infinities.
+template <class Block>
+constexpr bool HasExactVectors() {
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2
+  return !std::is_same_v<Block, BlockF16>;
+#else
+  return true;
+#endif
+}
+
 // y[0, n) from the blocks at `row`; n is a multiple of the block.
 template <class Block>
 HWY_INLINE void DecodeRow(const std::byte* row, int64_t n, float* y) {
   const Block* blocks = reinterpret_cast<const Block*>(row);
   const DF df;
-  if constexpr (Block::kCount == 1) {
+  if constexpr (!HasExactVectors<Block>()) {
+    Info(Block::kType).decode(row, n / Block::kCount, y);
+  } else if constexpr (Block::kCount == 1) {
     ForEachVector(df, n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
       StorePart(LoadValues(d, blocks + i, lanes), d, y + i, lanes);
     });

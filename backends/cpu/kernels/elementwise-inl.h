@@ -75,7 +75,8 @@ class BroadcastRows {
     for (int axis = out_.rank - 2; axis >= missing; --axis) {
       const int64_t i = r % out_.dim(axis);
       r /= out_.dim(axis);
-      if (in_.dim(axis - missing) != 1) offset += i * in_.stride(axis - missing);
+      if (in_.dim(axis - missing) != 1)
+        offset += i * in_.stride(axis - missing);
     }
     return reinterpret_cast<const float*>(in_.data + offset);
   }

@@ -1,5 +1,4 @@
 // gather_rows of f32 tables, qgather of every stored format. One task per row.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/gather.cc"
 #include "hwy/foreach_target.h"

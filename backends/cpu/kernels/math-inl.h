@@ -1,7 +1,6 @@
 // Vector exp, tanh, the normal distribution, and the activations built on them.
 // Per-target code.
-#if defined(WEFT_BACKENDS_CPU_KERNELS_MATH_INL_H_) == \
-    defined(HWY_TARGET_TOGGLE)
+#if defined(WEFT_BACKENDS_CPU_KERNELS_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_KERNELS_MATH_INL_H_
 #undef WEFT_BACKENDS_CPU_KERNELS_MATH_INL_H_
 #else
@@ -57,8 +56,7 @@ HWY_INLINE hn::Vec<DF> TanhOf(DF d, hn::Vec<DF> x) {
 template <class DF>
 HWY_INLINE hn::Vec<DF> NormalCdf(DF d, hn::Vec<DF> x) {
   const auto one = hn::Set(d, 1.0f);
-  const auto t =
-      hn::Div(one, hn::MulAdd(hn::Set(d, 0.26f), hn::Abs(x), one));
+  const auto t = hn::Div(one, hn::MulAdd(hn::Set(d, 0.26f), hn::Abs(x), one));
   auto p = hn::Set(d, 0.03050479106605053f);
   p = hn::MulAdd(p, t, hn::Set(d, -0.1528284102678299f));
   p = hn::MulAdd(p, t, hn::Set(d, 0.2514905035495758f));

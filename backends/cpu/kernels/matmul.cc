@@ -1,9 +1,8 @@
-// y = a b for f32 matrices with batch dimensions; b is row-major, so vectors lie
-// along its columns.
+// y = a b for f32 matrices with batch dimensions; b is row-major, so vectors
+// lie along its columns.
 //
-// Each output is one lane's sum over k in order, whatever tile holds it: results
-// do not depend on the number of rows or on threads.
-#include "backends/cpu/targets.h"  // before any Highway header
+// Each output is one lane's sum over k in order, whatever tile holds it:
+// results do not depend on the number of rows or on threads.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/matmul.cc"
 #include "hwy/foreach_target.h"

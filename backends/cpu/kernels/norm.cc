@@ -1,6 +1,5 @@
 // Row normalisation: rms_norm, rms_norm_mul, add_rms_norm, layer_norm,
 // layer_norm_mul_add. One task per row.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/norm.cc"
 #include "hwy/foreach_target.h"

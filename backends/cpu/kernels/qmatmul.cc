@@ -3,7 +3,6 @@
 // Each output is one dot product with one vector accumulator over k in order,
 // summed across lanes at the end: the same for every tile of tokens and rows,
 // so that results do not depend on chunking or threads.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul.cc"
 #include "hwy/foreach_target.h"

@@ -1,5 +1,4 @@
 // rope_table and rotate.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/rope.cc"
 #include "hwy/foreach_target.h"
@@ -38,8 +37,8 @@ class YarnShare {
              (2 * log_base);
     };
     low_ = std::max(0.0, std::floor(pair_of_turns(attrs.Float("beta_fast"))));
-    const double high = std::min(
-        n - 1, std::ceil(pair_of_turns(attrs.Float("beta_slow"))));
+    const double high =
+        std::min(n - 1, std::ceil(pair_of_turns(attrs.Float("beta_slow"))));
     width_ = std::max(0.001, high - low_);
   }
 

@@ -12,10 +12,10 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace {
 
-// Rows that are written together when neighbouring rows of the output read
-// neighbouring elements (a transposition): 16 elements of 4 bytes are a cache
-// line of the input, read once.
-constexpr int64_t kBlockRows = 16;
+// Where neighbouring rows of the output read neighbouring elements (a
+// transposition), they are written together in tiles of 16 x 16: 16 elements of
+// 4 bytes are a cache line of the input, read once.
+constexpr int64_t kTile = 16;
 
 int64_t ElementBytes(const View& v) { return v.stride(-1); }
 size_t RowBytes(const View& v) {
@@ -38,15 +38,25 @@ void WithElement(int64_t bytes, const F& f) {
   }
 }
 
-// to[r * n + i] = the element at from + i * step + r * sizeof(T).
+// `rows` rows of n elements at `to`: element i of row r is the one at
+// from + i * step + r * sizeof(T). A tile goes through memory of its own: lines
+// of large matrices, often a power of two apart, would drive each other out of
+// the cache between the visits of its elements.
 template <class T>
-void CopyBlock(const std::byte* from, int64_t step, int64_t n, int64_t rows,
+void CopyTiles(const std::byte* from, int64_t step, int64_t n, int64_t rows,
                std::byte* to) {
-  for (int64_t i = 0; i < n; ++i)
+  constexpr int64_t kBytes = static_cast<int64_t>(sizeof(T));
+  T tile[kTile][kTile];
+  for (int64_t first = 0; first < n; first += kTile) {
+    const int64_t count = std::min(kTile, n - first);
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t r = 0; r < rows; ++r)
+        std::memcpy(&tile[r][i], from + (first + i) * step + r * kBytes,
+                    sizeof(T));
     for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(to + (r * n + i) * static_cast<int64_t>(sizeof(T)),
-                  from + i * step + r * static_cast<int64_t>(sizeof(T)),
-                  sizeof(T));
+      std::memcpy(to + (r * n + first) * kBytes, tile[r],
+                  static_cast<size_t>(count * kBytes));
+  }
 }
 
 // An input read along the axes of the output.
@@ -84,9 +94,9 @@ void CopyStrided(const Source& in, const View& out, int64_t begin,
       std::memcpy(out.Row(r), from, RowBytes(out));
     } else {
       if (transposes)
-        rows = std::min({kBlockRows, end - r, out.dim(-2) - r % out.dim(-2)});
+        rows = std::min({kTile, end - r, out.dim(-2) - r % out.dim(-2)});
       WithElement(bytes, [&](auto element) {
-        CopyBlock<decltype(element)>(from, in.strides[last], n, rows,
+        CopyTiles<decltype(element)>(from, in.strides[last], n, rows,
                                      out.Row(r));
       });
     }
@@ -159,8 +169,7 @@ void ConcatRows(const KernelArgs& a, int64_t begin, int64_t end) {
     size_t part = 0;
     while (i >= a.in[part].dim(axis)) i -= a.in[part++].dim(axis);
     const int64_t outer = r / inner / out.dim(axis);
-    const int64_t row =
-        (outer * a.in[part].dim(axis) + i) * inner + r % inner;
+    const int64_t row = (outer * a.in[part].dim(axis) + i) * inner + r % inner;
     std::memcpy(out.Row(r), a.in[part].Row(row), RowBytes(out));
   }
 }

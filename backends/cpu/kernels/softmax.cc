@@ -1,5 +1,4 @@
 // softmax and mask. One task per row.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/softmax.cc"
 #include "hwy/foreach_target.h"
@@ -48,8 +47,7 @@ float ExpRow(const float* x, int64_t n, float shift, float* y) {
   const auto offset = hn::Set(d, shift);
   auto sum = hn::Zero(d);
   for (int64_t i = 0; i < n; i += step) {
-    const auto e =
-        ExpOf(d, hn::Sub(LoadScores(d, x + i, n - i), offset));
+    const auto e = ExpOf(d, hn::Sub(LoadScores(d, x + i, n - i), offset));
     sum = hn::Add(sum, e);
     StorePart(e, d, y + i, n - i);
   }

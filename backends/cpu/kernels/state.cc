@@ -1,6 +1,5 @@
 // append: rows of f32 into a state. One task per head, which stores that head
 // of every token, so that of two tokens with one place the last wins.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/state.cc"
 #include "hwy/foreach_target.h"
@@ -51,8 +50,7 @@ void StoreRow(const float* x, int64_t n, BlockBF16* y) {
     const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
     const auto rounded =
         hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7FFF))));
-    const auto quiet =
-        hn::Or(hn::ShiftRight<16>(bits), hn::Set(d32, 0x40));
+    const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(d32, 0x40));
     const auto is_nan = hn::RebindMask(d32, hn::IsNaN(v));
     hn::StoreN(hn::TruncateTo(d16, hn::IfThenElse(is_nan, quiet, rounded)), d16,
                to + i, static_cast<size_t>(lanes));
@@ -98,7 +96,8 @@ void Append(const KernelArgs& a, int64_t begin, int64_t end) {
       if (!InTable(a, slot[t], state.dim(0)) ||
           !InTable(a, pos[t], state.dim(1)))
         continue;
-      const int64_t place = slot[t] * state.stride(0) + pos[t] * state.stride(1);
+      const int64_t place =
+          slot[t] * state.stride(0) + pos[t] * state.stride(1);
       StoreRow(reinterpret_cast<const float*>(from + t * x.stride(0)), n,
                reinterpret_cast<Block*>(to + place));
     }

@@ -1,6 +1,5 @@
 // Activations, exp, and the fused gated activation. One task per piece of a
 // row.
-#include "backends/cpu/targets.h"  // before any Highway header
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/unary.cc"
 #include "hwy/foreach_target.h"

@@ -1,0 +1,46 @@
+#ifndef WEFT_GRAPH_BLOCKS_Q5_K_H_
+#define WEFT_GRAPH_BLOCKS_Q5_K_H_
+
+#include <cstdint>
+
+#include "graph/blocks/k_scales.h"
+#include "graph/blocks/packed_bits.h"
+#include "graph/dtype.h"
+#include "graph/half.h"
+
+namespace weft::inline v0 {
+
+// q5_k: 256 weights in 176 bytes (5.5 bits each), in 8 sub-blocks of 32;
+// value = d * scale * code - dmin * min. ggml's block_q5_K.
+//   d       f16 scale of the scales                           bytes 0..1
+//   dmin    f16 scale of the mins                             bytes 2..3
+//   scales  8 scales and 8 mins of 6 bits (see k_scales.h)    bytes 4..15
+//   qh      bit 4 of the codes, as PlaneBit reads it          bytes 16..47
+//   q       bits 0..3: 32 bytes hold two sub-blocks, the      bytes 48..175
+//           first in low nibbles, the second in high ones
+struct BlockQ5_K {
+  static constexpr DType kType = DType::kQ5_K;
+  static constexpr char kName[] = "q5_k";
+  static constexpr int kCount = 256;
+
+  uint16_t d;
+  uint16_t dmin;
+  uint8_t scales[12];
+  uint8_t qh[32];
+  uint8_t q[128];
+
+  float At(int i) const {
+    const int code =
+        Nibble(q + i / 64 * 32, 32, i % 64) | PlaneBit(qh, i) << 4;
+    const float scale =
+        F16ToF32(d) * static_cast<float>(KScale(scales, i / 32));
+    const float min =
+        F16ToF32(dmin) * static_cast<float>(KMin(scales, i / 32));
+    return scale * static_cast<float>(code) - min;
+  }
+};
+static_assert(sizeof(BlockQ5_K) == 176 && alignof(BlockQ5_K) == 2);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_GRAPH_BLOCKS_Q5_K_H_

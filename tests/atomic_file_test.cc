@@ -1,0 +1,124 @@
+#include "tools/atomic_file.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "gtest/gtest.h"
+#include "tests/golden.h"
+#include "tests/tool_runner.h"
+
+namespace weft::inline v0 {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string NewFolder(const std::string& name) {
+  const std::string folder = ScratchPath(name);
+  fs::create_directory(folder);
+  return folder;
+}
+
+size_t CountFiles(const std::string& folder) {
+  return static_cast<size_t>(std::distance(fs::directory_iterator(folder), {}));
+}
+
+absl::Status WriteFile(const std::string& path, absl::string_view text) {
+  absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
+  if (!file.ok()) return file.status();
+  if (absl::Status status = file->Write(text); !status.ok()) return status;
+  return file->Commit();
+}
+
+TEST(AtomicFile, AppearsAtCommit) {
+  const std::string folder = NewFolder("commit");
+  const std::string path = folder + "/x";
+  {
+    absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
+    ASSERT_TRUE(file.ok()) << file.status();
+    const std::string big(1 << 20, 'x');
+    ASSERT_TRUE(file->Write(big).ok());
+    EXPECT_FALSE(fs::exists(path));
+    ASSERT_TRUE(file->WriteFloats({1.0f}).ok());
+    ASSERT_TRUE(file->Commit().ok());
+    EXPECT_EQ(fs::file_size(path), (1u << 20) + 4);
+  }
+  EXPECT_EQ(CountFiles(folder), 1u);
+}
+
+TEST(AtomicFile, WithoutCommitNothingChanges) {
+  const std::string folder = NewFolder("discard");
+  const std::string path = folder + "/x";
+  ASSERT_TRUE(WriteFile(path, "old").ok());
+  {
+    absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
+    ASSERT_TRUE(file.ok());
+    ASSERT_TRUE(file->Write("new").ok());
+    const AtomicFile moved = *std::move(file);
+  }
+  EXPECT_EQ(ReadText(path), "old");
+  EXPECT_EQ(CountFiles(folder), 1u);
+}
+
+TEST(AtomicFile, KeepsModeAndLinks) {
+  const std::string folder = NewFolder("links");
+  const std::string path = folder + "/x", link = folder + "/link";
+  ASSERT_TRUE(WriteFile(path, "old").ok());
+  fs::permissions(path, fs::perms(0640));
+  fs::create_symlink("x", link);
+  ASSERT_TRUE(WriteFile(link, "new").ok());
+  EXPECT_TRUE(fs::is_symlink(link));
+  EXPECT_EQ(ReadText(path), "new");
+  EXPECT_EQ(fs::status(path).permissions(), fs::perms(0640));
+}
+
+TEST(AtomicFile, DevicesAreWrittenToDirectly) {
+  EXPECT_TRUE(WriteFile("/dev/null", "x").ok());
+  struct stat info;
+  ASSERT_EQ(stat("/dev/null", &info), 0);
+  EXPECT_TRUE(S_ISCHR(info.st_mode));
+}
+
+TEST(AtomicFile, ErrorsNameThePathAndTheKind) {
+  const std::string folder = NewFolder("errors");
+  ASSERT_TRUE(WriteFile(folder + "/file", "x").ok());
+  const struct {
+    std::string path;
+    absl::StatusCode code;
+  } cases[] = {
+      {folder + "/no/x", absl::StatusCode::kNotFound},
+      {folder + "/file/x", absl::StatusCode::kNotFound},
+      {folder, absl::StatusCode::kFailedPrecondition},
+      {"/dev/full", absl::StatusCode::kResourceExhausted},
+      {"", absl::StatusCode::kInvalidArgument},
+  };
+  for (const auto& c : cases) {
+    const absl::Status status = WriteFile(c.path, "x");
+    EXPECT_EQ(status.code(), c.code) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), c.path)) << status;
+  }
+}
+
+TEST(AtomicFile, ErrorsStick) {
+  absl::StatusOr<AtomicFile> file = AtomicFile::Create("/dev/full");
+  ASSERT_TRUE(file.ok());
+  const std::string big(1 << 20, 'x');
+  EXPECT_FALSE(file->Write(big).ok());
+  EXPECT_FALSE(file->Write("").ok());
+  EXPECT_FALSE(file->Commit().ok());
+}
+
+TEST(AtomicFile, ReadOnlyFilesStay) {
+  const std::string path = NewFolder("read-only") + "/x";
+  ASSERT_TRUE(WriteFile(path, "old").ok());
+  fs::permissions(path, fs::perms(0444));
+  if (access(path.c_str(), W_OK) == 0)
+    GTEST_SKIP() << "this user may write everything";
+  EXPECT_TRUE(absl::IsPermissionDenied(WriteFile(path, "new")));
+  EXPECT_EQ(ReadText(path), "old");
+}
+
+}  // namespace
+}  // namespace weft::inline v0

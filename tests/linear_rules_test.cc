@@ -1,0 +1,261 @@
+// The rules that take weights in: what each makes of its chain, and what it
+// must leave alone. Tests are named Rule_What; norm_rules_test.cc and the tests
+// of attention have the other rules.
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/rules.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(FusionRules, ThoseOfWeightsHaveTestsOfBothKinds) {
+  for (const Rule& rule : FusionRules())
+    if (TakesWeights(rule)) ExpectTested(rule);
+}
+
+class LinearRules : public RulesTest {
+ protected:
+  // x w^T, f32[T,6].
+  Value Product() {
+    const Value x = In("x", {T, 8});
+    return Linear(x, Weight("w", {6, 8}));
+  }
+};
+
+// ---- dequant_matmul ----
+
+std::vector<DType> StoredTypes() {
+  std::vector<DType> types;
+  for (const DTypeInfo& info : AllDTypes())
+    if (info.decode != nullptr && info.type != DType::kF32)
+      types.push_back(info.type);
+  return types;
+}
+
+class StoredTypeTest : public LinearRules,
+                       public ::testing::WithParamInterface<DType> {};
+
+TEST_P(StoredTypeTest, DequantMatmul_Fuses) {
+  const Value x = In("x", {T, 256});
+  Output(Linear(x, Weight("w", {96, 256}, GetParam())));
+  EXPECT_EQ(Text(),
+            "%2: f32[96,256] = dequant(w)\n"
+            "%3: f32[256,96] = transpose(%2)\n"
+            "%4: f32[T,96] = matmul(x, %3)\n"
+            "output y0 = %4\n");
+  EXPECT_EQ(Fuse(),
+            "%5: f32[T,96] = qmatmul(x, w)\n"
+            "output y0 = %5\n");
+  EXPECT_EQ(report_.Count("dequant_matmul"), 1);
+  EXPECT_EQ(Reason("dequant_matmul"), "");
+}
+
+TEST_P(StoredTypeTest, DequantGather_Fuses) {
+  const Value ids = graph_.Input("ids", DType::kI32, {T});
+  Output(GatherRows(Dequant(Weight("w", {96, 256}, GetParam())), ids));
+  EXPECT_EQ(Text(),
+            "%2: f32[96,256] = dequant(w)\n"
+            "%3: f32[T,256] = gather_rows(%2, ids)\n"
+            "output y0 = %3\n");
+  EXPECT_EQ(Fuse(),
+            "%4: f32[T,256] = qgather(w, ids)\n"
+            "output y0 = %4\n");
+}
+
+INSTANTIATE_TEST_SUITE_P(All, StoredTypeTest,
+                         ::testing::ValuesIn(StoredTypes()),
+                         [](const auto& param) {
+                           return std::string(Name(param.param));
+                         });
+
+// Common subexpressions leave one dequant; each product takes it in.
+TEST_F(LinearRules, DequantMatmul_FusesEachUseOfAWeight) {
+  const Value x = In("x", {T, 64});
+  const Value w = Weight("w", {64, 64}, DType::kQ8_0);
+  const Value once = Linear(x, w);
+  Output(Linear(once, w));
+  EXPECT_EQ(Fuse(),
+            "%8: f32[T,64] = qmatmul(x, w)\n"
+            "%9: f32[T,64] = qmatmul(%8, w)\n"
+            "output y0 = %9\n");
+}
+
+TEST_F(LinearRules, DequantMatmul_FusesTiedEmbeddings) {
+  const Value w = Weight("w", {96, 64}, DType::kQ4_0);
+  const Value ids = graph_.Input("ids", DType::kI32, {T});
+  const Value x = GatherRows(Dequant(w), ids);
+  Output(Linear(x, w));
+  EXPECT_EQ(Fuse(),
+            "%8: f32[T,64] = qgather(w, ids)\n"
+            "%7: f32[T,96] = qmatmul(%8, w)\n"
+            "output y0 = %7\n");
+}
+
+TEST_F(LinearRules, DequantMatmul_NotOfATensorOfHigherRank) {
+  const Value x = In("x", {2, T, 32});
+  const Value w = Weight("w", {2, 8, 32}, DType::kQ8_0);
+  Output(MatMul(x, Transpose(Dequant(w))));
+  ExpectMiss("dequant_matmul", "not so: w is a matrix");
+}
+
+TEST_F(LinearRules, DequantMatmul_NotWithoutATranspose) {
+  const Value x = In("x", {T, 8});
+  Output(MatMul(x, Dequant(Weight("w", {8, 32}, DType::kQ8_0))));
+  ExpectMiss("dequant_matmul", "%2 dequant is no transpose");
+}
+
+TEST_F(LinearRules, DequantMatmul_NotWithTheWeightOnTheLeft) {
+  const Value x = In("x", {32, T});
+  const Value w = Weight("w", {32, 64}, DType::kQ8_0);
+  Output(MatMul(Transpose(Dequant(w)), x));
+  ExpectMiss("dequant_matmul", "input x is no transpose");
+}
+
+TEST_F(LinearRules, DequantMatmul_NotWhenADecodedActivationHasAnotherUse) {
+  const Value x = In("x", {T, 32});
+  const Value decoded = Dequant(graph_.Input("h", DType::kF16, {8, 32}));
+  Output(MatMul(x, Transpose(decoded)));
+  Output(Exp(decoded));
+  ExpectMiss("dequant_matmul", "%2 dequant has 2 uses (%3 transpose, %5 exp)");
+}
+
+// ---- dequant_gather ----
+
+TEST_F(LinearRules, DequantGather_NotOfATensorOfHigherRank) {
+  const Value ids = graph_.Input("ids", DType::kI32, {T});
+  Output(GatherRows(Dequant(Weight("w", {4, 2, 32}, DType::kQ8_0)), ids));
+  ExpectMiss("dequant_gather", "not so: w is a matrix");
+}
+
+TEST_F(LinearRules, DequantGather_NotOfF32) {
+  const Value ids = graph_.Input("ids", DType::kI32, {T});
+  Output(GatherRows(Weight("w", {4, 32}), ids));
+  ExpectMiss("dequant_gather", "weight w is no dequant");
+}
+
+// ---- transpose_matmul ----
+
+TEST_F(LinearRules, TransposeMatmul_FusesF32Weights) {
+  Output(Product());
+  EXPECT_EQ(Text(),
+            "%2: f32[8,6] = transpose(w)\n"
+            "%3: f32[T,6] = matmul(x, %2)\n"
+            "output y0 = %3\n");
+  EXPECT_EQ(Fuse(),
+            "%4: f32[T,6] = qmatmul(x, w)\n"
+            "output y0 = %4\n");
+  EXPECT_EQ(report_.Count("transpose_matmul"), 1);
+}
+
+TEST_F(LinearRules, TransposeMatmul_NotOfATensorOfHigherRank) {
+  const Value x = In("x", {2, T, 8});
+  Output(MatMul(x, Transpose(In("w", {2, 6, 8}))));
+  ExpectMiss("transpose_matmul", "not so: w is a matrix");
+}
+
+TEST_F(LinearRules, TransposeMatmul_NotWithTheTransposeOnTheLeft) {
+  const Value x = In("x", {8, T});
+  Output(MatMul(Transpose(Weight("w", {8, 6})), x));
+  ExpectMiss("transpose_matmul", "input x is no transpose");
+}
+
+TEST_F(LinearRules, TransposeMatmul_NotWhenATransposedActivationIsAnOutput) {
+  const Value x = In("x", {T, 8});
+  const Value t = Transpose(In("w", {6, 8}));
+  Output(MatMul(x, t));
+  Output(t);
+  ExpectMiss("transpose_matmul", "%2 transpose is an output of the graph");
+}
+
+// ---- matmul_bias ----
+
+TEST_F(LinearRules, MatmulBias_FusesOnEitherSide) {
+  const Value x = In("x", {T, 8});
+  const Value w = Weight("w", {6, 8});
+  const Value b = Weight("b", {6});
+  Output(Linear(x, w) + b);
+  Output(b + Linear(Exp(x), w));
+  EXPECT_EQ(Fuse(),
+            "%12: f32[T,6] = qmatmul(x, w, b)\n"
+            "%6: f32[T,8] = exp(x)\n"
+            "%13: f32[T,6] = qmatmul(%6, w, b)\n"
+            "output y0 = %12\noutput y1 = %13\n");
+  EXPECT_EQ(report_.Count("matmul_bias"), 2);
+}
+
+TEST_F(LinearRules, MatmulBias_NotOfAnotherLength) {
+  const Value y = Product();
+  Output(y + Weight("b", {1}));
+  ExpectMiss("matmul_bias", "not so: the bias is a vector of w's rows");
+}
+
+TEST_F(LinearRules, MatmulBias_NotOfAMatrix) {
+  const Value y = Product();
+  Output(y + In("b", {T, 6}));
+  ExpectMiss("matmul_bias", "not so: the bias is a vector of w's rows");
+}
+
+TEST_F(LinearRules, MatmulBias_NotWhenTheProductHasAnotherUse) {
+  const Value y = Product();
+  Output(y + Weight("b", {6}));
+  Output(Exp(y));
+  ExpectMiss("matmul_bias", "%7 qmatmul has 2 uses (%5 add, %6 exp)");
+}
+
+// ---- matmul_activation ----
+
+TEST_F(LinearRules, MatmulActivation_FusesEveryActivation) {
+  const Value w = Weight("w", {6, 8});
+  const Value b = Weight("b", {6});
+  for (const OpDef* op : Activations()) {
+    Output(graph_.Emit(*op, {Linear(In(op->name, {T, 8}), w) + b}, {},
+                       Where()));
+    const std::string other = absl::StrCat("x_", op->name);
+    Output(graph_.Emit(*op, {Linear(In(other, {T, 8}), w)}, {}, Where()));
+  }
+  const std::string fused = Fuse();
+  for (const OpDef* op : Activations()) {
+    const absl::string_view name = op->name;
+    EXPECT_THAT(fused, HasSubstr(absl::StrCat("qmatmul(", name, ", w, b, ",
+                                              "{activation=", name, "})")));
+    EXPECT_THAT(fused, HasSubstr(absl::StrCat("qmatmul(x_", name, ", w, ",
+                                              "{activation=", name, "})")));
+  }
+}
+
+TEST_F(LinearRules, MatmulActivation_NotTwice) {
+  Output(Relu(Silu(Product())));
+  EXPECT_EQ(Fuse(),
+            "%7: f32[T,6] = qmatmul(x, w, {activation=silu})\n"
+            "%5: f32[T,6] = relu(%7)\n"
+            "output y0 = %5\n");
+}
+
+TEST_F(LinearRules, MatmulActivation_NotWhenTheProductHasAnotherUse) {
+  const Value y = Product();
+  Output(Silu(y));
+  Output(Relu(y));
+  ExpectMiss("matmul_activation",
+             "%6 qmatmul is not read by an activation alone");
+}
+
+TEST_F(LinearRules, MatmulActivation_NotWhenTheProductIsAnOutput) {
+  const Value y = Product();
+  Output(Silu(y));
+  Output(y);
+  ExpectMiss("matmul_activation", "%5 qmatmul is an output of the graph");
+}
+
+TEST_F(LinearRules, MatmulActivation_NotOfOtherOps) {
+  Output(Exp(Product()));
+  ExpectMiss("matmul_activation",
+             "%5 qmatmul is not read by an activation alone");
+}
+
+}  // namespace
+}  // namespace weft::inline v0

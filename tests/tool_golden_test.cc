@@ -1,0 +1,132 @@
+// weft-eval on a real model against what an independent engine computed.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "tests/golden.h"
+#include "tests/tool_runner.h"
+
+namespace weft::inline v0 {
+namespace {
+
+class ToolGolden : public testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    golden_ = LoadStories(GetParam());
+    if (golden_.prompts.empty())
+      GTEST_SKIP() << "no reference values in " << WEFT_SHARED_DIR;
+    tolerance_ = GetParam() == "f32" ? 1e-4f : 1e-3f;
+  }
+
+  // The standard output of a command.
+  std::string Eval(const std::string& command,
+                   std::vector<std::string> args) const {
+    args.insert(args.begin(),
+                {command, "--model=" + golden_.path, "--threads=1"});
+    const ToolResult result = RunTool("weft-eval", args);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  }
+
+  GoldenModel golden_;
+  float tolerance_ = 0;
+};
+
+std::string TokensFlag(const std::vector<Token>& tokens) {
+  return absl::StrCat("--tokens=", absl::StrJoin(tokens, ","));
+}
+
+TEST_P(ToolGolden, Logits) {
+  const std::string out = ScratchPath("logits.f32");
+  for (const GoldenPrompt& prompt : golden_.prompts) {
+    Eval("logits", {TokensFlag(prompt.tokens), "--out=" + out});
+    const std::vector<float> logits = ReadFloats(out);
+    ASSERT_EQ(logits.size(), prompt.logits.size());
+    float worst = 0;
+    for (size_t i = 0; i < logits.size(); ++i)
+      worst = std::max(worst, std::abs(logits[i] - prompt.logits[i]));
+    EXPECT_LE(worst, tolerance_) << prompt.name;
+  }
+}
+
+TEST_P(ToolGolden, Greedy) {
+  for (const GoldenPrompt& prompt : golden_.prompts) {
+    // Up to where two tokens are so close that they may change places.
+    const auto near_tie =
+        std::find_if(prompt.greedy_margin.begin(), prompt.greedy_margin.end(),
+                     [this](float margin) { return margin <= 2 * tolerance_; });
+    const auto sure = near_tie - prompt.greedy_margin.begin();
+    const std::vector<Token> want(prompt.greedy.begin(),
+                                  prompt.greedy.begin() + sure);
+    EXPECT_EQ(Eval("greedy", {TokensFlag(prompt.tokens),
+                              absl::StrCat("--max_tokens=", want.size())}),
+              absl::StrJoin(want, " ") + "\n")
+        << prompt.name;
+  }
+}
+
+TEST_P(ToolGolden, Perplexity) {
+  const std::string nll_path = ScratchPath("nll.f32");
+  const std::string out = Eval(
+      "perplexity", {"--file=" + SharedPath("golden/stories260K/story.txt"),
+                     "--context=512", "--out=" + nll_path});
+  const std::vector<std::string> words =
+      absl::StrSplit(out, absl::ByAnyChar(" \n"));
+  ASSERT_GE(words.size(), 2u);
+  EXPECT_EQ(words[0], "perplexity");
+  double perplexity = 0;
+  ASSERT_TRUE(absl::SimpleAtod(words[1], &perplexity)) << out;
+  EXPECT_NEAR(perplexity, golden_.perplexity, 2e-5 * perplexity);
+  if (GetParam() == "f32") {
+    EXPECT_EQ(words[1], "4.77101");
+  }
+
+  const std::string variant = GetParam() == "f32" ? ".file" : ".exact";
+  const std::string stem =
+      GetParam() == "f32" ? "stories260K" : "stories260K-" + GetParam();
+  const std::vector<float> want = ReadFloats(SharedPath(
+      absl::StrCat("golden/stories260K/", stem, variant, ".nll.f32")));
+  const std::vector<float> got = ReadFloats(nll_path);
+  ASSERT_EQ(got.size(), want.size());
+  for (size_t i = 0; i < want.size(); ++i)
+    EXPECT_NEAR(got[i], want[i], 2 * tolerance_) << "token " << i;
+}
+
+TEST_P(ToolGolden, TokenizesTheStory) {
+  const auto index = nlohmann::json::parse(
+      ReadText(SharedPath("golden/stories260K/index.json")));
+  const auto want = index["story_tokens"].get<std::vector<Token>>();
+  EXPECT_EQ(Eval("tokenize",
+                 {"--file=" + SharedPath("golden/stories260K/story.txt")}),
+            absl::StrJoin(want, " ") + "\n");
+}
+
+TEST_P(ToolGolden, RunsTheStory) {
+  const ToolResult result =
+      RunTool("weft-run", {"--model=" + golden_.path, "--kv=f32", "--threads=1",
+                           "--prompt=Once upon a time"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(absl::StartsWith(result.out, ", there was")) << result.out;
+}
+
+TEST_P(ToolGolden, EverythingIsFused) {
+  const ToolResult result = RunTool(
+      "graph-dump", {"--model=" + golden_.path, "--explain", "--after=all"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_TRUE(absl::StrContains(result.out, "rule attention: 5 of 5 matched"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stories, ToolGolden,
+                         testing::Values("f32", "q8_0", "q4_0"),
+                         [](const auto& test) { return test.param; });
+
+}  // namespace
+}  // namespace weft::inline v0
