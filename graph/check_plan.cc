@@ -86,8 +86,8 @@ class Checker {
     if (bytes.begin == bytes.end) return absl::OkStatus();
     if (bytes.begin < 0 || bytes.end > plan_.arena_bytes ||
         bytes.begin % kArenaAlignment != 0)
-      return absl::InternalError(
-          absl::StrCat("plan: ", graph_.Describe(id), " lies outside the arena"));
+      return absl::InternalError(absl::StrCat(
+          "plan: ", graph_.Describe(id), " lies outside the arena"));
     std::erase_if(written_, [&](const Range& w) { return Meet(w, bytes); });
     written_.push_back(bytes);
     return absl::OkStatus();

@@ -241,6 +241,7 @@ std::string Graph::Describe(ValueId id) const {
 std::string Graph::Describe(const Node& node) const {
   const std::string where = node.where.ToString();
   return absl::StrCat(where, where.empty() ? "" : ": ", node.op->name, "(",
+                      node.name,  // of sources, which have no operands
                       absl::StrJoin(node.inputs, ", ",
                                     [this](std::string* out, ValueId v) {
                                       out->append(Describe(v));

@@ -208,7 +208,7 @@ class Graph {
                  TensorTypes types, Where at);
   Value AddSource(const OpDef& op, absl::string_view name, TensorType type,
                   Where at);
-  // What is wrong with a value as an operand or output of this graph; "" = fine.
+  // What is wrong with a value as an operand or output of this graph, or "".
   absl::string_view Problem(const Value& v) const;
   absl::StatusOr<TensorTypes> InferTypes(const OpDef& op,
                                          absl::Span<const Value> inputs,

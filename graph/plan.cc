@@ -167,9 +167,10 @@ class Planner {
     std::vector<Placement*> buffers;
     for (Placement& p : plan_.values)
       if (p.storage == Storage::kArena) buffers.push_back(&p);
-    std::stable_sort(
-        buffers.begin(), buffers.end(),
-        [](const Placement* a, const Placement* b) { return a->bytes > b->bytes; });
+    std::stable_sort(buffers.begin(), buffers.end(),
+                     [](const Placement* a, const Placement* b) {
+                       return a->bytes > b->bytes;
+                     });
     std::vector<const Placement*> placed;  // by offset
     for (Placement* buffer : buffers) {
       int64_t offset = 0;

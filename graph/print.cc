@@ -80,12 +80,40 @@ std::string NodeJson(const Graph& graph, const Node& node) {
       ", \"where\": ", Quoted(node.where.ToString()), "}");
 }
 
+// Bytes of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with, 0
+// when there is none: names come from files, and JSON must be UTF-8.
+size_t Utf8Length(absl::string_view text) {
+  const auto byte = [text](size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0;
+  };
+  const auto is_between = [&byte](size_t i, int low, int high) {
+    return byte(i) >= low && byte(i) <= high;
+  };
+  const int first = byte(0);
+  if (first < 0x80) return 1;
+  if (is_between(0, 0xC2, 0xDF)) return is_between(1, 0x80, 0xBF) ? 2 : 0;
+  // The second byte rules out overlong forms, surrogates and what lies beyond
+  // U+10FFFF.
+  const int low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+  const int high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+  if (!is_between(1, low, high) || !is_between(2, 0x80, 0xBF)) return 0;
+  if (is_between(0, 0xE0, 0xEF)) return 3;
+  return is_between(0, 0xF0, 0xF4) && is_between(3, 0x80, 0xBF) ? 4 : 0;
+}
+
 }  // namespace
 
 std::string Quoted(absl::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const size_t length = Utf8Length(text.substr(i));
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";  // U+FFFD
+    } else if (length > 1) {
+      absl::StrAppend(&out, text.substr(i, length));
+      i += length - 1;
+    } else if (c == '"' || c == '\\') {
       absl::StrAppend(&out, "\\", std::string(1, c));
     } else if (c == '\n') {
       out += "\\n";

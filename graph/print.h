@@ -28,7 +28,7 @@ std::string PrintDot(const Graph& graph);
 std::string PrintJson(const Graph& graph);
 
 // `text` with quotes and control characters escaped, in double quotes, as JSON
-// and DOT want it.
+// and DOT want it. What is no UTF-8 becomes U+FFFD.
 std::string Quoted(absl::string_view text);
 
 }  // namespace weft::inline v0

@@ -90,9 +90,9 @@ class NameChecker {
         const auto [it, fresh] =
             symbols_.try_emplace(std::string(dim.name()), dim.bound());
         if (!fresh && it->second != dim.bound())
-          return Broken(graph, node,
-                        absl::StrCat("symbol ", dim.name(), " has bounds ",
-                                     it->second, " and ", dim.bound()));
+          return absl::InvalidArgumentError(
+              absl::StrCat(graph.Describe(node), ": symbol ", dim.name(),
+                           " has bounds ", it->second, " and ", dim.bound()));
       }
     return absl::OkStatus();
   }

@@ -26,7 +26,13 @@ void* Counted(size_t size) {
 
 void* operator new(size_t size) { return Counted(size); }
 void* operator new[](size_t size) { return Counted(size); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+  return Counted(size);
+}
 void operator delete(void* at) noexcept { std::free(at); }
+void operator delete(void* at, const std::nothrow_t&) noexcept {
+  std::free(at);
+}
 void operator delete[](void* at) noexcept { std::free(at); }
 void operator delete(void* at, size_t) noexcept { std::free(at); }
 void operator delete[](void* at, size_t) noexcept { std::free(at); }

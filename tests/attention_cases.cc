@@ -93,8 +93,7 @@ class ChainBuilder {
 
   Value Adjust(Value s) {
     s = ScaleIf(ScaleOn::kScores, s);
-    if (c_.softcap > 0)
-      s = Scale(Tanh(Scale(s, 1 / c_.softcap)), c_.softcap);
+    if (c_.softcap > 0) s = Scale(Tanh(Scale(s, 1 / c_.softcap)), c_.softcap);
     if (c_.bias == Bias::kNone) return ScaleIf(ScaleOn::kMasked, MaskIf(s));
     const Dim keys = c_.cached ? Dim(kContext) : t_;
     const Value bias = g_.Normal({c_.heads, 1, keys});
@@ -118,12 +117,8 @@ std::vector<AttentionChain> Cached() {
   return {
       {.name = "canonical", .fused = plain},
       {.name = "f16", .fused = plain, .kv = DType::kF16},
-      {.name = "scale_on_query",
-       .fused = plain,
-       .scale_on = ScaleOn::kQuery},
-      {.name = "scale_on_heads",
-       .fused = plain,
-       .scale_on = ScaleOn::kHeads},
+      {.name = "scale_on_query", .fused = plain, .scale_on = ScaleOn::kQuery},
+      {.name = "scale_on_heads", .fused = plain, .scale_on = ScaleOn::kHeads},
       {.name = "scale_on_keys", .fused = plain, .scale_on = ScaleOn::kKeys},
       {.name = "scale_after_mask",
        .fused = plain,

@@ -181,8 +181,9 @@ TEST_F(AttentionRuleTest, NotWithTwoMasks) {
 }
 
 TEST_F(AttentionRuleTest, NotWithAMaskBelowTheCap) {
-  ExpectScoresMiss(Tanh(Masked(Product())), "%13 mask masks before the "
-                                            "soft-cap");
+  ExpectScoresMiss(Tanh(Masked(Product())),
+                   "%13 mask masks before the "
+                   "soft-cap");
 }
 
 TEST_F(AttentionRuleTest, NotWithTwoCaps) {
@@ -252,8 +253,8 @@ TEST_F(AttentionRuleTest, NotWhenValuesAreScaled) {
 
 TEST_F(AttentionRuleTest, NotWhenTheCachesDiffer) {
   const Value fresh = In("fresh", {T, 2, 4});
-  const Value other = Append(
-      graph_.State("other", DType::kF32, {9, 16, 2, 4}), fresh, {pos_, slot_});
+  const Value other = Append(graph_.State("other", DType::kF32, {9, 16, 2, 4}),
+                             fresh, {pos_, slot_});
   const Value p = Softmax(Product());
   Output(MatMul(p, Permute(Rows(other, slot_), {0, 2, 1, 3})));
   ExpectMiss("attention",
@@ -314,8 +315,8 @@ TEST_F(AttentionRuleTest, NotWhenOneQueryHeadReadsSeveralKeyHeads) {
 // Keys are widened by the product, values by a repeat of their own.
 TEST_F(AttentionRuleTest, NotWhenKeysAndValuesHaveOtherGroups) {
   const Value fresh = In("fresh", {T, 1, 4});
-  const Value one = Append(
-      graph_.State("one", DType::kF32, {3, 16, 1, 4}), fresh, {pos_, slot_});
+  const Value one = Append(graph_.State("one", DType::kF32, {3, 16, 1, 4}),
+                           fresh, {pos_, slot_});
   const Value rows = Queries();
   const Value k = Permute(Rows(one, slot_), {0, 2, 3, 1});
   const Value p = Softmax(MatMul(rows, k));

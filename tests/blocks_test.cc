@@ -148,7 +148,8 @@ TYPED_TEST(BlockTest, DecodesAnyBits) {
 TEST(DTypeTable, EqualsTheReferenceIndex) {
   const std::string path = SharedPath("golden/blocks/index.json");
   if (path.empty()) GTEST_SKIP() << "no index in " << WEFT_SHARED_DIR;
-  for (const auto& type : nlohmann::json::parse(ReadText(path))["types"]) {
+  const auto index = nlohmann::json::parse(ReadText(path));
+  for (const auto& type : index["types"]) {
     const std::string name = type["type"];
     const auto info = FindDType(type["id"].get<int64_t>());
     ASSERT_TRUE(info.has_value()) << name;

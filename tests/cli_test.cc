@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/reflection.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
@@ -40,12 +39,7 @@ absl::StatusOr<Arguments> Parse(std::vector<std::string> args,
   return ParseArguments(TestProgram(takes_words), argv);
 }
 
-class ParseArgumentsTest : public testing::Test {
- private:
-  absl::FlagSaver saver_;
-};
-
-TEST_F(ParseArgumentsTest, TakesValuesInEveryForm) {
+TEST(ParseArguments, TakesValuesInEveryForm) {
   ASSERT_TRUE(Parse({"--cli_test_number=1"}).ok());
   EXPECT_EQ(absl::GetFlag(FLAGS_cli_test_number), 1);
   ASSERT_TRUE(Parse({"--cli_test_number", "-2"}).ok());
@@ -56,7 +50,7 @@ TEST_F(ParseArgumentsTest, TakesValuesInEveryForm) {
   EXPECT_EQ(absl::GetFlag(FLAGS_cli_test_text), "a=b");
 }
 
-TEST_F(ParseArgumentsTest, TakesSwitchesAndBareFlags) {
+TEST(ParseArguments, TakesSwitchesAndBareFlags) {
   const auto args = Parse({"--cli_test_switch", "--cli_test_text"});
   ASSERT_TRUE(args.ok()) << args.status();
   EXPECT_TRUE(absl::GetFlag(FLAGS_cli_test_switch));
@@ -67,14 +61,14 @@ TEST_F(ParseArgumentsTest, TakesSwitchesAndBareFlags) {
   EXPECT_FALSE(absl::GetFlag(FLAGS_cli_test_switch));
 }
 
-TEST_F(ParseArgumentsTest, TakesWordsWhereTheyMayBe) {
+TEST(ParseArguments, TakesWordsWhereTheyMayBe) {
   const auto args = Parse({"a", "--cli_test_number=1", "-", "--", "--b"}, true);
   ASSERT_TRUE(args.ok()) << args.status();
   EXPECT_EQ(args->words, (std::vector<std::string>{"a", "-", "--b"}));
   EXPECT_FALSE(Parse({"a"}).ok());
 }
 
-TEST_F(ParseArgumentsTest, RefusesTheRest) {
+TEST(ParseArguments, RefusesTheRest) {
   const struct {
     std::vector<std::string> args;
     const char* says;

@@ -95,6 +95,8 @@ TEST_F(GraphTest, DescribesNodesWithTheirLine) {
   EXPECT_EQ(graph_.Describe(NodeOf(y)),
             "llama.cc:42: add(%1 f32[T,4], x f32[T,4])");
   EXPECT_EQ(graph_.Describe(graph_.node(1)), "silu(x f32[T,4])");
+  const Value w = graph_.Weight("w", DType::kF32, {4}, At("llama.cc", 7));
+  EXPECT_EQ(graph_.Describe(NodeOf(w)), "llama.cc:7: weight(w)");
 }
 
 // ---- Source locations ----
@@ -123,8 +125,8 @@ TEST_F(GraphTest, LhsCapturesTheLineOfTheOperator) {
 // ---- Errors stick ----
 
 TEST_F(GraphTest, FirstErrorWinsAndPoisonsWhatFollows) {
-  const Value bad = Add(x_, graph_.Weight("w", DType::kF16, {4}),
-                        At("model.cc", 3));
+  const Value bad =
+      Add(x_, graph_.Weight("w", DType::kF16, {4}), At("model.cc", 3));
   EXPECT_TRUE(bad.poisoned());
   EXPECT_TRUE(Silu(bad).poisoned());
   EXPECT_TRUE((bad + x_).poisoned());
@@ -176,14 +178,12 @@ TEST_F(GraphTest, RefusesSourcesThatCannotExist) {
     build(graph);
     return std::string(graph.status().message());
   };
-  EXPECT_EQ(error([](Graph& g) {
-              g.Input("x", DType::kF32, {T, 0}, At("m.cc", 1));
-            }),
-            "m.cc:1: input x f32[T,0]: a dimension is not positive");
-  EXPECT_EQ(error([](Graph& g) {
-              g.State("s", DType::kF32, {-3}, At("m.cc", 2));
-            }),
-            "m.cc:2: state s f32[-3]: a dimension is not positive");
+  EXPECT_EQ(
+      error([](Graph& g) { g.Input("x", DType::kF32, {T, 0}, At("m.cc", 1)); }),
+      "m.cc:1: input x f32[T,0]: a dimension is not positive");
+  EXPECT_EQ(
+      error([](Graph& g) { g.State("s", DType::kF32, {-3}, At("m.cc", 2)); }),
+      "m.cc:2: state s f32[-3]: a dimension is not positive");
   EXPECT_EQ(error([](Graph& g) {
               g.Weight("w", DType::kQ8_0, {2, 33}, At("m.cc", 3));
             }),
@@ -208,9 +208,9 @@ TEST_F(GraphTest, RefusesResultsThatNoMachineHolds) {
   EXPECT_FALSE((column * row).poisoned());
   MatMul(graph_.Input("batch", DType::kF32, {1 << 10, 1, huge, 1}), row,
          At("model.cc", 8));
-  EXPECT_THAT(Error(), ::testing::EndsWith(
-                           "the result f32[1024,1,16777216,16777216] is "
-                           "larger than any machine's memory"));
+  EXPECT_THAT(Error(),
+              ::testing::EndsWith("the result f32[1024,1,16777216,16777216] is "
+                                  "larger than any machine's memory"));
 }
 
 TEST_F(GraphTest, RefusesAPoisonedOrForeignOutput) {
@@ -338,10 +338,10 @@ TEST_F(GraphTest, ErrorsUnderAnOriginNameTheModelsLine) {
 }
 
 TEST_F(GraphTest, SortPutsAReplacementWhereItsRootStood) {
-  const Value a = Silu(x_);          // node 1
-  const Value b = Relu(x_);          // node 2
-  graph_.Output("sum", a + b);       // node 3
-  Value fresh;                       // node 4, with the rank of 1
+  const Value a = Silu(x_);     // node 1
+  const Value b = Relu(x_);     // node 2
+  graph_.Output("sum", a + b);  // node 3
+  Value fresh;                  // node 4, with the rank of 1
   {
     Graph::Origin origin(graph_, NodeOf(a), "my_rule");
     fresh = Exp(x_);

@@ -213,8 +213,8 @@ TEST_F(LinearRules, MatmulActivation_FusesEveryActivation) {
   const Value w = Weight("w", {6, 8});
   const Value b = Weight("b", {6});
   for (const OpDef* op : Activations()) {
-    Output(graph_.Emit(*op, {Linear(In(op->name, {T, 8}), w) + b}, {},
-                       Where()));
+    Output(
+        graph_.Emit(*op, {Linear(In(op->name, {T, 8}), w) + b}, {}, Where()));
     const std::string other = absl::StrCat("x_", op->name);
     Output(graph_.Emit(*op, {Linear(In(other, {T, 8}), w)}, {}, Where()));
   }

@@ -17,11 +17,11 @@ class Builder {
 
   void Build() {
     const Dim t = Dim::Symbol("T", o_.tokens);
+    const Dim r = Dim::Symbol("R", 4);
     const Value tokens = graph_.Input("tokens", DType::kI32, {t});
     step_.pos = graph_.Input("pos", DType::kI32, {t});
     step_.slot = graph_.Input("slot", DType::kI32, {t});
-    const Value rows =
-        graph_.Input("out_rows", DType::kI32, {Dim::Symbol("R", 4)});
+    const Value rows = graph_.Input("out_rows", DType::kI32, {r});
     const Value table = Weight("token_embd", {o_.vocab, o_.width});
     Value x = GatherRows(Dequant(table), tokens);
     for (int64_t i = 0; i < o_.layers; ++i) {
@@ -30,53 +30,58 @@ class Builder {
     }
     prefix_ = "";
     x = Norm(SelectRows(x, rows), "output_norm");
-    graph_.Output("logits", Linear(x, Weight("output", {o_.vocab, o_.width})));
+    graph_.Output("logits", Product(x, "output", o_.vocab));
   }
 
  private:
   int64_t head_size() const { return o_.width / o_.heads; }
 
-  Value Weight(absl::string_view name, Shape shape) {
-    return graph_.Weight(absl::StrCat(prefix_, name), o_.weights,
-                         std::move(shape));
+  Value Weight(absl::string_view name, Shape shape, Where at = {}) {
+    const std::string full = absl::StrCat(prefix_, name);
+    return graph_.Weight(full, o_.weights, std::move(shape), at);
   }
 
-  Value Norm(Value x, absl::string_view name) {
-    const Value w = graph_.Weight(absl::StrCat(prefix_, name), DType::kF32,
-                                  {o_.width});
-    return RmsNorm(x, 1e-5) * w;
+  // Lines are the callers'.
+  Value Product(Value x, absl::string_view name, int64_t rows,
+                Where at = std::source_location::current()) {
+    return Linear(x, Weight(name, {rows, x.dim(-1)}, at), at);
   }
 
-  Value Cached(absl::string_view name, Value x) {
-    const Value state =
-        graph_.State(absl::StrCat(prefix_, name), o_.kv,
-                     {2, o_.context, o_.groups, head_size()});
-    return Append(state, x, step_);
+  Value Norm(Value x, absl::string_view name,
+             Where at = std::source_location::current()) {
+    const std::string full = absl::StrCat(prefix_, name);
+    const Value w = graph_.Weight(full, DType::kF32, {o_.width}, at);
+    return Mul(RmsNorm(x, 1e-5, at), w, at);
+  }
+
+  Value Cached(absl::string_view name, Value x,
+               Where at = std::source_location::current()) {
+    const std::string full = absl::StrCat(prefix_, name);
+    const Shape shape = {2, o_.context, o_.groups, head_size()};
+    return Append(graph_.State(full, o_.kv, shape, at), x, step_, at);
   }
 
   Value SelfAttention(Value x) {
     const int64_t kv_width = o_.groups * head_size();
     const RopeOptions rope = {.n_dims = head_size()};
+    AttendOptions options;
+    options.scale = 1 / std::sqrt(static_cast<double>(head_size()));
     const Value h = Norm(x, "attn_norm");
-    const Value q = Linear(h, Weight("attn_q", {o_.width, o_.width}));
-    const Value k = Linear(h, Weight("attn_k", {kv_width, o_.width}));
-    const Value v = Linear(h, Weight("attn_v", {kv_width, o_.width}));
-    const Value query = Rope(Heads(q, o_.heads), step_.pos, rope);
-    const Value key = Rope(Heads(k, o_.groups), step_.pos, rope);
-    const Value keys = Cached("k", key);
-    const Value values = Cached("v", Heads(v, o_.groups));
-    const Value a =
-        Attend(query, keys, values, step_,
-               {.scale = 1 / std::sqrt(static_cast<double>(head_size()))});
-    return x + Linear(Merge(a), Weight("attn_output", {o_.width, o_.width}));
+    const Value q = Heads(Product(h, "attn_q", o_.width), o_.heads);
+    const Value k = Heads(Product(h, "attn_k", kv_width), o_.groups);
+    const Value v = Heads(Product(h, "attn_v", kv_width), o_.groups);
+    const Value query = Rope(q, step_.pos, rope);
+    const Value keys = Cached("k", Rope(k, step_.pos, rope));
+    const Value values = Cached("v", v);
+    const Value a = Attend(query, keys, values, step_, options);
+    return x + Product(Merge(a), "attn_output", o_.width);
   }
 
   Value FeedForward(Value x) {
     const Value h = Norm(x, "ffn_norm");
-    const Value gate = Linear(h, Weight("ffn_gate", {o_.hidden, o_.width}));
-    const Value up = Linear(h, Weight("ffn_up", {o_.hidden, o_.width}));
-    const Value y = SwiGlu(gate, up);
-    return x + Linear(y, Weight("ffn_down", {o_.width, o_.hidden}));
+    const Value gate = Product(h, "ffn_gate", o_.hidden);
+    const Value up = Product(h, "ffn_up", o_.hidden);
+    return x + Product(SwiGlu(gate, up), "ffn_down", o_.width);
   }
 
   Graph& graph_;

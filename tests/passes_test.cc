@@ -49,8 +49,8 @@ class PassTest : public ::testing::Test {
     return n;
   }
   Value Vector(std::vector<float> values) {
-    return graph_.Constant(HostTensor::FromFloats(
-        {static_cast<int64_t>(values.size())}, values));
+    return graph_.Constant(
+        HostTensor::FromFloats({static_cast<int64_t>(values.size())}, values));
   }
 
   Graph graph_;
@@ -77,8 +77,7 @@ TEST_F(PassTest, CseMergesOutputs) {
   graph_.Output("a", Silu(x_));
   graph_.Output("b", Silu(x_));
   EXPECT_TRUE(Run(CommonSubexpressions()));
-  EXPECT_EQ(Text(),
-            "%2: f32[T,4] = silu(x)\noutput a = %2\noutput b = %2\n");
+  EXPECT_EQ(Text(), "%2: f32[T,4] = silu(x)\noutput a = %2\noutput b = %2\n");
 }
 
 TEST_F(PassTest, CseMergesNodesOfSeveralResults) {
@@ -172,8 +171,7 @@ TEST_F(PassTest, DeadCodeKeepsWritersAndWhatTheyNeed) {
 
 TEST_F(PassTest, FoldsWhatConstantsAloneGive) {
   const Value a = Vector({1, 2, 3, 4});
-  const Value folded =
-      Scale(Add(a, a, Line(3)), 0.5, Line(4)).Named("table");
+  const Value folded = Scale(Add(a, a, Line(3)), 0.5, Line(4)).Named("table");
   graph_.Output("y", Mul(x_, folded, Line(5)));
   EXPECT_TRUE(Run(FoldConstants()));
   EXPECT_EQ(PrintText(graph_),
@@ -206,8 +204,8 @@ TEST_F(PassTest, FoldsBlocksOfStoredFormats) {
   HostTensor q(DType::kQ8_0, {1, 32});  // zero
   graph_.Output("y", Dequant(graph_.Constant(std::move(q))));
   EXPECT_TRUE(Run(FoldConstants()));
-  EXPECT_EQ(Text(), absl::StrCat("output y = %",
-                                 graph_.outputs()[0].value, "\n"));
+  EXPECT_EQ(Text(),
+            absl::StrCat("output y = %", graph_.outputs()[0].value, "\n"));
 }
 
 TEST_F(PassTest, DoesNotFoldWhatDependsOnAStep) {
@@ -222,10 +220,8 @@ TEST_F(PassTest, DoesNotFoldWhatDependsOnAStep) {
 TEST_F(PassTest, DoesNotFoldLargeResults) {
   // 1 MiB is folded, one row more is not.
   const Value ones = Vector(std::vector<float>(1024, 1));
-  const Value column =
-      graph_.Constant(HostTensor(DType::kF32, {256, 1}));
-  const Value longer =
-      graph_.Constant(HostTensor(DType::kF32, {257, 1}));
+  const Value column = graph_.Constant(HostTensor(DType::kF32, {256, 1}));
+  const Value longer = graph_.Constant(HostTensor(DType::kF32, {257, 1}));
   graph_.Output("a", column + ones);
   graph_.Output("b", longer + ones);
   EXPECT_TRUE(Run(FoldConstants()));
@@ -251,15 +247,14 @@ TEST_F(PassTest, PipelineNamesThePassThatBrokeTheGraph) {
   graph_.Output("y", Relu(Silu(x_), Line(5)));
   const Pass harmless = {"harmless", [](Graph&) { return false; }};
   const Pass vandal = {"vandal", [](Graph& g) -> absl::StatusOr<bool> {
-                         const Value narrow =
-                             g.Input("n", DType::kF32, {T, 3});
+                         const Value narrow = g.Input("n", DType::kF32, {T, 3});
                          g.ReplaceUses(ValueId{2}, narrow.id());
                          return true;
                        }};
   const std::vector<Pass> passes = {harmless, vandal, harmless};
   std::vector<std::string> seen;
-  const absl::Status status = RunPasses(
-      graph_, passes, [&seen](absl::string_view pass, const Graph&) {
+  const absl::Status status =
+      RunPasses(graph_, passes, [&seen](absl::string_view pass, const Graph&) {
         seen.emplace_back(pass);
       });
   EXPECT_TRUE(absl::IsInternal(status));

@@ -29,9 +29,9 @@ class Runner {
  public:
   Runner(absl::string_view backend, uint64_t seed, int n_ops, bool fuse)
       : sample_(RandomGraph(seed, n_ops)), data_(*sample_, seed) {
-    const auto report = Optimize(
-        sample_->graph(),
-        {.check_expectations = true, .fuse = fuse, .observer = {}});
+    const auto report =
+        Optimize(sample_->graph(),
+                 {.check_expectations = true, .fuse = fuse, .observer = {}});
     EXPECT_TRUE(report.ok()) << report.status();
     const std::shared_ptr<const Graph> graph(sample_, &sample_->graph());
     auto made = (*MakeBackend(backend, {.threads = 1, .target = ""}))
@@ -63,13 +63,12 @@ class Runner {
   // Whether the inputs still hold what the caller wrote.
   void ExpectInputsUntouched() {
     for (const SampleGraph::Filled& filled : sample_->filled()) {
-      const std::string& name =
-          graph().producer(filled.value.id()).name;
+      const std::string& name = graph().producer(filled.value.id()).name;
       const auto bytes = executable_->Input(name);
       if (!bytes.ok()) continue;  // a weight or a state
       const HostTensor& want = data_.Of(name);
-      EXPECT_TRUE(std::equal(bytes->begin(), bytes->end(),
-                             want.bytes.begin(), want.bytes.end()))
+      EXPECT_TRUE(std::equal(bytes->begin(), bytes->end(), want.bytes.begin(),
+                             want.bytes.end()))
           << name;
     }
   }
@@ -144,21 +143,19 @@ TEST_P(LlamaPlan, ArenaIsCloseToTheLowerBound) {
   ASSERT_TRUE(plan.ok()) << plan.status();
   ASSERT_TRUE(CheckPlan(*graph, plan->plan).ok());
   const int64_t peak = PeakOfLiveBytes(plan->plan);
-  const double ratio = static_cast<double>(plan->plan.arena_bytes) /
-                       static_cast<double>(peak);
+  const double ratio =
+      static_cast<double>(plan->plan.arena_bytes) / static_cast<double>(peak);
   std::cout << "arena " << plan->plan.arena_bytes << " bytes, " << ratio
             << " of the lower bound\n";
   EXPECT_GE(ratio, 1);
   EXPECT_LE(ratio, 1.1);
   for (const PlannedStep& step : plan->steps)
-    EXPECT_FALSE(step.on_reference)
-        << graph->Describe(graph->node(step.node));
+    EXPECT_FALSE(step.on_reference) << graph->Describe(graph->node(step.node));
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Sizes, LlamaPlan,
-    ::testing::Values(LlamaGraphOptions{},
-                      LlamaGraphOptions{.layers = 1},
+    ::testing::Values(LlamaGraphOptions{}, LlamaGraphOptions{.layers = 1},
                       LlamaGraphOptions{.layers = 12, .tokens = 1},
                       LlamaGraphOptions{.layers = 8,
                                         .width = 288,

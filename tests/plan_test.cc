@@ -39,8 +39,7 @@ Plan MustPlan(const Graph& graph, const PlanOptions& options = {}) {
 // Readers with strides: none, all, or some by their node's number.
 PlanOptions Strided(int mode) {
   PlanOptions options;
-  if (mode == 1)
-    options.reads_strided = [](const Node&, int) { return true; };
+  if (mode == 1) options.reads_strided = [](const Node&, int) { return true; };
   if (mode == 2)
     options.reads_strided = [](const Node& node, int input) {
       return (node.id + input) % 3 != 0;
@@ -209,7 +208,8 @@ TEST_F(PlanTest, InputsAreNeverOverwritten) {
 }
 
 TEST_F(PlanTest, InputsKeepTheirPlaceToTheEnd) {
-  const Value y = Exp(Tanh(Silu(x_)) + In("z", {T, 16}));
+  const Value z = In("z", {T, 16});
+  const Value y = Exp(Tanh(Silu(x_)) + z);
   graph_.Output("y", Concat({y, y}, -1));
   Plan plan = MustPlan(graph_);
   ASSERT_TRUE(CheckPlan(graph_, plan).ok());

@@ -60,8 +60,7 @@ class Generator {
     for (const Value v : values_)
       if (v.shape() == x.shape()) same.push_back(v);
     if (same.empty() || Chance(0.2)) return Tanh(x);
-    return same[static_cast<size_t>(
-        Below(static_cast<int64_t>(same.size())))];
+    return same[static_cast<size_t>(Below(static_cast<int64_t>(same.size())))];
   }
 
   Value Row(Value x) { return g_.Normal({x.dim(-1)}); }
@@ -141,7 +140,8 @@ class Generator {
     ++states_;
     Shape shape({kSlots, kContext});
     for (const Dim& dim : x.shape().dims().subspan(1)) shape.Append(dim);
-    const Value state = g_.State(Chance(0.5) ? DType::kF16 : DType::kF32, shape);
+    const Value state =
+        g_.State(Chance(0.5) ? DType::kF16 : DType::kF32, shape);
     const Value written = Append(state, x, {pos_, slot_});
     Value all = Dequant(written);
     // Of the state itself, where decoding it made no copy.

@@ -34,8 +34,7 @@ class RewriteTest : public ::testing::Test {
   bool Apply(Rule rule) {
     std::vector<Rule> rules;
     rules.push_back(std::move(rule));
-    const absl::StatusOr<bool> changed =
-        ApplyRules(graph_, rules, &report_);
+    const absl::StatusOr<bool> changed = ApplyRules(graph_, rules, &report_);
     EXPECT_TRUE(changed.ok()) << changed.status();
     EXPECT_TRUE(Verify(graph_).ok()) << Verify(graph_);
     return changed.ok() && *changed;

@@ -32,6 +32,30 @@ TEST_F(RewriteTest, InteriorThatIsAnOutputIsRefused) {
   EXPECT_EQ(Reason(), "%2 silu is an output of the graph");
 }
 
+// Each reader has its own; what is left when the last is fused goes.
+TEST_F(RewriteTest, InteriorOfWeightsAloneMayBeShared) {
+  const Value w = graph_.Weight("w", DType::kF32, {T, 4});
+  const Value gate = Silu(w);
+  const Value first = gate * x_;
+  const Value second = gate * y_;
+  graph_.Output("a", first);
+  graph_.Output("b", second);
+  EXPECT_TRUE(Apply(SiluMul()));
+  EXPECT_EQ(report_.Count("silu_mul"), 2);
+  EXPECT_FALSE(graph_.alive(graph_.value(gate.id()).node));
+}
+
+TEST_F(RewriteTest, SharedInteriorOfWeightsStaysForTheOthers) {
+  const Value w = graph_.Weight("w", DType::kF32, {T, 4});
+  const Value gate = Silu(w);
+  graph_.Output("a", gate * x_);
+  graph_.Output("b", Exp(gate));
+  graph_.Output("c", gate);
+  EXPECT_TRUE(Apply(SiluMul()));
+  EXPECT_THAT(Text(), HasSubstr("gated(w, x, {activation=silu})"));
+  EXPECT_THAT(Text(), HasSubstr("output c = %3\n"));
+}
+
 TEST_F(RewriteTest, InteriorUsedTwiceInsideTheMatchIsAllowed) {
   const Value gate = Silu(x_);
   graph_.Output("out", gate * gate);
@@ -89,13 +113,12 @@ TEST_F(RewriteTest, UnreadRootsAreReplacedToo) {
 
 TEST_F(RewriteTest, ReplacementOfAnotherTypeIsTheRulesFault) {
   graph_.Output("out", Silu(x_, Line(7)));
-  const absl::Status status =
-      Error(Rule("shrink")
-                .Match([](Any a) { return Silu(a); })
-                .Emit([](Value a) { return Slice(a, 1, 0, 2); }));
+  const absl::Status status = Error(
+      Rule("shrink").Match([](Any a) { return Silu(a); }).Emit([](Value a) {
+        return Slice(a, 1, 0, 2);
+      }));
   EXPECT_TRUE(absl::IsInternal(status));
-  EXPECT_EQ(status.message(),
-            "rule shrink replaces %2 f32[T,4] by f32[T,2]");
+  EXPECT_EQ(status.message(), "rule shrink replaces %2 f32[T,4] by f32[T,2]");
 }
 
 TEST_F(RewriteTest, WrongNumberOfReplacementsIsTheRulesFault) {
@@ -110,10 +133,10 @@ TEST_F(RewriteTest, WrongNumberOfReplacementsIsTheRulesFault) {
 
 TEST_F(RewriteTest, EmitterThatFailsIsTheRulesFault) {
   graph_.Output("out", Silu(x_, Line(7)));
-  const absl::Status status =
-      Error(Rule("broken")
-                .Match([](Any a) { return Silu(a); })
-                .Emit([](Value a) { return MatMul(a, a); }));
+  const absl::Status status = Error(
+      Rule("broken").Match([](Any a) { return Silu(a); }).Emit([](Value a) {
+        return MatMul(a, a);
+      }));
   EXPECT_TRUE(absl::IsInternal(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("rule broken"));
   EXPECT_THAT(std::string(status.message()), HasSubstr("m.cc:7: matmul("));

@@ -37,17 +37,21 @@ void AddLinear(std::vector<RuleCase>& cases) {
                      }});
   }
   cases.push_back(
-      {"dequant_matmul", "batched", [](SampleGraph& g) -> Values {
-         const Value x = g.Normal({3, kT, kWidth});
-         return {Linear(x, g.Weight(DType::kQ8_0, {kRows, kWidth}))};
+      {"transpose_matmul", "of_activations", [](SampleGraph& g) -> Values {
+         const Value x = g.Normal({kT, 33});
+         return {Linear(x, Tanh(g.Normal({kT, 33})))};
        }});
-  cases.push_back(
-      {"dequant_matmul", "tied", [](SampleGraph& g) -> Values {
-         const Value ids = g.Ids({kT}, kRows);
-         const Value w = g.Weight(DType::kQ4_0, {kRows, kWidth});
-         const Value x = GatherRows(Dequant(w), ids);
-         return {Linear(x, w)};
-       }});
+  cases.push_back({"dequant_matmul", "batched", [](SampleGraph& g) -> Values {
+                     const Value x = g.Normal({3, kT, kWidth});
+                     return {
+                         Linear(x, g.Weight(DType::kQ8_0, {kRows, kWidth}))};
+                   }});
+  cases.push_back({"dequant_matmul", "tied", [](SampleGraph& g) -> Values {
+                     const Value ids = g.Ids({kT}, kRows);
+                     const Value w = g.Weight(DType::kQ4_0, {kRows, kWidth});
+                     const Value x = GatherRows(Dequant(w), ids);
+                     return {Linear(x, w)};
+                   }});
 }
 
 void AddEpilogues(std::vector<RuleCase>& cases) {
@@ -64,25 +68,25 @@ void AddEpilogues(std::vector<RuleCase>& cases) {
                    }});
   for (const OpDef* op : Activations())
     for (const bool biased : {false, true})
-      cases.push_back(
-          {"matmul_activation",
-           absl::StrCat(op->name, biased ? "_with_bias" : ""),
-           [op, biased](SampleGraph& g) -> Values {
-             const Value x = g.Normal({kT, kWidth});
-             Value y = Linear(x, g.Weight(DType::kF16, {kRows, kWidth}));
-             if (biased) y = y + g.Normal({kRows});
-             return {g.graph().Emit(*op, {y}, {}, Where())};
-           }});
+      cases.push_back({"matmul_activation",
+                       absl::StrCat(op->name, biased ? "_with_bias" : ""),
+                       [op, biased](SampleGraph& g) -> Values {
+                         const Value x = g.Normal({kT, kWidth});
+                         Value y =
+                             Linear(x, g.Weight(DType::kF16, {kRows, kWidth}));
+                         if (biased) y = y + g.Normal({kRows});
+                         return {g.graph().Emit(*op, {y}, {}, Where())};
+                       }});
 }
 
 void AddGates(std::vector<RuleCase>& cases) {
   for (const OpDef* op : Activations())
-    cases.push_back({"gated", std::string(op->name),
-                     [op](SampleGraph& g) -> Values {
-                       const Value gate = g.Normal({kT, 37});
-                       const Value up = g.Normal({kT, 37});
-                       return {up * g.graph().Emit(*op, {gate}, {}, Where())};
-                     }});
+    cases.push_back(
+        {"gated", std::string(op->name), [op](SampleGraph& g) -> Values {
+           const Value gate = g.Normal({kT, 37});
+           const Value up = g.Normal({kT, 37});
+           return {up * g.graph().Emit(*op, {gate}, {}, Where())};
+         }});
   cases.push_back({"gated", "by_itself", [](SampleGraph& g) -> Values {
                      const Value x = g.Normal({kT, 37});
                      return {x * Sigmoid(x)};
@@ -112,12 +116,11 @@ void AddNorms(std::vector<RuleCase>& cases) {
                      const Value w = g.Weight(DType::kF32, {16});
                      return {w * RmsNorm(x, 1e-6)};
                    }});
-  cases.push_back(
-      {"layer_norm_mul_add", "rows", [](SampleGraph& g) -> Values {
-         const Value x = g.Normal({kT, 65});
-         const Value w = g.Normal({65});
-         return {g.Normal({65}) + LayerNorm(x, 1e-5) * w};
-       }});
+  cases.push_back({"layer_norm_mul_add", "rows", [](SampleGraph& g) -> Values {
+                     const Value x = g.Normal({kT, 65});
+                     const Value w = g.Normal({65});
+                     return {g.Normal({65}) + LayerNorm(x, 1e-5) * w};
+                   }});
   cases.push_back({"add_rms_norm", "alone", [](SampleGraph& g) -> Values {
                      const Value a = g.Normal({kT, 65});
                      const Value sum = a + g.Normal({kT, 65});

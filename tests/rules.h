@@ -55,8 +55,7 @@ class RulesTest : public ::testing::Test {
   Value In(absl::string_view name, Shape shape) {
     return graph_.Input(name, DType::kF32, std::move(shape));
   }
-  Value Weight(absl::string_view name, Shape shape,
-               DType dtype = DType::kF32) {
+  Value Weight(absl::string_view name, Shape shape, DType dtype = DType::kF32) {
     return graph_.Weight(name, dtype, std::move(shape));
   }
   void Output(Value v) {

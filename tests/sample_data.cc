@@ -54,8 +54,6 @@ void FillBlock(Block& block, Random& random) {
   // An exponent with a bias of 127: 2^-8 .. 2^-6.
   if constexpr (requires { block.e; })
     block.e = static_cast<uint8_t>(119 + random() % 3);
-  if constexpr (requires { block.e; })  // e8m0: 2^-7 or 2^-6
-    block.e = static_cast<uint8_t>(120 + random() % 2);
 }
 
 template <class Block>

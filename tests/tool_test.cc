@@ -136,10 +136,8 @@ TEST(WeftRun, SeedsDecideSampledText) {
   EXPECT_NE(text("--seed=1"), text("--seed=2"));
 }
 
-TEST(WeftRun, AnEmptyPromptBeginsWithBos) {
-  const ToolResult result = RunWeft({"--prompt=", "--max_tokens=5"});
-  ExpectSuccess(result);
-  EXPECT_TRUE(absl::StrContains(result.err, "1 tokens")) << result.err;
+TEST(WeftRun, RefusesAnEmptyPrompt) {
+  ExpectFailure(RunWeft({"--prompt="}), "weft-run", "the prompt is empty");
 }
 
 TEST(WeftRun, ReadsPromptsFromLines) {

@@ -46,18 +46,13 @@ absl::StatusOr<StopReason> Generator::Continue() {
 absl::StatusOr<std::vector<Token>> Generator::Tokenize(
     absl::string_view prompt) const {
   const Tokenizer& tokenizer = model_->tokenizer();
-  std::vector<Token> tokens;
-  if (prompt.empty()) {
-    if (!tokenizer.bos().has_value())
-      return absl::FailedPreconditionError(
-          "the prompt is empty, and this model has no BOS token to begin with");
-    tokens = {*tokenizer.bos()};
-  } else {
-    WEFT_ASSIGN_OR_RETURN(tokens,
-                          tokenizer.Encode(prompt, {.add_special = true}));
-    // Some models ask for an EOS after a text; this one is to go on.
-    if (!tokens.empty() && tokens.back() == tokenizer.eos()) tokens.pop_back();
-  }
+  if (prompt.empty())
+    return absl::InvalidArgumentError(
+        "the prompt is empty; give at least a word to go on with");
+  WEFT_ASSIGN_OR_RETURN(std::vector<Token> tokens,
+                        tokenizer.Encode(prompt, {.add_special = true}));
+  // Some models ask for an EOS after a text; this one is to go on.
+  if (!tokens.empty() && tokens.back() == tokenizer.eos()) tokens.pop_back();
   if (static_cast<int64_t>(tokens.size()) > model_->context())
     return absl::InvalidArgumentError(
         absl::StrCat("the prompt has ", tokens.size(), " tokens, the context ",

@@ -52,8 +52,8 @@ class Generator {
                                         GeneratorOptions options);
 
   // A new text that begins with `prompt`, whose special tokens are added as the
-  // model asks. An empty prompt begins with BOS: FailedPrecondition when the
-  // model has none. InvalidArgument when the prompt is longer than the context.
+  // model asks. InvalidArgument when the prompt is empty or longer than the
+  // context.
   absl::StatusOr<StopReason> Begin(absl::string_view prompt);
   // More of the same text. FailedPrecondition when it is at its end.
   absl::StatusOr<StopReason> Continue();

@@ -16,6 +16,7 @@ namespace weft::inline v0 {
 namespace {
 
 constexpr double kRedrawSeconds = 0.1;
+constexpr absl::string_view kReaderGone = "nobody reads standard output";
 
 absl::string_view program_name = "weft";
 std::atomic<bool> interrupted{false};
@@ -52,7 +53,7 @@ absl::Status Print(absl::string_view text) {
     if (n >= 0) {
       text.remove_prefix(static_cast<size_t>(n));
     } else if (errno == EPIPE) {
-      return absl::AbortedError("nobody reads standard output");
+      return absl::AbortedError(kReaderGone);
     } else if (errno == EAGAIN) {  // somebody made the pipe non-blocking
       pollfd wait = {STDOUT_FILENO, POLLOUT, 0};
       poll(&wait, 1, -1);
@@ -63,9 +64,8 @@ absl::Status Print(absl::string_view text) {
   return absl::OkStatus();
 }
 
-// Nothing else in weft aborts.
 bool IsReaderGone(const absl::Status& status) {
-  return absl::IsAborted(status);
+  return absl::IsAborted(status) && status.message() == kReaderGone;
 }
 
 std::string WithoutControls(absl::string_view text) {

@@ -16,8 +16,8 @@
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, prompt, "",
-          "the text to go on with; --prompt= lets the model begin by itself. "
-          "Without the flag, prompts are read from standard input");
+          "the text to go on with; without the flag, prompts are read from "
+          "standard input");
 ABSL_FLAG(int64_t, max_tokens, 256,
           "tokens to generate; 0: until the context is full");
 ABSL_FLAG(bool, demo, false,
@@ -93,6 +93,9 @@ absl::Status CheckFlags(const Arguments& args) {
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
+  if (args.Given("prompt") && absl::GetFlag(FLAGS_prompt).empty())
+    return absl::InvalidArgumentError(
+        "the prompt is empty; give at least a word to go on with");
   return absl::OkStatus();
 }
 

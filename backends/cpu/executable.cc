@@ -13,9 +13,10 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace {
 
-// A step shorter than this is faster on one thread: a fork and join over
-// spinning workers costs 0.25 to 0.35 us.
-constexpr double kMinParallelNs = 2000;
+// A step shorter than this stays on one thread. A fork and join over spinning
+// workers costs 0.25 to 0.35 us when every core is ours, but far more when
+// another program has one of them; small models then run best alone.
+constexpr double kMinParallelNs = 8000;
 // Chunks per worker of long steps, so that a worker which loses its core to
 // another process does not hold up the rest.
 constexpr int64_t kChunksPerWorker = 4;
@@ -190,6 +191,7 @@ void CpuExecutable::RunStep(const BoundStep& step) {
     step.kernel.run(args, 0, step.tasks);
     return;
   }
+  pool_.Wake();  // not before: a step that runs inline needs nobody to spin
   pool_.Run(chunks, [&](int64_t chunk, int worker) {
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * scratch_per_worker_;
@@ -202,7 +204,6 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
                                 const std::atomic<bool>* cancel) {
   WEFT_RETURN_IF_ERROR(CheckSymbols(symbols));
   Resize(symbols);
-  pool_.Wake();
   bad_index_.store(kNoBadIndex, std::memory_order_relaxed);
   for (const BoundStep& step : steps_) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed))

@@ -119,8 +119,8 @@ class AttentionClassifier {
         continue;
       } else {
         return c_.Miss(at,
-                       "is no part of attention scores (matmul, scale, soft-cap "
-                       "tanh, bias add, mask)");
+                       "is no part of attention scores (matmul, scale, "
+                       "soft-cap tanh, bias add, mask)");
       }
       c_.Inside(at);
       at = In(at, 0);

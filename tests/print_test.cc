@@ -1,0 +1,210 @@
+// The printers: a llama-like graph of two layers before and after fusion, in
+// every format. WEFT_UPDATE_GOLDEN=1 writes tests/golden/ anew.
+#include "graph/print.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "ops/ops.h"
+#include "ops/optimize.h"
+#include "tests/llama_graph.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string GoldenPath(absl::string_view name) {
+  return absl::StrCat(WEFT_SOURCE_DIR, "/tests/golden/", name);
+}
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Line by line, so that a failure shows where the two part.
+void ExpectGolden(absl::string_view name, const std::string& text) {
+  const std::string path = GoldenPath(name);
+  if (std::getenv("WEFT_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  const std::vector<std::string> want = absl::StrSplit(ReadFile(path), '\n');
+  const std::vector<std::string> got = absl::StrSplit(text, '\n');
+  for (size_t i = 0; i < std::min(want.size(), got.size()); ++i)
+    ASSERT_EQ(got[i], want[i]) << path << ":" << i + 1;
+  EXPECT_EQ(got.size(), want.size()) << path;
+}
+
+class PrintTest : public ::testing::Test {
+ protected:
+  PrintTest() { BuildLlamaGraph(graph_); }
+
+  void Fuse() {
+    const auto report = Optimize(graph_);
+    ASSERT_TRUE(report.ok()) << report.status();
+  }
+
+  Graph graph_;
+};
+
+TEST_F(PrintTest, TextBeforeFusion) {
+  ExpectGolden("llama.txt", PrintText(graph_));
+}
+
+TEST_F(PrintTest, TextAfterFusion) {
+  Fuse();
+  ExpectGolden("llama_fused.txt", PrintText(graph_));
+}
+
+TEST_F(PrintTest, DotAfterFusion) {
+  Fuse();
+  ExpectGolden("llama_fused.dot", PrintDot(graph_));
+}
+
+TEST_F(PrintTest, JsonAfterFusion) {
+  Fuse();
+  ExpectGolden("llama_fused.json", PrintJson(graph_));
+}
+
+TEST_F(PrintTest, DumpsOfOneModelAreEqual) {
+  Graph again;
+  BuildLlamaGraph(again);
+  EXPECT_EQ(PrintText(graph_), PrintText(again));
+  ASSERT_TRUE(Optimize(again).ok());
+  Fuse();
+  EXPECT_EQ(PrintText(graph_), PrintText(again));
+  EXPECT_EQ(PrintDot(graph_), PrintDot(again));
+  EXPECT_EQ(PrintJson(graph_), PrintJson(again));
+}
+
+TEST_F(PrintTest, OptionsLeaveSourcesAndOriginsOut) {
+  const std::string text =
+      PrintText(graph_, {.sources = false, .origins = false});
+  EXPECT_THAT(text, Not(HasSubstr(" = input(")));
+  EXPECT_THAT(text, Not(HasSubstr(" = weight(")));
+  EXPECT_THAT(text, Not(HasSubstr(" = state(")));
+  EXPECT_THAT(text, Not(HasSubstr("#")));
+  EXPECT_THAT(PrintText(graph_), HasSubstr("# llama_graph.cc:"));
+}
+
+TEST_F(PrintTest, OptimizingAgainChangesNothing) {
+  Fuse();
+  const std::string once = PrintText(graph_);
+  Fuse();
+  EXPECT_EQ(PrintText(graph_), once);
+}
+
+// ---- JSON ----
+
+TEST_F(PrintTest, JsonHoldsTheWholeGraph) {
+  Fuse();
+  const nlohmann::json json = nlohmann::json::parse(PrintJson(graph_));
+  EXPECT_EQ(json["symbols"].dump(),
+            R"([{"bound":8,"name":"T"},{"bound":4,"name":"R"}])");
+  EXPECT_EQ(json["outputs"][0]["name"], "logits");
+  ASSERT_EQ(json["nodes"].size(), graph_.order().size());
+  std::set<int> known;
+  for (size_t i = 0; i < graph_.order().size(); ++i) {
+    const nlohmann::json& node = json["nodes"][i];
+    EXPECT_EQ(node["id"], graph_.order()[i]);
+    EXPECT_EQ(node["op"], std::string(graph_.node(graph_.order()[i]).op->name));
+    for (const nlohmann::json& in : node["inputs"])
+      EXPECT_TRUE(known.count(in.get<int>())) << node;
+    for (const nlohmann::json& out : node["outputs"])
+      known.insert(out["id"].get<int>());
+  }
+  EXPECT_TRUE(known.count(json["outputs"][0]["value"].get<int>()));
+}
+
+TEST_F(PrintTest, JsonShapesNameSymbolsAndCountConstants) {
+  const nlohmann::json json = nlohmann::json::parse(PrintJson(graph_));
+  const nlohmann::json& gathered = json["nodes"][6];
+  EXPECT_EQ(gathered["op"], "gather_rows");
+  EXPECT_EQ(gathered["outputs"][0]["shape"].dump(), R"(["T",64])");
+  EXPECT_EQ(gathered["outputs"][0]["dtype"], "f32");
+}
+
+TEST(Printers, EscapeWhatFormatsReserve) {
+  EXPECT_EQ(Quoted("plain"), "\"plain\"");
+  EXPECT_EQ(Quoted("a\"b\\c\nd"), "\"a\\\"b\\\\c\\nd\"");
+  EXPECT_EQ(Quoted(absl::string_view("\x01\t\0", 3)),
+            "\"\\u0001\\u0009\\u0000\"");
+  EXPECT_EQ(Quoted("\xC3\xBC"), "\"\xC3\xBC\"");
+  EXPECT_EQ(Quoted("\xC3"), "\"\xEF\xBF\xBD\"");
+}
+
+// Names come from files: any bytes.
+TEST(Printers, AnyNameGivesJsonThatParses) {
+  std::string name;
+  for (int c = 0; c < 256; ++c) name.push_back(static_cast<char>(c));
+  name += "\xE2\x82\xAC \xF0\x9F\xA6\x99 \xC0\x80 \xED\xA0\x80 \xE2\x82";
+  Graph graph;
+  const Value x = graph.Input(name, DType::kF32, {2});
+  graph.Output(name, Silu(x).Named(name));
+  const auto json = nlohmann::json::parse(PrintJson(graph), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  const std::string back = json["nodes"][0]["name"];
+  EXPECT_EQ(back.substr(0, 128), name.substr(0, 128));
+  EXPECT_THAT(back, HasSubstr("\xE2\x82\xAC \xF0\x9F\xA6\x99 "));
+}
+
+TEST(Printers, EmptyGraphsPrint) {
+  const Graph graph;
+  EXPECT_EQ(PrintText(graph), "");
+  EXPECT_TRUE(nlohmann::json::accept(PrintJson(graph)));
+  EXPECT_THAT(PrintDot(graph), HasSubstr("digraph weft {"));
+}
+
+TEST(Printers, ConstantsAndSeveralOutputsPrint) {
+  Graph graph;
+  const Value c = graph.Constant(HostTensor::FromFloats({2}, {1, 2}), Where());
+  const Value y = Silu(c, Where()).Named("y");
+  graph.Output("a", y);
+  graph.Output("b", y);
+  EXPECT_EQ(PrintText(graph),
+            "%0: f32[2] = constant()\n"
+            "%1: f32[2] \"y\" = silu(%0)\n"
+            "output a = %1\noutput b = %1\n");
+}
+
+// ---- Graphviz ----
+
+// Exit code of `dot` on the text, or -1 where it is not installed.
+int RunDot(const std::string& text) {
+  if (std::system("command -v dot > /dev/null 2>&1") != 0) return -1;
+  const auto path =
+      std::filesystem::temp_directory_path() /
+      absl::StrCat("weft_print_test_", reinterpret_cast<uintptr_t>(&text));
+  std::ofstream(path) << text;
+  const int code = std::system(
+      absl::StrCat("dot -Tsvg -o /dev/null ", path.string()).c_str());
+  std::filesystem::remove(path);
+  return code;
+}
+
+TEST_F(PrintTest, DotIsAcceptedByGraphviz) {
+  const int before = RunDot(PrintDot(graph_));
+  if (before == -1) GTEST_SKIP() << "dot is not installed";
+  EXPECT_EQ(before, 0);
+  Fuse();
+  EXPECT_EQ(RunDot(PrintDot(graph_)), 0);
+  Graph odd;
+  odd.Output("out \"put\"\n",
+             Silu(odd.Input("in\\put <b> {x|y}", DType::kF32, {2})));
+  EXPECT_EQ(RunDot(PrintDot(odd)), 0);
+}
+
+}  // namespace
+}  // namespace weft::inline v0
