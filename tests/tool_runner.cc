@@ -21,7 +21,7 @@ namespace weft::inline v0 {
 namespace {
 
 // Far above what any of these takes, even under an emulator.
-constexpr std::chrono::seconds kTimeout(240);
+constexpr std::chrono::seconds kTimeout(600);
 
 struct Pipe {
   int read = -1, write = -1;
