@@ -43,12 +43,16 @@ absl::StatusOr<StopReason> Generator::Continue() {
   return Run({&last, 1});
 }
 
+absl::Status CheckPrompt(absl::string_view prompt) {
+  if (!prompt.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the prompt is empty; give at least a word to go on with");
+}
+
 absl::StatusOr<std::vector<Token>> Generator::Tokenize(
     absl::string_view prompt) const {
   const Tokenizer& tokenizer = model_->tokenizer();
-  if (prompt.empty())
-    return absl::InvalidArgumentError(
-        "the prompt is empty; give at least a word to go on with");
+  WEFT_RETURN_IF_ERROR(CheckPrompt(prompt));
   WEFT_ASSIGN_OR_RETURN(std::vector<Token> tokens,
                         tokenizer.Encode(prompt, {.add_special = true}));
   // Some models ask for an EOS after a text; this one is to go on.

@@ -44,6 +44,9 @@ struct GeneratorStats {
   double decode_seconds = 0;  // sampling included, writing not
 };
 
+// InvalidArgument for a prompt that has nothing to go on with.
+absl::Status CheckPrompt(absl::string_view prompt);
+
 // One text at a time. Not thread-safe.
 class Generator {
  public:

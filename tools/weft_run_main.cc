@@ -93,9 +93,9 @@ absl::Status CheckFlags(const Arguments& args) {
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
-  if (args.Given("prompt") && absl::GetFlag(FLAGS_prompt).empty())
-    return absl::InvalidArgumentError(
-        "the prompt is empty; give at least a word to go on with");
+  // Here already, so that nobody waits for a model to be told.
+  if (args.Given("prompt"))
+    WEFT_RETURN_IF_ERROR(CheckPrompt(absl::GetFlag(FLAGS_prompt)));
   return absl::OkStatus();
 }
 

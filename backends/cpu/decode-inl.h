@@ -2,7 +2,7 @@
 //
 // Every format works through the generic codec, which decodes a block by its
 // definition; a specialisation is written where speed matters. All give the
-// same bits: a product of a scale and a small integer, rounded once.
+// same bits: blocks.h says why no order or fusing of products changes one.
 #if defined(WEFT_BACKENDS_CPU_DECODE_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_DECODE_INL_H_
 #undef WEFT_BACKENDS_CPU_DECODE_INL_H_

@@ -20,9 +20,9 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Whether the format has a codec of its own. The generic one decodes by the
-// block's definition, which this file's compiler flags may contract to fused
-// multiply-adds; the dtype table's decoder is compiled without.
+// Whether the format has a codec of its own. The generic one decodes a block at
+// a time to a buffer; for a whole row the dtype table's decoder, which gives the
+// same bits, needs none.
 template <class Block>
 constexpr bool HasVectorCodec() {
   return !requires(typename Codec<Block>::Unpacked u) { u.values; };
