@@ -1,10 +1,12 @@
 #include "graph/dtype.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
 
 #include "graph/blocks/blocks.h"
+#include "graph/blocks/q8_a.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -71,9 +73,15 @@ constexpr auto MakeTable(TypeList<Bs...>) {
 
 constexpr auto kTable = MakeTable(Blocks());
 
+constexpr DTypeInfo kActivationTable[] = {
+    {BlockQ8_A::kType, BlockQ8_A::kName, BlockQ8_A::kCount, sizeof(BlockQ8_A),
+     &Decode<BlockQ8_A>, /*partial_rows=*/true},
+};
+
 }  // namespace
 
 absl::Span<const DTypeInfo> AllDTypes() { return kTable; }
+absl::Span<const DTypeInfo> ActivationDTypes() { return kActivationTable; }
 
 std::optional<DTypeInfo> FindDType(int64_t number) {
   for (const DTypeInfo& row : kTable)
@@ -84,17 +92,37 @@ std::optional<DTypeInfo> FindDType(int64_t number) {
 const DTypeInfo& Info(DType type) {
   for (const DTypeInfo& row : kTable)
     if (row.type == type) return row;
+  for (const DTypeInfo& row : kActivationTable)
+    if (row.type == type) return row;
   return kUnknownRow;
 }
 
 std::optional<int64_t> RowBytes(DType type, int64_t n) {
   const DTypeInfo& info = Info(type);
-  if (n < 0 || info.block_bytes == 0 || n % info.block_values != 0)
-    return std::nullopt;
-  const int64_t blocks = n / info.block_values;
+  if (n < 0 || info.block_bytes == 0) return std::nullopt;
+  const bool whole = n % info.block_values == 0;
+  if (!whole && !info.partial_rows) return std::nullopt;
+  const int64_t blocks = n / info.block_values + (whole ? 0 : 1);
   if (blocks > std::numeric_limits<int64_t>::max() / info.block_bytes)
     return std::nullopt;
   return blocks * info.block_bytes;
+}
+
+void DecodeRows(DType type, const void* data, int64_t rows, int64_t n,
+                float* out) {
+  const DTypeInfo& info = Info(type);
+  const int64_t blocks = n / info.block_values;
+  const int64_t rest = n % info.block_values;
+  if (rest == 0) return info.decode(data, rows * blocks, out);
+  std::array<float, 256> last;  // no block is longer
+  const char* at = static_cast<const char*>(data);
+  for (int64_t r = 0; r < rows; ++r) {
+    info.decode(at, blocks, out);
+    at += blocks * info.block_bytes;
+    info.decode(at, 1, last.data());
+    at += info.block_bytes;
+    out = std::copy_n(last.data(), rest, out + blocks * info.block_values);
+  }
 }
 
 }  // namespace weft::inline v0

@@ -49,6 +49,7 @@ enum class DType : int32_t {
   kNVFP4 = 40,
   kQ1_0 = 41,
   kQ2_0 = 42,
+  kQ8_A = 256,  // activations
   kUnknown = -1,  // the type of a placeholder in a rewrite pattern
 };
 
@@ -57,18 +58,24 @@ enum class DType : int32_t {
 struct DTypeInfo {
   DType type;
   absl::string_view name;  // as printed: "q4_k"
-  int block_values;       // values per block; rows are whole blocks
+  int block_values;       // values per block
   int block_bytes;        // bytes per block
   // Decodes `n_blocks` consecutive blocks at `blocks` (no alignment needed)
   // into n_blocks * block_values floats: the bit-exact definition of the
   // format. Null where weft has no decoder.
   void (*decode)(const void* blocks, int64_t n_blocks, float* out);
+  // Rows may end inside a block, which is zero from there on. False: rows are
+  // whole blocks.
+  bool partial_rows = false;
 };
 
-// Every known dtype, in order of its number.
+// Every dtype that a file can hold, in order of its number.
 absl::Span<const DTypeInfo> AllDTypes();
 
-// The table's row, or nullopt for a number that no format has.
+// Formats of weft's own for values between nodes; never in a file.
+absl::Span<const DTypeInfo> ActivationDTypes();
+
+// The row of AllDTypes(), or nullopt for a number that no format has.
 std::optional<DTypeInfo> FindDType(int64_t number);
 
 // The table's row of an enumerator. kUnknown gives a row named "?".
@@ -79,9 +86,14 @@ inline absl::string_view Name(DType type) { return Info(type).name; }
 // True for types that matmul, gather and dequant can read as weights.
 inline bool IsDecodable(DType type) { return Info(type).decode != nullptr; }
 
-// Bytes of `n` consecutive values; nullopt where n is negative or no multiple
-// of the block, or where the product overflows int64.
+// Bytes of a row of `n` values; nullopt where n is negative or the row is no
+// whole number of blocks and has to be, or where the product overflows int64.
 std::optional<int64_t> RowBytes(DType type, int64_t n);
+
+// Decodes `rows` rows of `n` values that follow each other into out[rows][n].
+// The dtype must be decodable and take rows of that length.
+void DecodeRows(DType type, const void* data, int64_t rows, int64_t n,
+                float* out);
 
 }  // namespace weft::inline v0
 

@@ -40,10 +40,11 @@ int64_t HostTensor::OuterElements(int inner) const {
 std::vector<float> HostTensor::ToFloats() const {
   if (dtype == DType::kI32)
     return std::vector<float>(i32(), i32() + elements());
-  const DTypeInfo& info = Info(dtype);
-  if (info.decode == nullptr) return {};
+  if (!IsDecodable(dtype)) return {};
   std::vector<float> out(static_cast<size_t>(elements()));
-  info.decode(bytes.data(), elements() / info.block_values, out.data());
+  const int64_t row = rank() == 0 ? 1 : dim(-1);
+  if (row > 0)
+    DecodeRows(dtype, bytes.data(), elements() / row, row, out.data());
   return out;
 }
 

@@ -152,6 +152,7 @@ class Planner {
     const Placement& memory = At(root);
     if (memory.storage != Storage::kArena || memory.last != step ||
         memory.bytes != At(out).bytes || !Dense(in) ||
+        graph_.value(root).type.dtype != graph_.value(out).type.dtype ||
         graph_.producer(root).op->kind == OpKind::kInput)
       return false;
     // Another operand of this node may read the same memory in another order.

@@ -23,6 +23,7 @@
 #include "models/architecture.h"
 #include "models/gguf.h"
 #include "models/tokenizer.h"
+#include "ops/optimize.h"
 
 namespace weft::inline v0 {
 
@@ -46,6 +47,8 @@ struct SessionOptions {
   int64_t logits_rows = 1;  // rows of logits that one step can give
   DType kv_k = DType::kF16;
   DType kv_v = DType::kF16;
+  // Fast: activations before quantised weights are rounded to 8 bits.
+  Numerics numerics = Numerics::kFast;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
 };

@@ -109,7 +109,7 @@ absl::StatusOr<std::shared_ptr<const Graph>> Model::BuildGraph(
   build.kv_v = o.kv_v;
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, build));
-  WEFT_ASSIGN_OR_RETURN(*report, Optimize(*graph));
+  WEFT_ASSIGN_OR_RETURN(*report, Optimize(*graph, {.numerics = o.numerics}));
   return std::shared_ptr<const Graph>(std::move(graph));
 }
 

@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
+#include "ops/quantize.h"
 #include "ops/shape_ops.h"
 #include "ops/softmax.h"
 
@@ -22,40 +23,71 @@ Value Activate(Value x, absl::string_view name) {
 
 bool IsSet(Value v) { return v.graph() != nullptr; }
 
+// The result of an op that quantises what it computed when the attribute
+// "quantized" is set.
+Value Result(Value y, const Attrs& attrs) {
+  return attrs.Int("quantized") != 0 ? Quantize(y) : y;
+}
+
+// `attrs`, and "quantized" where it is set.
+Attrs WithQuantized(Attrs attrs, bool quantized) {
+  if (quantized) attrs.Add("quantized", true);
+  return attrs;
+}
+
 }  // namespace
 
 const OpDef kQMatMul = {
     .name = "qmatmul",
-    .doc = "Linear layer on a weight as stored: y = activation(x w^T + bias). "
-           "x f32[..., K], w [N, K] in any stored format, bias f32[N] when "
-           "given; the weight's blocks are decoded in registers.",
+    .doc =
+        "Linear layer on a weight as stored: y = activation(x w^T + bias). "
+        "x f32[..., K] or q8_a[..., K], w [N, K] in any stored format, bias "
+        "f32[N] when given; blocks are decoded in registers. With q8_a and "
+        "a weight of integer codes the products are summed as integers.",
     .expand = [](const ExpandCall& c) -> Values {
-      Value y = MatMul(c.in[0], Transpose(Dequant(c.in[1])));
+      Value y = MatMul(Dequant(c.in[0]), Transpose(Dequant(c.in[1])));
       if (c.in.size() > 2) y = y + c.in[2];
       return {Activate(y, c.attrs.String("activation"))};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      const DType types[] = {DType::kF32, DType::kF16, DType::kBF16,
-                             DType::kQ8_0, DType::kQ4_0};
-      for (const DType type : types)
-        for (const int64_t rows : {1, 3, 33})
-          samples.push_back(
-              {absl::StrCat(Name(type), "_", rows), [=](SampleGraph& g) {
-                 return Values{QMatMul(g.Normal({kT, 96}),
-                                       g.Weight(type, {rows, 96}))};
-               }});
-      samples.push_back({"f16_odd", [](SampleGraph& g) {
-        return Values{QMatMul(g.Normal({5, 37}),
-                              g.Weight(DType::kF16, {11, 37}))};
-      }});
-      samples.push_back({"bias_gelu", [](SampleGraph& g) {
-        return Values{QMatMul(g.Normal({kT, 64}),
-                              g.Weight(DType::kQ8_0, {19, 64}),
-                              g.Normal({19}), "gelu_tanh")};
-      }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const DTypeInfo& info : AllDTypes()) {
+            if (info.decode == nullptr) continue;
+            const DType type = info.type;
+            // Three blocks of 32, or two groups of 256 of which the second may
+            // be short.
+            const int64_t k = info.block_values == 256  ? 512
+                              : info.block_values == 32 ? 352
+                                                        : 96;
+            for (const int64_t rows : {1, 3, 33}) {
+              samples.push_back(
+                  {absl::StrCat(Name(type), "_", rows), [=](SampleGraph& g) {
+                     return Values{
+                         QMatMul(g.Normal({kT, k}), g.Weight(type, {rows, k}))};
+                   }});
+              if (!HasIntegerCodes(type)) continue;
+              samples.push_back({absl::StrCat(Name(type), "_q8_a_", rows),
+                                 [=](SampleGraph& g) {
+                                   return Values{
+                                       QMatMul(g.Weight(DType::kQ8_A, {7, k}),
+                                               g.Weight(type, {rows, k}))};
+                                 }});
+            }
+          }
+          samples.push_back({"f16_odd", [](SampleGraph& g) {
+                               return Values{
+                                   QMatMul(g.Normal({5, 37}),
+                                           g.Weight(DType::kF16, {11, 37}))};
+                             }});
+          samples.push_back({"bias_gelu", [](SampleGraph& g) {
+                               return Values{
+                                   QMatMul(g.Normal({kT, 64}),
+                                           g.Weight(DType::kQ8_0, {19, 64}),
+                                           g.Normal({19}), "gelu_tanh")};
+                             }});
+          return samples;
+        },
     // Sums of K products in another order than the reference's f64 sum:
     // sqrt(K) roundings of 6e-8 each, on results of order 10.
     .tolerance = 2e-5,
@@ -71,20 +103,23 @@ Value QMatMul(Value x, Value w, Value bias, absl::string_view activation,
 
 const OpDef kQGather = {
     .name = "qgather",
-    .doc = "Rows of a table as stored: y[t] = decode(w[ids[t]]). w [N, K] in "
-           "any stored format, ids i32[T], result f32[T, K].",
+    .doc =
+        "Rows of a table as stored: y[t] = decode(w[ids[t]]). w [N, K] in "
+        "any stored format, ids i32[T], result f32[T, K].",
     .expand = [](const ExpandCall& c) -> Values {
       return {GatherRows(Dequant(c.in[0]), c.in[1])};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const DType type : {DType::kF32, DType::kF16, DType::kBF16,
-                               DType::kQ8_0, DType::kQ4_0})
-        samples.push_back({std::string(Name(type)), [=](SampleGraph& g) {
-          return Values{QGather(g.Weight(type, {10, 96}), g.Ids({kT}, 10))};
-        }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const DType type : {DType::kF32, DType::kF16, DType::kBF16,
+                                   DType::kQ8_0, DType::kQ4_0})
+            samples.push_back({std::string(Name(type)), [=](SampleGraph& g) {
+                                 return Values{QGather(g.Weight(type, {10, 96}),
+                                                       g.Ids({kT}, 10))};
+                               }});
+          return samples;
+        },
     .tolerance = 0,  // decoding is exact
 };
 
@@ -94,104 +129,147 @@ Value QGather(Value w, Value ids, Where at) {
 
 const OpDef kRmsNormMul = {
     .name = "rms_norm_mul",
-    .doc = "RMS norm with weight: y = x / sqrt(mean(x^2) + eps) * w. "
-           "x f32[..., n], w f32[n].",
+    .doc =
+        "RMS norm with weight: y = x / sqrt(mean(x^2) + eps) * w. "
+        "x f32[..., n], w f32[n].",
     .expand = [](const ExpandCall& c) -> Values {
-      return {RmsNorm(c.in[0], c.attrs.Float("eps")) * c.in[1]};
+      return {
+          Result(RmsNorm(c.in[0], c.attrs.Float("eps")) * c.in[1], c.attrs)};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const int64_t n : {1, 3, 64, 257})
-        samples.push_back({absl::StrCat("n", n), [=](SampleGraph& g) {
-          return Values{
-              RmsNormMul(g.Normal({kT, n}), g.Normal({n}), 1e-5)};
-        }});
-      samples.push_back({"heads", [](SampleGraph& g) {
-        return Values{
-            RmsNormMul(g.Normal({kT, 4, 16}), g.Normal({16}), 1e-6)};
-      }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const int64_t n : {1, 3, 64, 257})
+            samples.push_back({absl::StrCat("n", n), [=](SampleGraph& g) {
+                                 return Values{RmsNormMul(g.Normal({kT, n}),
+                                                          g.Normal({n}), 1e-5)};
+                               }});
+          samples.push_back({"heads", [](SampleGraph& g) {
+                               return Values{RmsNormMul(g.Normal({kT, 4, 16}),
+                                                        g.Normal({16}), 1e-6)};
+                             }});
+          samples.push_back({"quantized", [](SampleGraph& g) {
+                               return Values{RmsNormMul(g.Normal({kT, 320}),
+                                                        g.Normal({320}), 1e-5,
+                                                        /*quantized=*/true)};
+                             }});
+          return samples;
+        },
     .in_place = 1,
 };
 
-Value RmsNormMul(Value x, Value w, FloatAttr eps, Where at) {
-  return x.graph()->Emit(kRmsNormMul, {x, w}, {{"eps", eps}}, at);
+Value RmsNormMul(Value x, Value w, FloatAttr eps, bool quantized, Where at) {
+  return x.graph()->Emit(kRmsNormMul, {x, w},
+                         WithQuantized({{"eps", eps}}, quantized), at);
 }
 
 const OpDef kAddRmsNorm = {
     .name = "add_rms_norm",
-    .doc = "Residual and norm in one pass: sum = a + b; normed = sum / "
-           "sqrt(mean(sum^2) + eps) * w. a, b f32[..., n] of one shape, w "
-           "f32[n]; two results.",
+    .doc =
+        "Residual and norm in one pass: sum = a + b; normed = sum / "
+        "sqrt(mean(sum^2) + eps) * w. a, b f32[..., n] of one shape, w "
+        "f32[n]; two results.",
     .expand = [](const ExpandCall& c) -> Values {
       const Value sum = c.in[0] + c.in[1];
-      return {sum, RmsNorm(sum, c.attrs.Float("eps")) * c.in[2]};
+      return {sum,
+              Result(RmsNorm(sum, c.attrs.Float("eps")) * c.in[2], c.attrs)};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const int64_t n : {1, 3, 64, 257})
-        samples.push_back({absl::StrCat("n", n), [=](SampleGraph& g) {
-          return AddRmsNorm(g.Normal({kT, n}), g.Normal({kT, n}),
-                            g.Normal({n}), 1e-5);
-        }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const int64_t n : {1, 3, 64, 257})
+            samples.push_back({absl::StrCat("n", n), [=](SampleGraph& g) {
+                                 return AddRmsNorm(g.Normal({kT, n}),
+                                                   g.Normal({kT, n}),
+                                                   g.Normal({n}), 1e-5);
+                               }});
+          samples.push_back({"quantized", [](SampleGraph& g) {
+                               return AddRmsNorm(
+                                   g.Normal({kT, 320}), g.Normal({kT, 320}),
+                                   g.Normal({320}), 1e-5, /*quantized=*/true);
+                             }});
+          return samples;
+        },
     .n_outputs = 2,
     .in_place = 3,
 };
 
-Values AddRmsNorm(Value a, Value b, Value w, FloatAttr eps, Where at) {
-  return a.graph()->EmitAll(kAddRmsNorm, {a, b, w}, {{"eps", eps}}, at);
+Values AddRmsNorm(Value a, Value b, Value w, FloatAttr eps, bool quantized,
+                  Where at) {
+  return a.graph()->EmitAll(kAddRmsNorm, {a, b, w},
+                            WithQuantized({{"eps", eps}}, quantized), at);
 }
 
 const OpDef kLayerNormMulAdd = {
     .name = "layer_norm_mul_add",
-    .doc = "Layer norm with weight and bias: y = (x - mean) / sqrt(var + eps) "
-           "* w + b. x f32[..., n], w and b f32[n].",
+    .doc =
+        "Layer norm with weight and bias: y = (x - mean) / sqrt(var + eps) "
+        "* w + b. x f32[..., n], w and b f32[n].",
     .expand = [](const ExpandCall& c) -> Values {
-      return {LayerNorm(c.in[0], c.attrs.Float("eps")) * c.in[1] + c.in[2]};
+      return {
+          Result(LayerNorm(c.in[0], c.attrs.Float("eps")) * c.in[1] + c.in[2],
+                 c.attrs)};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const int64_t n : {1, 3, 64, 257})
-        samples.push_back({absl::StrCat("n", n), [=](SampleGraph& g) {
-          return Values{LayerNormMulAdd(g.Normal({kT, n}), g.Normal({n}),
-                                        g.Normal({n}), 1e-5)};
-        }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const int64_t n : {1, 3, 64, 257})
+            samples.push_back(
+                {absl::StrCat("n", n), [=](SampleGraph& g) {
+                   return Values{LayerNormMulAdd(
+                       g.Normal({kT, n}), g.Normal({n}), g.Normal({n}), 1e-5)};
+                 }});
+          samples.push_back({"quantized", [](SampleGraph& g) {
+                               return Values{LayerNormMulAdd(
+                                   g.Normal({kT, 320}), g.Normal({320}),
+                                   g.Normal({320}), 1e-5,
+                                   /*quantized=*/true)};
+                             }});
+          return samples;
+        },
     .in_place = 1,
 };
 
-Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps, Where at) {
-  return x.graph()->Emit(kLayerNormMulAdd, {x, w, b}, {{"eps", eps}}, at);
+Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps, bool quantized,
+                      Where at) {
+  return x.graph()->Emit(kLayerNormMulAdd, {x, w, b},
+                         WithQuantized({{"eps", eps}}, quantized), at);
 }
 
 const OpDef kGated = {
     .name = "gated",
-    .doc = "Gated activation: y = activation(gate) * up. Both f32 of one "
-           "shape.",
+    .doc =
+        "Gated activation: y = activation(gate) * up. Both f32 of one "
+        "shape.",
     .expand = [](const ExpandCall& c) -> Values {
-      return {Activate(c.in[0], c.attrs.String("activation")) * c.in[1]};
+      return {Result(Activate(c.in[0], c.attrs.String("activation")) * c.in[1],
+                     c.attrs)};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const OpDef* op : Activations())
-        for (const int64_t n : {3, 172})
-          samples.push_back(
-              {absl::StrCat(op->name, "_", n), [=](SampleGraph& g) {
-                 return Values{
-                     Gated(g.Normal({kT, n}), g.Normal({kT, n}), op->name)};
-               }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const OpDef* op : Activations())
+            for (const int64_t n : {3, 172})
+              samples.push_back(
+                  {absl::StrCat(op->name, "_", n), [=](SampleGraph& g) {
+                     return Values{
+                         Gated(g.Normal({kT, n}), g.Normal({kT, n}), op->name)};
+                   }});
+          samples.push_back({"quantized", [](SampleGraph& g) {
+                               return Values{Gated(g.Normal({kT, 1300}),
+                                                   g.Normal({kT, 1300}), "silu",
+                                                   /*quantized=*/true)};
+                             }});
+          return samples;
+        },
     .in_place = 3,
 };
 
-Value Gated(Value gate, Value up, absl::string_view activation, Where at) {
-  return gate.graph()->Emit(kGated, {gate, up}, {{"activation", activation}},
-                            at);
+Value Gated(Value gate, Value up, absl::string_view activation, bool quantized,
+            Where at) {
+  return gate.graph()->Emit(
+      kGated, {gate, up},
+      WithQuantized({{"activation", activation}}, quantized), at);
 }
 
 }  // namespace weft::inline v0

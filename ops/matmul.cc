@@ -175,9 +175,9 @@ const OpDef kDequant = {
     .reference =
         [](const RefCall& call) {
           const HostTensor& x = *call.in[0];
-          const DTypeInfo& info = Info(x.dtype);
-          info.decode(x.bytes.data(), x.elements() / info.block_values,
-                      call.out[0]->f32());
+          const int64_t row = x.rank() == 0 ? 1 : x.dim(-1);
+          DecodeRows(x.dtype, x.bytes.data(), x.elements() / row, row,
+                     call.out[0]->f32());
           return absl::OkStatus();
         },
     .samples =

@@ -1,6 +1,7 @@
 #include "ops/ops.h"
 
 #include "ops/fused.h"
+#include "ops/quantize.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -10,8 +11,8 @@ constexpr const OpDef* kAllOps[] = {
     &kAdd, &kSub, &kMul, &kScale, &kSilu, &kRelu, &kSigmoid, &kTanh, &kExp,
     &kGelu, &kGeluTanh, &kGeluQuick,
     // Matrices, normalisation, attention.
-    &kMatMul, &kTranspose, &kDequant, &kRmsNorm, &kLayerNorm, &kSoftmax, &kMask,
-    &kRopeTable, &kRotate,
+    &kMatMul, &kTranspose, &kDequant, &kQuantize, &kRmsNorm, &kLayerNorm,
+    &kSoftmax, &kMask, &kRopeTable, &kRotate,
     // Data movement and state.
     &kReshape, &kPermute, &kSlice, &kConcat, &kRepeat, &kGatherRows, &kAppend,
     // Fused: what rules make.

@@ -32,7 +32,8 @@ TEST(DemoModel, IsFusedAndRunsOnKernelsAlone) {
 }
 
 TEST(DemoModel, EqualsTheReferenceBackend) {
-  DemoOptions options = {.context = 8, .kv = DType::kF32};
+  DemoOptions options = {
+      .context = 8, .kv = DType::kF32, .numerics = Numerics::kExact};
   const auto demo = Demo(options);
   options.backend = "reference";
   const auto reference = Demo(options);
@@ -98,8 +99,8 @@ TEST(Generator, FillsTheContextToTheLastPosition) {
 
 TEST(Generator, RefusesAnEmptyPrompt) {
   const auto demo = Demo();
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      Generate(*demo, "", Greedy(1)).reason.status()));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(Generate(*demo, "", Greedy(1)).reason.status()));
 }
 
 TEST(Generator, RefusesALongPrompt) {

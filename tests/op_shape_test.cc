@@ -3,6 +3,7 @@
 #include "tests/op_shape.h"
 #include "gtest/gtest.h"
 #include "ops/ops.h"
+#include "ops/quantize.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -94,6 +95,19 @@ TEST_F(OpShape, Dequant_C1_FormatMustHaveADecoder) {
   EXPECT_EQ(TypeOf(Dequant(In("w", DType::kQ4_0, {3, 64}))), "f32[3,64]");
   Dequant(I32("ids", {T}), kAt);
   ExpectError("dequant(ids i32[T]): C1: no decoder for i32");
+}
+
+TEST_F(OpShape, Quantize_C1_OperandMustBeF32) {
+  // Rows may end inside a block of 256.
+  EXPECT_EQ(TypeOf(Quantize(F32("x", {T, 3}))), "q8_a[T,3]");
+  EXPECT_EQ(TypeOf(Dequant(Quantize(F32("y", {T, 3})))), "f32[T,3]");
+  Quantize(I32("ids", {T}), kAt);
+  ExpectError("quantize(ids i32[T]): C1: operand 0 is i32, not f32");
+}
+
+TEST_F(OpShape, Quantize_C2_OperandMustHaveADimension) {
+  Quantize(F32("x", kScalar), kAt);
+  ExpectError("quantize(x f32[]): C2: operand 0 has rank 0, below 1");
 }
 
 TEST_F(OpShape, Norm_C1_OperandMustBeF32) {

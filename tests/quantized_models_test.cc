@@ -61,6 +61,7 @@ class QuantizedModelTest
   }
   std::unique_ptr<Session> NewSession() {
     SessionOptions options;
+    options.numerics = Numerics::kExact;
     options.context = golden_.context;
     options.logits_rows = golden_.context;
     options.kv_k = options.kv_v = DType::kF32;

@@ -82,7 +82,7 @@ TEST_F(RewriteTest, RootMayBeAnOutputAndHaveReaders) {
 TEST_F(RewriteTest, SecondRootMayHaveOtherReaders) {
   const Value w = graph_.Weight("w", DType::kF32, {4});
   const Value sum = Add(x_, y_, Line(1)).Named("residual");
-  const Value normed = RmsNormMul(sum, w, 1e-5, Line(2));
+  const Value normed = RmsNormMul(sum, w, 1e-5, false, Line(2));
   graph_.Output("out", Add(Exp(normed, Line(3)), sum, Line(4)));
   graph_.Output("sum", sum);
   EXPECT_TRUE(Apply(AddNorm()));

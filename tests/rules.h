@@ -67,8 +67,10 @@ class RulesTest : public ::testing::Test {
   }
   // Runs the whole pipeline; the dump of what it leaves.
   std::string Fuse() {
-    const auto report = Optimize(
-        graph_, {.check_expectations = false, .fuse = true, .observer = {}});
+    const auto report = Optimize(graph_, {.check_expectations = false,
+                                          .fuse = true,
+                                          .numerics = numerics_,
+                                          .observer = {}});
     EXPECT_TRUE(report.ok()) << report.status();
     if (report.ok()) report_ = *report;
     return Text();
@@ -89,6 +91,7 @@ class RulesTest : public ::testing::Test {
   }
 
   const Dim T = Dim::Symbol("T", 5);
+  Numerics numerics_ = Numerics::kExact;
   Graph graph_;
   FusionReport report_;
 };

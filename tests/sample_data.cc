@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/blocks/blocks.h"
+#include "graph/blocks/q8_a.h"
 #include "graph/half.h"
 #include "graph/status_macros.h"
 
@@ -82,6 +83,26 @@ void FillEach(HostTensor& tensor, F next) {
   }
 }
 
+// Blocks whose sums agree with their codes; zero beyond the row.
+void FillActivations(HostTensor& tensor, Random& random) {
+  const int64_t n = tensor.dim(-1);
+  std::byte* at = tensor.bytes.data();
+  for (int64_t r = 0; r < tensor.elements() / n; ++r)
+    for (int64_t k = 0; k < n;
+         k += BlockQ8_A::kCount, at += sizeof(BlockQ8_A)) {
+      BlockQ8_A block{};
+      block.d = static_cast<float>(Normal(random) / BlockQ8_A::kMax);
+      for (int64_t i = 0; i < std::min<int64_t>(BlockQ8_A::kCount, n - k);
+           ++i) {
+        block.q[i] = static_cast<int8_t>(
+            std::uniform_int_distribution<int>(-127, 127)(random));
+        block.sums[i / 16] =
+            static_cast<int16_t>(block.sums[i / 16] + block.q[i]);
+      }
+      std::memcpy(at, &block, sizeof(block));
+    }
+}
+
 void FillTensor(HostTensor& tensor, const Fill& fill, Random& random) {
   switch (fill.kind) {
     case Fill::Kind::kNormal:
@@ -99,6 +120,7 @@ void FillTensor(HostTensor& tensor, const Fill& fill, Random& random) {
       return;
     case Fill::Kind::kBlocks:
       FillBlocks(Blocks(), tensor, random);
+      if (tensor.dtype == DType::kQ8_A) FillActivations(tensor, random);
       return;
     case Fill::Kind::kZero:
       return;

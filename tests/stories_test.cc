@@ -19,6 +19,7 @@ constexpr int64_t kContext = 512;  // what the reference was run with
 
 SessionOptions Options(const std::string& target = "", int threads = 1) {
   SessionOptions o;
+  o.numerics = Numerics::kExact;
   o.context = kContext;
   o.kv_k = o.kv_v = DType::kF32;
   o.logits_rows = kContext;
@@ -27,8 +28,8 @@ SessionOptions Options(const std::string& target = "", int threads = 1) {
 }
 
 Token ArgMax(absl::Span<const float> logits) {
-  return static_cast<Token>(
-      std::max_element(logits.begin(), logits.end()) - logits.begin());
+  return static_cast<Token>(std::max_element(logits.begin(), logits.end()) -
+                            logits.begin());
 }
 
 std::vector<std::string> CpuTargets() {
@@ -97,9 +98,8 @@ TEST_P(StoriesTest, BitIdenticalForAnyChunkingAndThreads) {
       auto session = NewSession(threads);
       const std::vector<float> got = AllLogits(*session, tokens, chunk);
       ASSERT_EQ(got.size(), want.size());
-      EXPECT_EQ(std::memcmp(got.data(), want.data(),
-                            want.size() * sizeof(float)),
-                0)
+      EXPECT_EQ(
+          std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
           << threads << " threads, chunks of " << chunk;
     }
 }
@@ -113,8 +113,8 @@ TEST_P(StoriesTest, TwoSlotsInOneStepEqualEachAlone) {
   std::vector<std::vector<float>> alone;
   for (int slot = 0; slot < 2; ++slot) {
     auto session = NewSession();
-    alone.push_back(AllLogits(
-        *session, golden_.prompts[static_cast<size_t>(slot)].tokens));
+    alone.push_back(
+        AllLogits(*session, golden_.prompts[static_cast<size_t>(slot)].tokens));
   }
   // The tokens of both take turns, three of one and two of the other.
   size_t next[2] = {0, 0};
@@ -139,10 +139,11 @@ TEST_P(StoriesTest, TwoSlotsInOneStepEqualEachAlone) {
     size_t seen[2] = {0, 0};
     for (size_t i = 0; i < batch.size(); ++i) {
       const size_t slot = static_cast<size_t>(batch[i].slot);
-      const float* want = alone[slot].data() + (first[slot] + seen[slot]++) * vocab;
-      EXPECT_EQ(std::memcmp(logits->data() + i * vocab, want,
-                            vocab * sizeof(float)),
-                0)
+      const float* want =
+          alone[slot].data() + (first[slot] + seen[slot]++) * vocab;
+      EXPECT_EQ(
+          std::memcmp(logits->data() + i * vocab, want, vocab * sizeof(float)),
+          0)
           << "slot " << slot;
     }
   }
@@ -155,13 +156,14 @@ TEST_P(StoriesTest, EveryStepHasAKernel) {
         << session->graph().Describe(session->graph().node(step.node));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, StoriesTest,
-    testing::Combine(testing::Values("f32", "q8_0", "q4_0"),
-                     testing::ValuesIn(CpuTargets())),
-    [](const auto& test) {
-      return std::get<0>(test.param) + "_" + std::get<1>(test.param);
-    });
+INSTANTIATE_TEST_SUITE_P(Models, StoriesTest,
+                         testing::Combine(testing::Values("f32", "q8_0",
+                                                          "q4_0"),
+                                          testing::ValuesIn(CpuTargets())),
+                         [](const auto& test) {
+                           return std::get<0>(test.param) + "_" +
+                                  std::get<1>(test.param);
+                         });
 
 TEST(StoriesFusion, EveryWeightProductIsFused) {
   const GoldenModel golden = LoadStories("q8_0");
@@ -177,8 +179,10 @@ TEST(StoriesFusion, EveryWeightProductIsFused) {
   EXPECT_EQ(report.Count("dequant_gather"), 1);
   const Graph& graph = (*session)->graph();
   for (const NodeId id : graph.order()) {
-    EXPECT_NE(graph.node(id).op->name, "dequant") << graph.Describe(graph.node(id));
-    EXPECT_NE(graph.node(id).op->name, "matmul") << graph.Describe(graph.node(id));
+    EXPECT_NE(graph.node(id).op->name, "dequant")
+        << graph.Describe(graph.node(id));
+    EXPECT_NE(graph.node(id).op->name, "matmul")
+        << graph.Describe(graph.node(id));
   }
 }
 

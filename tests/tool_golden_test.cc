@@ -30,7 +30,8 @@ class ToolGolden : public testing::TestWithParam<std::string> {
   std::string Eval(const std::string& command,
                    std::vector<std::string> args) const {
     args.insert(args.begin(),
-                {command, "--model=" + golden_.path, "--threads=1"});
+                {command, "--model=" + golden_.path, "--threads=1",
+                 "--numerics=exact"});
     const ToolResult result = RunTool("weft-eval", args);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return result.out;

@@ -138,7 +138,8 @@ absl::Status DemoModel::Init(const DemoOptions& options) {
   auto graph = std::make_shared<Graph>();
   DemoBuilder(*graph, options).Build();
   FillWeights(*graph);
-  WEFT_ASSIGN_OR_RETURN(report_, Optimize(*graph));
+  WEFT_ASSIGN_OR_RETURN(report_,
+                        Optimize(*graph, {.numerics = options.numerics}));
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend,
                         MakeBackend(options.backend, options.backend_options));
   const auto weight = [this](const Node& node) {

@@ -16,6 +16,7 @@
 #include "absl/types/span.h"
 #include "backends/backend.h"
 #include "graph/rewrite.h"
+#include "ops/optimize.h"
 #include "tools/byte_tokenizer.h"
 #include "tools/text_model.h"
 
@@ -25,6 +26,7 @@ struct DemoOptions {
   uint64_t seed = 1;      // of the weights
   int64_t context = 512;  // positions
   DType kv = DType::kF16;
+  Numerics numerics = Numerics::kFast;
   std::string backend = "cpu";
   BackendOptions backend_options = {};
 };

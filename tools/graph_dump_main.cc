@@ -65,21 +65,22 @@ constexpr absl::string_view kAll = "all";
 constexpr absl::string_view kAsBuilt = "as built";
 
 Program MakeProgram() {
-  return {
-      .name = "graph-dump",
-      .usage = kUsage,
-      .groups = {{"What",
-                  {"model", "format", "after", "explain", "plan", "ops",
-                   "out"}},
-                 {"How",
-                  {"context", "batch", "slots", "kv", "threads", "target"}}},
-      .bare = {{"explain", kAll}}};
+  return {.name = "graph-dump",
+          .usage = kUsage,
+          .groups = {{"What",
+                      {"model", "format", "after", "explain", "plan", "ops",
+                       "out"}},
+                     {"How",
+                      {"context", "batch", "slots", "kv", "numerics", "threads",
+                       "target"}}},
+          .bare = {{"explain", kAll}}};
 }
 
 // What to show.
 struct Request {
   std::string format, after, rule;
   bool graph = true, explain = false, plan = false;
+  Numerics numerics = Numerics::kFast;
 };
 
 absl::Status CheckName(absl::string_view flag, absl::string_view value,
@@ -94,9 +95,10 @@ absl::Status CheckName(absl::string_view flag, absl::string_view value,
 absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   Request request;
   request.format = absl::GetFlag(FLAGS_format);
+  WEFT_ASSIGN_OR_RETURN(request.numerics, NumericsFromFlags());
   WEFT_RETURN_IF_ERROR(
       CheckName("format", request.format, {"text", "dot", "json"}));
-  std::vector<std::string> passes = PassNames();
+  std::vector<std::string> passes = PassNames(request.numerics);
   request.after =
       args.Given("after") ? absl::GetFlag(FLAGS_after) : passes.back();
   passes.emplace_back(kAll);
@@ -222,6 +224,7 @@ absl::Status DumpModel(const Request& request) {
   Dumper dumper(request);
   OptimizeOptions options;
   options.check_expectations = false;  // below, when all is shown
+  options.numerics = request.numerics;
   options.observer = [&dumper](absl::string_view pass, const Graph& g) {
     dumper.Observe(pass, g);
   };

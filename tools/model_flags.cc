@@ -10,6 +10,9 @@ ABSL_FLAG(int32_t, threads, 0, "threads that compute; 0: one per core");
 ABSL_FLAG(std::string, target, "",
           "highest instruction set to use, such as AVX2; without it the best "
           "that the machine has");
+ABSL_FLAG(std::string, numerics, "fast",
+          "arithmetic before quantised weights: fast rounds activations to 8 "
+          "bits, exact keeps them in f32");
 
 namespace weft::inline v0 {
 
@@ -46,6 +49,14 @@ BackendOptions BackendFromFlags() {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.target = absl::GetFlag(FLAGS_target);
   return options;
+}
+
+absl::StatusOr<Numerics> NumericsFromFlags() {
+  const std::string text = absl::GetFlag(FLAGS_numerics);
+  if (text == "fast") return Numerics::kFast;
+  if (text == "exact") return Numerics::kExact;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--numerics is \"", text, "\"; expected fast or exact"));
 }
 
 absl::StatusOr<DType> ParseKv(absl::string_view text) {

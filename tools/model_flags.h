@@ -15,6 +15,7 @@
 ABSL_DECLARE_FLAG(std::string, model);
 ABSL_DECLARE_FLAG(int32_t, threads);
 ABSL_DECLARE_FLAG(std::string, target);
+ABSL_DECLARE_FLAG(std::string, numerics);
 
 namespace weft::inline v0 {
 
@@ -29,6 +30,9 @@ void ShowWarnings(absl::Span<const std::string> warnings);
 
 // --threads and --target.
 BackendOptions BackendFromFlags();
+
+// --numerics.
+absl::StatusOr<Numerics> NumericsFromFlags();
 
 // What --kv means: "f32" or "f16".
 absl::StatusOr<DType> ParseKv(absl::string_view text);

@@ -66,15 +66,15 @@ one. Results go to standard output, all else to standard error.
 )";
 
 Program MakeProgram() {
-  return {
-      .name = "weft-eval",
-      .usage = kUsage,
-      .groups = {{"What",
-                  {"model", "text", "file", "tokens", "special",
-                   "parse_special", "max_tokens", "out"}},
-                 {"How",
-                  {"context", "chunk", "kv", "threads", "target", "backend"}}},
-      .takes_words = true};
+  return {.name = "weft-eval",
+          .usage = kUsage,
+          .groups = {{"What",
+                      {"model", "text", "file", "tokens", "special",
+                       "parse_special", "max_tokens", "out"}},
+                     {"How",
+                      {"context", "chunk", "kv", "numerics", "threads",
+                       "target", "backend"}}},
+          .takes_words = true};
 }
 
 // Steps of 512 tokens, unless all their logits together are too much memory.
@@ -102,6 +102,7 @@ absl::StatusOr<Opened> OpenSession(std::shared_ptr<const Model> model,
   options.batch = absl::GetFlag(FLAGS_chunk);
   if (options.batch == 0) options.batch = DefaultChunk(model->vocab_size());
   options.logits_rows = all_logits ? options.batch : 1;
+  WEFT_ASSIGN_OR_RETURN(options.numerics, NumericsFromFlags());
   options.backend = absl::GetFlag(FLAGS_backend);
   options.backend_options = BackendFromFlags();
   WEFT_ASSIGN_OR_RETURN(auto session, model->NewSession(options));

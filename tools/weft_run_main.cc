@@ -70,7 +70,8 @@ Program MakeProgram() {
               {"Sampling",
                {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
                 "seed"}},
-              {"Machine", {"threads", "context", "kv", "target", "verbose"}}}};
+              {"Machine",
+               {"threads", "context", "kv", "numerics", "target", "verbose"}}}};
 }
 
 SamplerOptions SamplerFromFlags() {
@@ -121,9 +122,11 @@ void ShowSession(const Model& model, const Session& session) {
 // The model file with a session of its own.
 absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
   WEFT_ASSIGN_OR_RETURN(const DType kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
   const Stopwatch time;
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
+  options.numerics = numerics;
   options.context = absl::GetFlag(FLAGS_context);
   options.kv_k = options.kv_v = kv;
   options.backend_options = BackendFromFlags();
@@ -142,6 +145,7 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
 absl::StatusOr<std::unique_ptr<TextModel>> MakeDemo() {
   DemoOptions options;
   WEFT_ASSIGN_OR_RETURN(options.kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  WEFT_ASSIGN_OR_RETURN(options.numerics, NumericsFromFlags());
   if (const int64_t context = absl::GetFlag(FLAGS_context); context > 0)
     options.context = context;
   options.backend_options = BackendFromFlags();

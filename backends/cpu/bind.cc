@@ -17,8 +17,10 @@ void SetDenseStrides(View& view) {
     const size_t i = static_cast<size_t>(axis);
     view.strides[i] = stride;
     const int64_t n = view.dims[i];
-    stride = axis == view.rank - 1 ? n / info.block_values * stride
-                                   : n * stride;
+    // Rows that end inside a block are whole blocks in memory.
+    stride *= axis == view.rank - 1
+                  ? (n + info.block_values - 1) / info.block_values
+                  : n;
   }
   view.dense = true;
 }

@@ -38,6 +38,13 @@ KernelList AllKernels(TargetMask targets) {
   AddMatMulKernels(targets, list);
   AddNormKernels(targets, list);
   AddQMatMulKernels(targets, list);
+  AddQMatMulCodebooksKernels(targets, list);
+  AddQMatMulQ2Q3KKernels(targets, list);
+  AddQMatMulQ4Kernels(targets, list);
+  AddQMatMulQ4Q5KKernels(targets, list);
+  AddQMatMulQ5Kernels(targets, list);
+  AddQMatMulQ6KKernels(targets, list);
+  AddQMatMulQ8Kernels(targets, list);
   AddRopeKernels(targets, list);
   AddShapeKernels(targets, list);
   AddSoftmaxKernels(targets, list);

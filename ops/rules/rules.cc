@@ -19,4 +19,13 @@ std::vector<Rule> FusionRules() {
   return rules;
 }
 
+std::vector<Rule> QuantizeRules() {
+  std::vector<Rule> rules;
+  rules.push_back(NormQuantizeRule());
+  rules.push_back(AddNormQuantizeRule());
+  rules.push_back(LayerNormQuantizeRule());
+  rules.push_back(GatedQuantizeRule());
+  return rules;
+}
+
 }  // namespace weft::inline v0

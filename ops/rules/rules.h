@@ -30,6 +30,17 @@ Rule LayerNormMulAddRule();
 // activation(gate) * up.
 Rule GatedRule();
 
+// Fusions after quantize_activations: quantize into the op that computes its
+// input.
+std::vector<Rule> QuantizeRules();
+
+// Quantize(RmsNormMul), Quantize(AddRmsNorm's second result),
+// Quantize(LayerNormMulAdd), Quantize(Gated).
+Rule NormQuantizeRule();
+Rule AddNormQuantizeRule();
+Rule LayerNormQuantizeRule();
+Rule GatedQuantizeRule();
+
 }  // namespace weft::inline v0
 
 #endif  // WEFT_OPS_RULES_RULES_H_

@@ -10,6 +10,7 @@
 #include "backends/cpu/kernels/decode_row-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
+#include "graph/blocks/q8_a.h"
 #include "ops/matmul.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -47,7 +48,36 @@ void AddFormats(TypeList<Bs...>, KernelList& out) {
   (AddFormat<Bs>(out), ...);
 }
 
-void AddKernels(KernelList& out) { AddFormats(Blocks(), out); }
+// Rows of activations may end inside a block.
+void DequantActivations(const KernelArgs& a, int64_t begin, int64_t end) {
+  const hn::CappedTag<float, 16> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<int8_t, decltype(d)> d8;
+  const int64_t n = a.out[0].row_length();
+  for (int64_t r = begin; r < end; ++r) {
+    const auto* blocks = a.in[0].RowAs<const BlockQ8_A>(r);
+    float* y = a.out[0].RowAs<float>(r);
+    ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
+      // Vectors divide the block: one never reads past its end.
+      const BlockQ8_A& block = blocks[i / BlockQ8_A::kCount];
+      const auto q = hn::ConvertTo(
+          tag,
+          hn::PromoteTo(di, hn::LoadU(d8, block.q + i % BlockQ8_A::kCount)));
+      StorePart(hn::Mul(q, hn::Set(tag, block.d)), tag, y + i, lanes);
+    });
+  }
+}
+
+void AddKernels(KernelList& out) {
+  AddFormats(Blocks(), out);
+  out.push_back({.op = &kDequant,
+                 .name = KernelName<"dequant.", BlockQ8_A>(),
+                 .supports = Supports<BlockQ8_A>,
+                 .strided = 0b1,
+                 .tasks = RowTasks,
+                 .task_ns = RowNs,
+                 .run = DequantActivations});
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE

@@ -14,7 +14,7 @@
 #include "backends/cpu/decode-inl.h"
 #include "backends/cpu/kernel_name.h"
 #include "backends/cpu/kernels.h"
-#include "backends/cpu/kernels/math-inl.h"
+#include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/fused.h"
@@ -34,8 +34,8 @@ constexpr int64_t kRowsForOneToken = 16;
 constexpr int64_t kRowsForMany = 64;
 
 // Rows x tokens whose sums are held in registers. 32 registers (AVX-512, NEON):
-// 16 sums, 4 weights, 1 activation. 16 registers: 8 sums, 2 weights. SVE vectors
-// cannot stand in arrays: one sum at a time.
+// 16 sums, 4 weights, 1 activation. 16 registers: 8 sums, 2 weights. SVE
+// vectors cannot stand in arrays: one sum at a time.
 #if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
 constexpr int kTileRows = 1;
 constexpr int kTileTokens = 1;
@@ -49,11 +49,11 @@ constexpr int kTileTokens = 4;
 
 // What a tile multiplies.
 struct Operands {
-  const std::byte* w;     // first row of the tile
-  int64_t w_stride;       // bytes
-  const float* x;         // first token of the tile
-  int64_t x_stride;       // floats
-  int64_t k;              // length of a row
+  const std::byte* w;  // first row of the tile
+  int64_t w_stride;    // bytes
+  const float* x;      // first token of the tile
+  int64_t x_stride;    // floats
+  int64_t k;           // length of a row
 };
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -63,15 +63,12 @@ struct Tile {
   static HWY_INLINE void Run(const Operands& o, float (&sums)[kR][kT]) {
     const DF d;
     VF acc[kR][kT];
-    HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-      HWY_UNROLL(4) for (int t = 0; t < kT; ++t) acc[r][t] = hn::Zero(d);
-    if constexpr (Block::kCount == 1) {
-      Plain(d, o, acc);
-    } else {
-      Blocked(d, o, acc);
-    }
-    HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-      HWY_UNROLL(4) for (int t = 0; t < kT; ++t)
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r) HWY_UNROLL(4) for (int t = 0; t < kT; ++t)
+        acc[r][t] = hn::Zero(d);
+    Accumulate(d, o, acc);
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r) HWY_UNROLL(4) for (int t = 0; t < kT; ++t)
         sums[r][t] = hn::ReduceSum(d, acc[r][t]);
   }
 
@@ -80,41 +77,18 @@ struct Tile {
     return reinterpret_cast<const Block*>(o.w + r * o.w_stride);
   }
 
-  static HWY_INLINE void Plain(DF d, const Operands& o, VF (&acc)[kR][kT]) {
+  static HWY_INLINE void Accumulate(DF d, const Operands& o,
+                                    VF (&acc)[kR][kT]) {
     const int64_t step = static_cast<int64_t>(hn::Lanes(d));
     for (int64_t k = 0; k < o.k; k += step) {
       const int64_t lanes = std::min(step, o.k - k);
       VF w[kR];
-      HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-        w[r] = LoadValues(d, Row(o, r) + k, lanes);
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) w[r] = LoadValues(d, Row(o, r) + k, lanes);
       HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
         const VF x = LoadPart(d, o.x + t * o.x_stride + k, lanes);
-        HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-          acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
-      }
-    }
-  }
-
-  static HWY_INLINE void Blocked(DF d, const Operands& o, VF (&acc)[kR][kT]) {
-    using C = Codec<Block>;
-    const int step = static_cast<int>(hn::Lanes(d));
-    for (int64_t b = 0; b < o.k / Block::kCount; ++b) {
-      VF scale[kR];
-      typename C::Unpacked unpacked[kR];
-      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        scale[r] = C::Scale(d, Row(o, r) + b);
-        unpacked[r] = C::Unpack(d, Row(o, r) + b);
-      }
-      const float* x0 = o.x + b * Block::kCount;
-      for (int j = 0; j < Block::kCount; j += step) {
-        VF w[kR];
-        HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-          w[r] = C::Values(d, Row(o, r) + b, unpacked[r], scale[r], j);
-        HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
-          const VF x = hn::LoadU(d, x0 + t * o.x_stride + j);
-          HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-            acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
-        }
+        HWY_UNROLL(4)
+        for (int r = 0; r < kR; ++r) acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
       }
     }
   }
@@ -130,21 +104,10 @@ struct Tile {
     const Block* w = reinterpret_cast<const Block*>(o.w);
     const int64_t step = static_cast<int64_t>(hn::Lanes(d));
     auto acc = hn::Zero(d);
-    if constexpr (Block::kCount == 1) {
-      for (int64_t k = 0; k < o.k; k += step) {
-        const int64_t lanes = std::min(step, o.k - k);
-        acc = hn::MulAdd(LoadValues(d, w + k, lanes),
-                         LoadPart(d, o.x + k, lanes), acc);
-      }
-    } else {
-      using C = Codec<Block>;
-      for (int64_t b = 0; b < o.k / Block::kCount; ++b) {
-        const auto scale = C::Scale(d, w + b);
-        const auto unpacked = C::Unpack(d, w + b);
-        for (int j = 0; j < Block::kCount; j += static_cast<int>(step))
-          acc = hn::MulAdd(C::Values(d, w + b, unpacked, scale, j),
-                           hn::LoadU(d, o.x + b * Block::kCount + j), acc);
-      }
+    for (int64_t k = 0; k < o.k; k += step) {
+      const int64_t lanes = std::min(step, o.k - k);
+      acc = hn::MulAdd(LoadValues(d, w + k, lanes), LoadPart(d, o.x + k, lanes),
+                       acc);
     }
     sums[0][0] = hn::ReduceSum(d, acc);
   }
@@ -173,14 +136,6 @@ void RunRows(Operands o, int64_t rows, float* y, int64_t y_stride) {
     RunTile<Block, 1, kT>(o, y + r, y_stride);
 }
 
-// y[i] += bias[i].
-void AddRow(float* y, const float* bias, int64_t n) {
-  ForEachVector(DF(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-    StorePart(hn::Add(LoadPart(d, y + i, lanes), LoadPart(d, bias + i, lanes)),
-              d, y + i, lanes);
-  });
-}
-
 int64_t RowsPerTask(const KernelArgs& a) {
   return a.in[0].rows() == 1 ? kRowsForOneToken : kRowsForMany;
 }
@@ -197,8 +152,7 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
     // A tile wants rows at one distance: so they are in a dense tensor and in a
     // slice of a matrix, not in a permuted one of higher rank.
     const bool even = x.dense || x.rank <= 2;
-    const int64_t tile =
-        even ? std::min<int64_t>(kTileTokens, tokens - t) : 1;
+    const int64_t tile = even ? std::min<int64_t>(kTileTokens, tokens - t) : 1;
     const Operands o = {
         w.Row(first), w.stride(0), x.RowAs<const float>(t),
         tile > 1 ? x.RowAs<const float>(t + 1) - x.RowAs<const float>(t) : 0,
@@ -212,13 +166,7 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
       t += 1;
     }
   }
-  const bool bias = a.in.size() > 2;
-  if (!bias && a.params->activation == Activation::kNone) return;
-  for (int64_t t = 0; t < tokens; ++t) {
-    float* y = a.out[0].RowAs<float>(t) + first;
-    if (bias) AddRow(y, a.in[2].As<const float>() + first, last - first);
-    Activate(a.params->activation, y, last - first);
-  }
+  AddBiasAndActivate(a, first, last);
 }
 
 int64_t Tasks(const KernelArgs& a) {
@@ -237,17 +185,18 @@ double TaskNs(const KernelArgs& a) {
 
 template <class Block>
 void AddFormat(KernelList& out) {
-  out.push_back({.op = &kQMatMul,
-                 .name = KernelName<"qmatmul.", Block>(),
-                 .supports =
-                     [](const Graph& graph, const Node& node) {
-                       return graph.value(node.inputs[1]).type.dtype ==
-                              Block::kType;
-                     },
-                 .strided = 1,
-                 .tasks = Tasks,
-                 .task_ns = TaskNs,
-                 .run = QMatMulKernel<Block>});
+  out.push_back(
+      {.op = &kQMatMul,
+       .name = KernelName<"qmatmul.", Block>(),
+       .supports =
+           [](const Graph& graph, const Node& node) {
+             return graph.value(node.inputs[1]).type.dtype == Block::kType &&
+                    graph.value(node.inputs[0]).type.dtype == DType::kF32;
+           },
+       .strided = 1,
+       .tasks = Tasks,
+       .task_ns = TaskNs,
+       .run = QMatMulKernel<Block>});
 }
 
 template <class... Bs>
@@ -255,7 +204,11 @@ void AddFormats(TypeList<Bs...>, KernelList& out) {
   (AddFormat<Bs>(out), ...);
 }
 
-void AddKernels(KernelList& out) { AddFormats(Blocks(), out); }
+// The formats of one value per block; the others have integer codes, and their
+// kernels stand in quant/.
+void AddKernels(KernelList& out) {
+  AddFormats(TypeList<BlockF32, BlockF16, BlockBF16>(), out);
+}
 
 }  // namespace
 }  // namespace HWY_NAMESPACE

@@ -1,5 +1,5 @@
-// Activations, exp, and the fused gated activation. One task per piece of a
-// row.
+// Activations, exp, the fused gated activation and quantize. One task per piece
+// of a row.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/unary.cc"
 #include "hwy/foreach_target.h"
@@ -10,9 +10,11 @@
 #include "backends/cpu/kernels/elementwise-inl.h"
 #include "backends/cpu/kernels/math-inl.h"
 #include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/quantize-inl.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/elementwise.h"
 #include "ops/fused.h"
+#include "ops/quantize.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -35,19 +37,33 @@ void Unary(const KernelArgs& a, int64_t begin, int64_t end) {
       });
 }
 
-// y = f(gate) * up.
+// y = f(gate) * up, as f32 or q8_a.
 template <class F>
 void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
+  const bool quantized = a.out[0].dtype == DType::kQ8_A;
+  static_assert(kPiece % BlockQ8_A::kCount == 0);
+  alignas(64) float values[kPiece];
   ForEachPiece(
       a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
         const float* gate = a.in[0].RowAs<const float>(r) + first;
         const float* up = a.in[1].RowAs<const float>(r) + first;
-        float* y = a.out[0].RowAs<float>(r) + first;
+        float* y = quantized ? values : a.out[0].RowAs<float>(r) + first;
         ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
           const auto activated = F()(d, LoadPart(d, gate + i, lanes));
           StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d, y + i,
                     lanes);
         });
+        if (quantized)
+          QuantizeRow(values, n,
+                      a.out[0].RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
+      });
+}
+
+void Quantize(const KernelArgs& a, int64_t begin, int64_t end) {
+  ForEachPiece(
+      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+        QuantizeRow(a.in[0].RowAs<const float>(r) + first, n,
+                    a.out[0].RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
       });
 }
 
@@ -80,6 +96,12 @@ void AddKernels(KernelList& out) {
   AddUnary<SigmoidFn>(kSigmoid, out);
   AddUnary<TanhFn>(kTanh, out);
   AddUnary<ExpFn>(kExp, out);
+  out.push_back({.op = &kQuantize,
+                 .name = "quantize",
+                 .strided = 0b1,
+                 .tasks = PieceTasks,
+                 .task_ns = TaskNs,
+                 .run = Quantize});
   out.push_back({.op = &kGated,
                  .name = "gated",
                  .strided = 0b11,

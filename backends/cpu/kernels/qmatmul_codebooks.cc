@@ -1,0 +1,40 @@
+// qmatmul with weights in iq4_nl, iq4_xs and mxfp4.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul_codebooks.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/codebooks-inl.h"
+#include "backends/cpu/quant/matmul-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+void AddKernels(KernelList& out) {
+  AddQMatMul<CodecIQ4_NL>(out);
+  AddQMatMul<CodecIQ4_XS>(out);
+  AddQMatMul<CodecMXFP4>(out);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(AddKernels);
+void AddQMatMulCodebooksKernels(TargetMask targets, KernelList& out) {
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

@@ -1,0 +1,39 @@
+// qmatmul with weights in q2_k and q3_k.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul_q2_q3_k.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/k_quants-inl.h"
+#include "backends/cpu/quant/matmul-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+void AddKernels(KernelList& out) {
+  AddQMatMul<CodecQ2_K>(out);
+  AddQMatMul<CodecQ3_K>(out);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(AddKernels);
+void AddQMatMulQ2Q3KKernels(TargetMask targets, KernelList& out) {
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

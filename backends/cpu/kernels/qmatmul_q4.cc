@@ -1,0 +1,39 @@
+// qmatmul with weights in q4_0 and q4_1.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul_q4.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/kernels.h"
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/matmul-inl.h"
+#include "backends/cpu/quant/small_blocks-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+
+void AddKernels(KernelList& out) {
+  AddQMatMul<CodecQ4_0>(out);
+  AddQMatMul<CodecQ4_1>(out);
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(AddKernels);
+void AddQMatMulQ4Kernels(TargetMask targets, KernelList& out) {
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

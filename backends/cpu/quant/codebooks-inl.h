@@ -1,0 +1,118 @@
+// Unpacking of formats whose nibbles index a codebook: iq4_nl, iq4_xs, mxfp4.
+// Per-target code.
+#if defined(WEFT_BACKENDS_CPU_QUANT_CODEBOOKS_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_BACKENDS_CPU_QUANT_CODEBOOKS_INL_H_
+#undef WEFT_BACKENDS_CPU_QUANT_CODEBOOKS_INL_H_
+#else
+#define WEFT_BACKENDS_CPU_QUANT_CODEBOOKS_INL_H_
+#endif
+
+#include "backends/cpu/quant/small_blocks-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+
+// The 16 values of a codebook in each 128-bit block.
+HWY_INLINE hn::Vec<DI8> LoadCodebook(const int8_t* values) {
+  return hn::LoadDup128(DI8(), values);
+}
+
+// codebook[nibble] for every byte of `nibbles`.
+HWY_INLINE VU LookUp(hn::Vec<DI8> codebook, VU nibbles) {
+  return hn::BitCast(
+      DU(), hn::TableLookupBytes(codebook, hn::BitCast(DI8(), nibbles)));
+}
+
+struct CodecIQ4_NL {
+  using Block = BlockIQ4_NL;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 128;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = true;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int blocks,
+                                Panel<CodecIQ4_NL>& out) {
+    const auto codebook = LoadCodebook(kIq4Codebook);
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
+      ForEachNibbles(block.At(offsetof(Block, q)),
+                     [&](VU v, size_t i) HWY_ATTR {
+                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                     });
+    });
+  }
+};
+
+struct CodecIQ4_XS {
+  using Block = BlockIQ4_XS;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 128;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = true;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecIQ4_XS>& out) {
+    // d and scales_h, scales_l, and the first eight bytes of quants.
+    VU dh, low, unused0, unused1;
+    Load4(rows, dh, low, unused0, unused1);
+    const VF32 d = F16Of(dh);
+    const VU high = hn::ShiftRight<16>(dh);
+    StoreScale<0>(low, high, d, out), StoreScale<1>(low, high, d, out);
+    StoreScale<2>(low, high, d, out), StoreScale<3>(low, high, d, out);
+    StoreScale<4>(low, high, d, out), StoreScale<5>(low, high, d, out);
+    StoreScale<6>(low, high, d, out), StoreScale<7>(low, high, d, out);
+    const auto codebook = LoadCodebook(kIq4Codebook);
+    for (size_t j = 0; j < 8; ++j)
+      ForEachNibbles(rows.At(offsetof(Block, q) + 16 * j),
+                     [&](VU v, size_t i) HWY_ATTR {
+                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                     });
+  }
+
+ private:
+  // Scale of sub-block kS: nibble kS of `low`, bits 2 kS of `high` above it.
+  template <int kS>
+  static HWY_INLINE void StoreScale(VU low, VU high, VF32 d,
+                                    Panel<CodecIQ4_XS>& out) {
+    const DU du;
+    const VU bits0 = hn::And(hn::ShiftRight<4 * kS>(low), hn::Set(du, 15u));
+    const VU bits4 = hn::And(hn::ShiftRight<2 * kS>(high), hn::Set(du, 3u));
+    const VI s =
+        hn::Sub(hn::BitCast(DI(), hn::Or(bits0, hn::ShiftLeft<4>(bits4))),
+                hn::Set(DI(), Block::kScaleOffset));
+    hn::Store(hn::Mul(hn::ConvertTo(DF32(), s), d), DF32(), out.scales[kS]);
+  }
+};
+
+struct CodecMXFP4 {
+  using Block = BlockMXFP4;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 12;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = true;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecMXFP4>& out) {
+    const auto codebook = LoadCodebook(Block::kDoubled);
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      for (size_t r = 0; r < kLanes; ++r)
+        out.scales[j][r] = HalfE8M0ToF32(block.data[r * block.stride]);
+      ForEachNibbles(block.At(offsetof(Block, q)),
+                     [&](VU v, size_t i) HWY_ATTR {
+                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                     });
+    });
+  }
+};
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#endif  // WEFT_BACKENDS_CPU_QUANT_CODEBOOKS_INL_H_

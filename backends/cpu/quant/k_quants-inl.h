@@ -1,0 +1,258 @@
+// Unpacking of q2_k .. q6_k: super-blocks of 256. Per-target code.
+#if defined(WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_
+#undef WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_
+#else
+#define WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_
+#endif
+
+#include "backends/cpu/quant/panel-inl.h"
+#include "graph/blocks/blocks.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+
+// d, dmin and the twelve bytes of 6-bit scales and mins (k_scales.h) that open
+// a block of q4_k and q5_k.
+template <class P>
+HWY_INLINE void UnpackKScales(Rows rows, P& out) {
+  VU dd, s0, s1, s2;
+  Load4(rows, dd, s0, s1, s2);
+  const VU low6 = Bytes(63), low4 = Bytes(15), bits45 = Bytes(48);
+  const VF32 d = F16Of(dd);
+  StoreScales<0>(hn::And(s0, low6), d, out.scales);
+  StoreScales<0>(
+      hn::Or(hn::And(s2, low4), hn::And(hn::ShiftRight<2>(s0), bits45)), d,
+      out.scales + 4);
+  StoreMinPairs(hn::And(s1, low6), out.min_pairs);
+  StoreMinPairs(hn::Or(hn::And(hn::ShiftRight<4>(s2), low4),
+                       hn::And(hn::ShiftRight<2>(s1), bits45)),
+                out.min_pairs + 2);
+  hn::Store(F16Of(hn::ShiftRight<16>(dd)), DF32(), out.mins[0]);
+}
+
+struct CodecQ4_K {
+  using Block = BlockQ4_K;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 15;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = Mins::kPaired;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ4_K>& out) {
+    static_assert(offsetof(Block, scales) == 4);
+    UnpackKScales(rows, out);
+    const VU low4 = Bytes(15);
+    for (size_t piece = 0; piece < 8; ++piece) {
+      VU v0, v1, v2, v3;
+      Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
+      auto* to = out.codes + piece / 2 * 16 + piece % 2 * 4;
+      const auto Put = [&](VU v, size_t i) HWY_ATTR {
+        StoreCodes(hn::And(v, low4), to[i]);
+        StoreCodes(hn::And(hn::ShiftRight<4>(v), low4), to[i + 8]);
+      };
+      Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
+    }
+  }
+};
+
+struct CodecQ5_K {
+  using Block = BlockQ5_K;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 31;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = Mins::kPaired;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ5_K>& out) {
+    UnpackKScales(rows, out);
+    const VU low4 = Bytes(15), bit4 = Bytes(16);
+    for (size_t part = 0; part < 2; ++part) {
+      VU h0, h1, h2, h3;
+      Load4(rows.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
+      for (size_t chunk = 0; chunk < 4; ++chunk) {
+        VU v0, v1, v2, v3;
+        Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
+              v3);
+        auto* to = out.codes + 16 * chunk + 4 * part;
+        // Bits 0 and 1 of h belong to this chunk; the next ones move down.
+        const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
+          StoreCodes(
+              hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4)),
+              to[i]);
+          StoreCodes(hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
+                            hn::And(hn::ShiftLeft<3>(h), bit4)),
+                     to[i + 8]);
+          h = hn::ShiftRight<2>(h);
+        };
+        Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
+      }
+    }
+  }
+};
+
+struct CodecQ6_K {
+  using Block = BlockQ6_K;
+  static constexpr int kSub = 16;
+  static constexpr int kMaxCode = 63;
+  static constexpr int kOffset = Block::kOffset;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ6_K>& out) {
+    const VF32 d = F16OfRows(rows.At(offsetof(Block, d)));
+    VU s0, s1, s2, s3;
+    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
+      const DF32 df;
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<0>(s)), d), df,
+                out.scales[i]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<1>(s)), d), df,
+                out.scales[i + 1]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<2>(s)), d), df,
+                out.scales[i + 2]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<3>(s)), d), df,
+                out.scales[i + 3]);
+    };
+    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+
+    const VU low4 = Bytes(15), bits45 = Bytes(48);
+    for (size_t part = 0; part < 4; ++part) {
+      const size_t half = part / 2, piece = part % 2;
+      VU h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3;
+      Load4(rows.At(offsetof(Block, qh) + 32 * half + 16 * piece), h0, h1, h2,
+            h3);
+      Load4(rows.At(offsetof(Block, q) + 64 * half + 16 * piece), a0, a1, a2,
+            a3);
+      Load4(rows.At(offsetof(Block, q) + 64 * half + 32 + 16 * piece), b0, b1,
+            b2, b3);
+      auto* to = out.codes + 32 * half + 4 * piece;
+      const auto Put = [&](VU h, VU a, VU b, size_t i) HWY_ATTR {
+        StoreCodes(
+            hn::Or(hn::And(a, low4), hn::And(hn::ShiftLeft<4>(h), bits45)),
+            to[i]);
+        StoreCodes(
+            hn::Or(hn::And(b, low4), hn::And(hn::ShiftLeft<2>(h), bits45)),
+            to[i + 8]);
+        StoreCodes(
+            hn::Or(hn::And(hn::ShiftRight<4>(a), low4), hn::And(h, bits45)),
+            to[i + 16]);
+        StoreCodes(hn::Or(hn::And(hn::ShiftRight<4>(b), low4),
+                          hn::And(hn::ShiftRight<2>(h), bits45)),
+                   to[i + 24]);
+      };
+      Put(h0, a0, b0, 0), Put(h1, a1, b1, 1), Put(h2, a2, b2, 2),
+          Put(h3, a3, b3, 3);
+    }
+  }
+};
+
+struct CodecQ2_K {
+  using Block = BlockQ2_K;
+  static constexpr int kSub = 16;
+  static constexpr int kMaxCode = 3;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = Mins::kPaired;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ2_K>& out) {
+    const VU low4 = Bytes(15), low2 = Bytes(3);
+    const VF32 d = F16OfRows(rows.At(offsetof(Block, d)));
+    hn::Store(F16OfRows(rows.At(offsetof(Block, dmin))), DF32(), out.mins[0]);
+    VU s0, s1, s2, s3;
+    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
+      StoreScales<0>(hn::And(s, low4), d, out.scales + i);
+      StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
+    };
+    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+    for (size_t part = 0; part < 4; ++part) {
+      VU v0, v1, v2, v3;
+      Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
+      auto* to = out.codes + part / 2 * 32 + part % 2 * 4;
+      const auto Put = [&](VU v, size_t i) HWY_ATTR {
+        StoreCodes(hn::And(v, low2), to[i]);
+        StoreCodes(hn::And(hn::ShiftRight<2>(v), low2), to[i + 8]);
+        StoreCodes(hn::And(hn::ShiftRight<4>(v), low2), to[i + 16]);
+        StoreCodes(hn::And(hn::ShiftRight<6>(v), low2), to[i + 24]);
+      };
+      Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
+    }
+  }
+};
+
+struct CodecQ3_K {
+  using Block = BlockQ3_K;
+  static constexpr int kSub = 16;
+  static constexpr int kMaxCode = 7;
+  static constexpr int kOffset = Block::kOffset;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ3_K>& out) {
+    constexpr int kBase = Block::kScaleOffset;
+    const VU low4 = Bytes(15), bits45 = Bytes(48);
+    // Twelve bytes of scales, then d and two bytes of what follows the block
+    // are not read: the 16 bytes that end the block hold them last.
+    static_assert(offsetof(Block, scales) + 14 == sizeof(Block));
+    VU before, s0, s1, s2;
+    Load4(rows.At(sizeof(Block) - 16), before, s0, s1, s2);
+    // The scales begin 2 bytes into the first dword: shift them into place.
+    const VF32 d = F16Of(hn::ShiftRight<16>(s2));
+    const VU t0 = hn::Or(hn::ShiftRight<16>(before), hn::ShiftLeft<16>(s0));
+    const VU t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
+    const VU t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
+    StoreScales<kBase>(
+        hn::Or(hn::And(t0, low4), hn::And(hn::ShiftLeft<4>(t2), bits45)), d,
+        out.scales);
+    StoreScales<kBase>(
+        hn::Or(hn::And(t1, low4), hn::And(hn::ShiftLeft<2>(t2), bits45)), d,
+        out.scales + 4);
+    StoreScales<kBase>(
+        hn::Or(hn::And(hn::ShiftRight<4>(t0), low4), hn::And(t2, bits45)), d,
+        out.scales + 8);
+    StoreScales<kBase>(hn::Or(hn::And(hn::ShiftRight<4>(t1), low4),
+                              hn::And(hn::ShiftRight<2>(t2), bits45)),
+                       d, out.scales + 12);
+
+    const VU low2 = Bytes(3), bit2 = Bytes(4);
+    for (size_t piece = 0; piece < 2; ++piece) {
+      VU h0, h1, h2, h3;
+      Load4(rows.At(offsetof(Block, qh) + 16 * piece), h0, h1, h2, h3);
+      for (size_t half = 0; half < 2; ++half) {
+        VU v0, v1, v2, v3;
+        Load4(rows.At(offsetof(Block, q) + 32 * half + 16 * piece), v0, v1, v2,
+              v3);
+        auto* to = out.codes + 32 * half + 4 * piece;
+        // Bits 0..3 of h belong to this half.
+        const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
+          StoreCodes(
+              hn::Or(hn::And(v, low2), hn::And(hn::ShiftLeft<2>(h), bit2)),
+              to[i]);
+          StoreCodes(hn::Or(hn::And(hn::ShiftRight<2>(v), low2),
+                            hn::And(hn::ShiftLeft<1>(h), bit2)),
+                     to[i + 8]);
+          StoreCodes(
+              hn::Or(hn::And(hn::ShiftRight<4>(v), low2), hn::And(h, bit2)),
+              to[i + 16]);
+          StoreCodes(hn::Or(hn::And(hn::ShiftRight<6>(v), low2),
+                            hn::And(hn::ShiftRight<1>(h), bit2)),
+                     to[i + 24]);
+          h = hn::ShiftRight<4>(h);
+        };
+        Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
+      }
+    }
+  }
+};
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#endif  // WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_

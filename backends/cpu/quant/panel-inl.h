@@ -1,0 +1,209 @@
+// Panels: rows of a stored weight, turned so that a vector's lanes are rows.
+// Per-target code.
+//
+// A matmul on blocks wants one broadcast of four activations to meet as many
+// rows as a vector has lanes: no sum across lanes is ever needed, and the sums
+// of a row are added in the same order for one token and for many. Files store
+// rows one after the other, so kLanes rows x 256 columns (a group) are turned
+// when they are read: 16 bytes of each row at a time become four vectors of
+// dwords (Load4), at two shuffles a vector. What follows is the same
+// arithmetic for all rows at once, for quants and for scales alike. Nothing is
+// kept: a panel lives in L1 while the tokens pass by.
+#if defined(WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_
+#undef WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_
+#else
+#define WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_
+#endif
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "backends/cpu/quant/traits.h"
+#include "hwy/highway.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
+using DU = hn::CappedTag<uint32_t, 4>;
+#else
+using DU = hn::ScalableTag<uint32_t>;
+#endif
+using DI = hn::RebindToSigned<DU>;
+using DF32 = hn::RebindToFloat<DU>;
+using DU8 = hn::Repartition<uint8_t, DU>;
+using DI8 = hn::Repartition<int8_t, DU>;
+using DI16 = hn::Repartition<int16_t, DU>;
+using VU = hn::Vec<DU>;
+using VI = hn::Vec<DI>;
+using VF32 = hn::Vec<DF32>;
+
+// Rows of a panel.
+constexpr int kLanes = static_cast<int>(HWY_MAX_LANES_D(DU));
+
+// Whether unsigned x signed bytes are multiplied and summed by fours in one
+// instruction (AVX-512 VNNI); 8-bit codes are then stored plus 128.
+constexpr bool kVnni = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL;
+
+// What is taken off a stored code: value = scale * (code - kBias) - min.
+template <class C>
+constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
+
+// One group of a panel, unpacked.
+template <class C>
+struct alignas(64) Panel {
+  static constexpr int kSubs = kGroupSize / C::kSub;
+  // codes[i]: columns 4i .. 4i + 3 of each row.
+  uint8_t codes[kGroupSize / 4][4 * kLanes];
+  float scales[kSubs][kLanes];
+  // kPaired: mins as pairs of int16, and what they are multiplied with.
+  // kFloat: mins[0..kSubs).
+  int32_t min_pairs[C::kMins == Mins::kPaired ? kSubs / 2 : 1][kLanes];
+  float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
+};
+
+// ---- Reading rows ----
+
+// Bytes of a group of each row: row r's are at data + r * stride.
+struct Rows {
+  const uint8_t* data;
+  size_t stride;
+  Rows At(size_t offset) const { return {data + offset, stride}; }
+};
+
+// 16 bytes of the rows 0, 4, 8, ... below kLanes, one row to a 128-bit block.
+HWY_INLINE VU EveryFourth(Rows rows) {
+  const DU8 d8;
+  const DU d;
+#if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
+  return hn::BitCast(d, hn::LoadU(d8, rows.data));
+#else
+  if constexpr (kLanes == 4) {
+    return hn::BitCast(d, hn::LoadU(d8, rows.data));
+  } else if constexpr (kLanes == 8) {
+    const hn::Half<DU8> half;
+    return hn::BitCast(
+        d, hn::Combine(d8, hn::LoadU(half, rows.data + 4 * rows.stride),
+                       hn::LoadU(half, rows.data)));
+  } else {
+    // Broadcasts under a mask: from memory they take no shuffle.
+    const auto Row = [&](size_t r) HWY_ATTR {
+      return hn::BitCast(d, hn::LoadDup128(d8, rows.data + r * rows.stride));
+    };
+    auto v = hn::IfThenElse(hn::FirstN(d, 12), Row(8), Row(12));
+    v = hn::IfThenElse(hn::FirstN(d, 8), Row(4), v);
+    return hn::IfThenElse(hn::FirstN(d, 4), Row(0), v);
+  }
+#endif
+}
+
+// Dword i of the 16 bytes of row r, to lane r of v<i>.
+HWY_INLINE void Load4(Rows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
+  const DU d;
+  const hn::Repartition<uint64_t, DU> d64;
+  const VU r0 = EveryFourth(rows);
+  const VU r1 = EveryFourth(rows.At(rows.stride));
+  const VU r2 = EveryFourth(rows.At(2 * rows.stride));
+  const VU r3 = EveryFourth(rows.At(3 * rows.stride));
+  const auto a = hn::BitCast(d64, hn::InterleaveLower(d, r0, r1));
+  const auto b = hn::BitCast(d64, hn::InterleaveUpper(d, r0, r1));
+  const auto e = hn::BitCast(d64, hn::InterleaveLower(d, r2, r3));
+  const auto f = hn::BitCast(d64, hn::InterleaveUpper(d, r2, r3));
+  v0 = hn::BitCast(d, hn::InterleaveLower(d64, a, e));
+  v1 = hn::BitCast(d, hn::InterleaveUpper(d64, a, e));
+  v2 = hn::BitCast(d, hn::InterleaveLower(d64, b, f));
+  v3 = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
+}
+
+// A T of each row.
+template <class T>
+HWY_INLINE void GatherRows(Rows rows, T* HWY_RESTRICT out) {
+  for (int r = 0; r < kLanes; ++r)
+    std::memcpy(out + r, rows.data + static_cast<size_t>(r) * rows.stride,
+                sizeof(T));
+}
+
+// ---- Small arithmetic on lanes of bytes ----
+
+HWY_INLINE VU Bytes(uint8_t byte) {
+  return hn::BitCast(DU(), hn::Set(DU8(), byte));
+}
+
+// Byte kByte of each lane.
+template <int kByte>
+HWY_INLINE VI ByteOf(VU v) {
+  const auto shifted = hn::ShiftRight<8 * kByte>(v);
+  return hn::BitCast(
+      DI(), kByte == 3 ? shifted : hn::And(shifted, hn::Set(DU(), 255u)));
+}
+
+// Signed byte kByte of each lane.
+template <int kByte>
+HWY_INLINE VI SignedByteOf(VU v) {
+  return hn::ShiftRight<24>(
+      hn::BitCast(DI(), hn::ShiftLeft<24 - 8 * kByte>(v)));
+}
+
+// The f16 in bits 0..15 of each lane.
+HWY_INLINE VF32 F16Of(VU bits) {
+  const DF32 d;
+  const hn::Rebind<uint16_t, DU> d16;
+  const hn::Rebind<hwy::float16_t, DU> dh;
+  return hn::PromoteTo(d, hn::BitCast(dh, hn::TruncateTo(d16, bits)));
+}
+
+// The f16 of each row.
+HWY_INLINE VF32 F16OfRows(Rows rows) {
+  alignas(64) uint16_t bits[kLanes];
+  GatherRows(rows, bits);
+  const hn::Rebind<hwy::float16_t, DU> dh;
+  return hn::PromoteTo(
+      DF32(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(bits)));
+}
+
+HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
+  hn::Store(hn::BitCast(DU8(), v), DU8(), to);
+}
+
+// Signed codes as the dot products want them.
+HWY_INLINE void StoreSigned(VU v, uint8_t* to) {
+  StoreCodes(kVnni ? hn::Xor(v, Bytes(128)) : v, to);
+}
+
+// Four scales, one in each byte of a lane, times d; to four rows of scales.
+// kBase is taken off each.
+template <int kBase>
+HWY_INLINE void StoreScales(VU bytes, VF32 d, float (*to)[kLanes]) {
+  const DF32 df;
+  const VI base = hn::Set(DI(), kBase);
+  const auto Put = [&](VI s, float* row) HWY_ATTR {
+    if (kBase != 0) s = hn::Sub(s, base);
+    hn::Store(hn::Mul(hn::ConvertTo(df, s), d), df, row);
+  };
+  Put(ByteOf<0>(bytes), to[0]);
+  Put(ByteOf<1>(bytes), to[1]);
+  Put(ByteOf<2>(bytes), to[2]);
+  Put(ByteOf<3>(bytes), to[3]);
+}
+
+// Four mins, one in each byte of a lane, to two rows of pairs of int16.
+HWY_INLINE void StoreMinPairs(VU bytes, int32_t (*to)[kLanes]) {
+  const DI d;
+  const VI low = hn::Or(ByteOf<0>(bytes), hn::ShiftLeft<16>(ByteOf<1>(bytes)));
+  const VI high = hn::Or(ByteOf<2>(bytes), hn::ShiftLeft<16>(ByteOf<3>(bytes)));
+  hn::Store(low, d, to[0]);
+  hn::Store(high, d, to[1]);
+}
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#endif  // WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_

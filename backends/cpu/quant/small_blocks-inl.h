@@ -1,0 +1,152 @@
+// Unpacking of formats with blocks of 32: q4_0 .. q8_0; and of q8_k. Per-target
+// code. `blocks` is what is left of the group: rows need not be multiples of
+// 256.
+#if defined(WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_) == \
+    defined(HWY_TARGET_TOGGLE)
+#ifdef WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_
+#undef WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_
+#else
+#define WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_
+#endif
+
+#include "backends/cpu/quant/panel-inl.h"
+#include "graph/blocks/blocks.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+
+// Calls f(block's rows, j) for the blocks of a group.
+template <class Block, class F>
+HWY_INLINE void ForEachBlock(Rows rows, int blocks, const F& f) {
+  for (int j = 0; j < blocks; ++j)
+    f(rows.At(static_cast<size_t>(j) * sizeof(Block)), static_cast<size_t>(j));
+}
+
+// 16 bytes of nibbles: f(v, i) with v = columns 4i .. 4i + 3 for i = 0..7.
+template <class F>
+HWY_INLINE void ForEachNibbles(Rows rows, const F& f) {
+  const VU low4 = Bytes(15);
+  VU v0, v1, v2, v3;
+  Load4(rows, v0, v1, v2, v3);
+  const auto Split = [&](VU v, size_t i) HWY_ATTR {
+    f(hn::And(v, low4), i);
+    f(hn::And(hn::ShiftRight<4>(v), low4), i + 4);
+  };
+  Split(v0, 0), Split(v1, 1), Split(v2, 2), Split(v3, 3);
+}
+
+template <class B, Mins kMinsOf>
+struct CodecNibbles {
+  using Block = B;
+  using Self = CodecNibbles;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 15;
+  static constexpr int kOffset = kMinsOf == Mins::kNone ? 8 : 0;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = kMinsOf;
+
+  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
+      // value = d * code + m: weft's mins are subtracted.
+      if constexpr (kMins == Mins::kFloat)
+        hn::Store(hn::Neg(F16OfRows(block.At(2))), DF32(), out.mins[j]);
+      ForEachNibbles(block.At(offsetof(Block, q)),
+                     [&](VU v, size_t i)
+                         HWY_ATTR { StoreCodes(v, out.codes[8 * j + i]); });
+    });
+  }
+};
+using CodecQ4_0 = CodecNibbles<BlockQ4_0, Mins::kNone>;
+using CodecQ4_1 = CodecNibbles<BlockQ4_1, Mins::kFloat>;
+
+template <class B, Mins kMinsOf>
+struct CodecFiveBits {
+  using Block = B;
+  using Self = CodecFiveBits;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 31;
+  static constexpr int kOffset = kMinsOf == Mins::kNone ? 16 : 0;
+  static constexpr bool kSignedCodes = false;
+  static constexpr Mins kMins = kMinsOf;
+
+  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
+    const DU d;
+    // Four bits to bit 4 of four bytes: the factor puts copies of them 7 bits
+    // apart, so that bit b of the four comes to stand at 8b, then 4 further.
+    const VU spread = hn::Set(d, 0x00204081u << 4);
+    const VU bit4 = Bytes(16);
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
+      if constexpr (kMins == Mins::kFloat)
+        hn::Store(hn::Neg(F16OfRows(block.At(2))), DF32(), out.mins[j]);
+      alignas(64) uint32_t high[kLanes];
+      GatherRows(block.At(offsetof(Block, qh)), high);
+      const VU h = hn::Load(d, high);
+      ForEachNibbles(block.At(offsetof(Block, q)), [&](VU v,
+                                                       size_t i) HWY_ATTR {
+        const VU bits = hn::And(hn::ShiftRightSame(h, static_cast<int>(4 * i)),
+                                hn::Set(d, 15u));
+        StoreCodes(hn::Or(v, hn::And(hn::Mul(bits, spread), bit4)),
+                   out.codes[8 * j + i]);
+      });
+    });
+  }
+};
+using CodecQ5_0 = CodecFiveBits<BlockQ5_0, Mins::kNone>;
+using CodecQ5_1 = CodecFiveBits<BlockQ5_1, Mins::kFloat>;
+
+struct CodecQ8_0 {
+  using Block = BlockQ8_0;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 128;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = true;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecQ8_0>& out) {
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
+      for (size_t piece = 0; piece < 2; ++piece) {
+        VU v0, v1, v2, v3;
+        Load4(block.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
+        auto* to = out.codes + 8 * j + 4 * piece;
+        StoreSigned(v0, to[0]), StoreSigned(v1, to[1]);
+        StoreSigned(v2, to[2]), StoreSigned(v3, to[3]);
+      }
+    });
+  }
+};
+
+struct CodecQ8_K {
+  using Block = BlockQ8_K;
+  static constexpr int kSub = 32;
+  static constexpr int kMaxCode = 128;
+  static constexpr int kOffset = 0;
+  static constexpr bool kSignedCodes = true;
+  static constexpr Mins kMins = Mins::kNone;
+
+  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ8_K>& out) {
+    const DF32 df;
+    alignas(64) float scale[kLanes];
+    GatherRows(rows.At(offsetof(Block, d)), scale);
+    for (auto& row : out.scales) hn::Store(hn::Load(df, scale), df, row);
+    for (size_t piece = 0; piece < 16; ++piece) {
+      VU v0, v1, v2, v3;
+      Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
+      auto* to = out.codes + 4 * piece;
+      StoreSigned(v0, to[0]), StoreSigned(v1, to[1]);
+      StoreSigned(v2, to[2]), StoreSigned(v3, to[3]);
+    }
+  }
+};
+
+// NOLINTNEXTLINE(google-readability-namespace-comments)
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#endif  // WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_

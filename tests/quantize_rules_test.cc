@@ -1,0 +1,207 @@
+// The pass that quantises activations, and the rules that put the quantisation
+// into the op before it. Tests are named Rule_What.
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "ops/quantize.h"
+#include "tests/rules.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(QuantizeRules, HaveTestsOfBothKinds) {
+  for (const Rule& rule : QuantizeRules()) ExpectTested(rule);
+}
+
+class Quantized : public RulesTest {
+ protected:
+  Quantized() { numerics_ = Numerics::kFast; }
+
+  // Nodes that give q8_a.
+  int CountQuantized() const {
+    int count = 0;
+    for (const NodeId id : graph_.order())
+      for (const ValueId v : graph_.node(id).outputs)
+        count += graph_.value(v).type.dtype == DType::kQ8_A;
+    return count;
+  }
+
+  Value x_ = In("x", {T, 64});
+  Value y_ = In("y", {T, 64});
+  Value norm_ = Weight("norm", {64});
+  Value bias_ = Weight("bias", {64});
+  Value w_ = Weight("w", {32, 64}, DType::kQ8_0);
+};
+
+// ---- quantize_activations ----
+
+TEST_F(Quantized, QuantizeActivations_MakesANodeThatProductsShare) {
+  const Value v = Weight("v", {8, 64}, DType::kQ4_1);
+  Output(Linear(x_, w_));
+  Output(Linear(x_, v));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = quantize(x)"));
+  EXPECT_EQ(CountQuantized(), 1);
+  EXPECT_EQ(report_.Count("quantize_activations"), 2);
+}
+
+TEST_F(Quantized, QuantizeActivations_KeepsBiasAndActivation) {
+  const Value b = Weight("b", {32});
+  Output(Silu(Linear(x_, w_) + b));
+  EXPECT_THAT(Fuse(), HasSubstr("= qmatmul(%14, w, b, {activation=silu})"));
+}
+
+TEST_F(Quantized, QuantizeActivations_NotForPlainWeights) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+    Output(Linear(x_, Weight(Name(type), {32, 64}, type)));
+  Fuse();
+  EXPECT_EQ(CountQuantized(), 0);
+  EXPECT_THAT(report_.Explain("quantize_activations"),
+              HasSubstr("f16, which has no integer codes"));
+}
+
+TEST_F(Quantized, QuantizeActivations_NotWhenExact) {
+  numerics_ = Numerics::kExact;
+  Output(Linear(x_, w_));
+  EXPECT_THAT(Fuse(), Not(HasSubstr("q8_a")));
+}
+
+// Of a layer's seven products q, k and v read one quantised value, and gate and
+// up another; o and down have their own. Formats are mixed as files mix them.
+TEST_F(Quantized, QuantizeActivations_FourPerLayer) {
+  Value h = RmsNorm(x_, 1e-5) * norm_;
+  const auto Product = [&](Value in, absl::string_view name, int64_t rows,
+                           DType type) {
+    const int64_t k = in.dim(-1).bound();
+    return Linear(in, Weight(name, {rows, k}, type));
+  };
+  const Value q = Product(h, "q", 64, DType::kQ4_0);
+  const Value k = Product(h, "k", 64, DType::kQ8_0);
+  const Value v = Product(h, "v", 64, DType::kQ5_1);
+  // In place of attention: reads all three.
+  const Value a = Exp(q) + k + v;
+  const Value x = x_ + Product(a, "o", 64, DType::kQ4_0);
+  h = RmsNorm(x, 1e-5) * Weight("norm2", {64});
+  const Value gated = Silu(Product(h, "gate", 96, DType::kIQ4_NL)) *
+                      Product(h, "up", 96, DType::kQ4_1);
+  Output(x + Product(gated, "down", 64, DType::kMXFP4));
+  Fuse();
+  EXPECT_EQ(report_.Count("quantize_activations"), 7);
+  EXPECT_EQ(CountQuantized(), 4) << Text();
+  EXPECT_EQ(report_.Count("norm_quantize"), 1);
+  EXPECT_EQ(report_.Count("add_norm_quantize"), 1);
+  EXPECT_EQ(report_.Count("gated_quantize"), 1);
+}
+
+// ---- norm_quantize ----
+
+TEST_F(Quantized, NormQuantize_FusesTheProductOfTheNorm) {
+  Output(Linear(RmsNorm(x_, 1e-5) * norm_, w_));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = rms_norm_mul(x, norm, "
+                                "{eps=1e-05, quantized=1})"));
+  EXPECT_EQ(report_.Count("norm_quantize"), 1);
+}
+
+TEST_F(Quantized, NormQuantize_NotWhenAnotherNodeReadsTheNorm) {
+  const Value h = RmsNorm(x_, 1e-5) * norm_;
+  Output(Linear(h, w_));
+  Output(Exp(h));
+  EXPECT_THAT(Fuse(), HasSubstr("f32[T,64] = rms_norm_mul"));
+  EXPECT_EQ(report_.Count("norm_quantize"), 0);
+  EXPECT_THAT(Reason("norm_quantize"), HasSubstr("has 2 uses"));
+}
+
+TEST_F(Quantized, NormQuantize_NotWhenTheNormIsAnOutput) {
+  const Value h = RmsNorm(x_, 1e-5) * norm_;
+  Output(Linear(h, w_));
+  Output(h);
+  Fuse();
+  EXPECT_EQ(report_.Count("norm_quantize"), 0);
+  EXPECT_THAT(Reason("norm_quantize"), HasSubstr("is an output"));
+}
+
+// ---- add_norm_quantize ----
+
+TEST_F(Quantized, AddNormQuantize_FusesTheSecondResult) {
+  const Value sum = x_ + y_;
+  Output(Linear(RmsNorm(sum, 1e-5) * norm_, w_));
+  Output(sum);
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = add_rms_norm(x, y, norm, "
+                                "{eps=1e-05, quantized=1})"));
+  EXPECT_EQ(report_.Count("add_norm_quantize"), 1);
+}
+
+TEST_F(Quantized, AddNormQuantize_NotWhenAnotherNodeReadsTheNorm) {
+  const Value sum = x_ + y_;
+  const Value h = RmsNorm(sum, 1e-5) * norm_;
+  Output(Linear(h, w_));
+  Output(Exp(h));
+  Output(sum);
+  Fuse();
+  EXPECT_EQ(report_.Count("add_norm_quantize"), 0);
+  EXPECT_THAT(Reason("add_norm_quantize"), HasSubstr("has 2 uses"));
+}
+
+// The first result is the sum; quantising it is another matter.
+TEST_F(Quantized, AddNormQuantize_NotOfTheSum) {
+  const Value sum = x_ + y_;
+  Output(Linear(sum, w_));
+  Output(RmsNorm(sum, 1e-5) * norm_);
+  EXPECT_THAT(Fuse(), HasSubstr("= quantize("));
+  EXPECT_EQ(report_.Count("add_norm_quantize"), 0);
+}
+
+// ---- layer_norm_quantize ----
+
+TEST_F(Quantized, LayerNormQuantize_FusesWeightAndBias) {
+  Output(Linear(LayerNorm(x_, 1e-5) * norm_ + bias_, w_));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = layer_norm_mul_add(x, norm, "
+                                "bias, {eps=1e-05, quantized=1})"));
+  EXPECT_EQ(report_.Count("layer_norm_quantize"), 1);
+}
+
+TEST_F(Quantized, LayerNormQuantize_NotWhenAnotherNodeReadsTheNorm) {
+  const Value h = LayerNorm(x_, 1e-5) * norm_ + bias_;
+  Output(Linear(h, w_));
+  Output(Exp(h));
+  Fuse();
+  EXPECT_EQ(report_.Count("layer_norm_quantize"), 0);
+}
+
+TEST_F(Quantized, LayerNormQuantize_NotWithoutItsWeights) {
+  Output(Linear(LayerNorm(x_, 1e-5), w_));
+  Fuse();
+  EXPECT_EQ(report_.Count("layer_norm_quantize"), 0);
+}
+
+// ---- gated_quantize ----
+
+TEST_F(Quantized, GatedQuantize_FusesWithItsActivation) {
+  Output(Linear(Gelu(x_) * y_, w_));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = gated(x, y, {activation=gelu, "
+                                "quantized=1})"));
+  EXPECT_EQ(report_.Count("gated_quantize"), 1);
+}
+
+TEST_F(Quantized, GatedQuantize_NotWhenAnotherNodeReadsTheProduct) {
+  const Value gated = Silu(x_) * y_;
+  Output(Linear(gated, w_));
+  Output(Exp(gated));
+  Fuse();
+  EXPECT_EQ(report_.Count("gated_quantize"), 0);
+  EXPECT_THAT(Reason("gated_quantize"), HasSubstr("has 2 uses"));
+}
+
+TEST_F(Quantized, GatedQuantize_NotOfAnotherOp) {
+  Output(Linear(x_ + y_, w_));
+  Fuse();
+  EXPECT_EQ(report_.Count("gated_quantize"), 0);
+  EXPECT_THAT(Reason("gated_quantize"),
+              HasSubstr("is no product of an activated gate"));
+}
+
+}  // namespace
+}  // namespace weft::inline v0
