@@ -70,7 +70,7 @@ const OpDef kQMatMul = {
               samples.push_back({absl::StrCat(Name(type), "_q8_a_", rows),
                                  [=](SampleGraph& g) {
                                    return Values{
-                                       QMatMul(g.Weight(DType::kQ8_A, {7, k}),
+                                       QMatMul(Quantize(g.Normal({kT, k})),
                                                g.Weight(type, {rows, k}))};
                                  }});
             }

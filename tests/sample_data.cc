@@ -174,6 +174,33 @@ absl::Status SampleData::SetInputs(Executable& executable) const {
   return absl::OkStatus();
 }
 
+namespace {
+
+template <class Block>
+void FillCodesOf(HostTensor& tensor, unsigned char bits) {
+  if (tensor.dtype != Block::kType) return;
+  for (size_t at = 0; at < tensor.bytes.size(); at += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, tensor.bytes.data() + at, sizeof(Block));
+    if constexpr (requires { block.q; })
+      std::memset(&block.q, bits, sizeof(block.q));
+    if constexpr (requires { block.qh; })
+      std::memset(&block.qh, bits, sizeof(block.qh));
+    std::memcpy(tensor.bytes.data() + at, &block, sizeof(Block));
+  }
+}
+
+template <class... Bs>
+void FillAllCodes(TypeList<Bs...>, HostTensor& tensor, unsigned char bits) {
+  (FillCodesOf<Bs>(tensor, bits), ...);
+}
+
+}  // namespace
+
+void FillCodes(HostTensor& tensor, unsigned char bits) {
+  FillAllCodes(Blocks(), tensor, bits);
+}
+
 void FillRandom(HostTensor& tensor, uint64_t seed) {
   Random random(seed);
   FillBlocks(Blocks(), tensor, random);

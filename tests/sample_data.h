@@ -39,6 +39,8 @@ class SampleData {
 // Random content of any dtype that has a decoder: values of order one, which
 // for block formats are random bits under scales of order 1/100.
 void FillRandom(HostTensor& tensor, uint64_t seed);
+// Sets every byte of codes (the fields q and qh of blocks) to `bits`.
+void FillCodes(HostTensor& tensor, unsigned char bits);
 
 }  // namespace weft::inline v0
 

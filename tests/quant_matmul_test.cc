@@ -1,0 +1,262 @@
+// What a matmul on stored blocks owes, for every format, instruction set and
+// kind of arithmetic: sane results, the right ones, the same ones for any
+// number of tokens, and clear errors.
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "graph/sample.h"
+#include "gtest/gtest.h"
+#include "ops/fused.h"
+#include "ops/quantize.h"
+#include "tests/sample_data.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr int64_t kMostTokens = 512;
+// 33 rows: a whole task of 32 and one row more.
+constexpr int64_t kRows = 33;
+
+struct Case {
+  DType type;
+  std::string target;
+  bool fast;
+};
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const std::string& target : (*MakeBackend("cpu"))->Targets())
+    for (const DTypeInfo& info : AllDTypes())
+      for (const bool fast : {false, true})
+        if (IsDecodable(info.type) && (!fast || HasIntegerCodes(info.type)))
+          cases.push_back({info.type, target, fast});
+  return cases;
+}
+
+uint64_t Seed() {
+  return static_cast<uint64_t>(
+      ::testing::UnitTest::GetInstance()->random_seed());
+}
+
+// x f32[T, k] times w, in an executable whose weight and tokens can be set.
+class Product {
+ public:
+  Product(const Case& c, int64_t k) : k_(k), w_(c.type, {kRows, k}) {
+    auto graph = std::make_shared<Graph>();
+    Value x =
+        graph->Input("x", DType::kF32, {Dim::Symbol("T", kMostTokens), k});
+    if (c.fast) x = Quantize(x);
+    graph->Output("y", QMatMul(x, graph->Weight("w", c.type, {kRows, k})));
+    EXPECT_TRUE(graph->Finish().ok()) << graph->status();
+    const auto backend = MakeBackend("cpu", {.threads = 2, .target = c.target});
+    EXPECT_TRUE(backend.ok()) << backend.status();
+    auto made = (*backend)->Compile(
+        graph, [this](const Node&) { return absl::MakeConstSpan(w_.bytes); });
+    EXPECT_TRUE(made.ok()) << made.status();
+    executable_ = *std::move(made);
+    for (const PlannedStep& step : executable_->plan().steps)
+      EXPECT_FALSE(step.on_reference) << step.kernel;
+  }
+
+  HostTensor& w() { return w_; }
+
+  // y [x.size() / k][kRows].
+  std::vector<float> Run(absl::Span<const float> x) {
+    const auto tokens = static_cast<int64_t>(x.size()) / k_;
+    std::memcpy(executable_->Input("x")->data(), x.data(),
+                x.size() * sizeof(float));
+    const absl::Status status = executable_->Run({{"T", tokens}});
+    EXPECT_TRUE(status.ok()) << status;
+    std::vector<float> y(static_cast<size_t>(tokens * kRows));
+    std::memcpy(y.data(), executable_->Output("y")->data(),
+                y.size() * sizeof(float));
+    return y;
+  }
+
+  // Decode, then multiply in f64.
+  std::vector<double> Truth(absl::Span<const float> x) const {
+    const std::vector<float> w = w_.ToFloats();
+    std::vector<double> y;
+    for (size_t t = 0; t < x.size(); t += static_cast<size_t>(k_))
+      for (size_t r = 0; r < w.size(); r += static_cast<size_t>(k_)) {
+        double sum = 0;
+        for (size_t i = 0; i < static_cast<size_t>(k_); ++i)
+          sum += double{w[r + i]} * x[t + i];
+        y.push_back(sum);
+      }
+    return y;
+  }
+
+ private:
+  int64_t k_;
+  HostTensor w_;
+  std::unique_ptr<Executable> executable_;
+};
+
+std::vector<float> NormalValues(int64_t n, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> x(static_cast<size_t>(n));
+  for (float& v : x) v = normal(random);
+  return x;
+}
+
+double RelativeError(absl::Span<const float> got,
+                     absl::Span<const double> want) {
+  double worst = 0, largest = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    worst = std::max(worst, std::abs(got[i] - want[i]));
+    largest = std::max(largest, std::abs(want[i]));
+  }
+  return worst / largest;
+}
+
+double Nmse(absl::Span<const float> got, absl::Span<const double> want) {
+  double error = 0, power = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    error += (got[i] - want[i]) * (got[i] - want[i]);
+    power += want[i] * want[i];
+  }
+  return error / power;
+}
+
+class QuantMatMul : public ::testing::TestWithParam<Case> {};
+
+TEST_P(QuantMatMul, EqualRowsGiveEqualFiniteOutputs) {
+  Product product(GetParam(), 512);
+  FillRandom(product.w(), Seed());
+  std::vector<std::byte>& bytes = product.w().bytes;
+  const size_t row = bytes.size() / kRows;
+  for (size_t r = 1; r < kRows; ++r)
+    std::copy_n(bytes.begin(), row, bytes.begin() + static_cast<long>(r * row));
+  for (const int64_t tokens : {1, 5}) {
+    const std::vector<float> y =
+        product.Run(NormalValues(tokens * 512, Seed()));
+    for (size_t i = 0; i < y.size(); ++i) {
+      ASSERT_TRUE(std::isfinite(y[i])) << "seed " << Seed();
+      ASSERT_EQ(y[i], y[i / kRows * kRows]) << "seed " << Seed();
+    }
+  }
+}
+
+TEST_P(QuantMatMul, EqualsDecodingAndMultiplying) {
+  // The last group of the 32-value formats is short.
+  const int64_t k = Info(GetParam().type).block_values == 256 ? 2048 : 1824;
+  Product product(GetParam(), k);
+  FillRandom(product.w(), Seed());
+  const std::vector<float> x = NormalValues(7 * k, Seed() + 1);
+  const std::vector<float> y = product.Run(x);
+  SCOPED_TRACE(absl::StrCat("seed ", Seed()));
+  if (GetParam().fast) {
+    // Rounding to 1/127 of the largest of 256: about 4.5e-5.
+    EXPECT_LE(Nmse(y, product.Truth(x)), 1e-4);
+  } else {
+    EXPECT_LT(RelativeError(y, product.Truth(x)), 1e-4);
+    EXPECT_LE(Nmse(y, product.Truth(x)), 1e-11);
+  }
+}
+
+// Every code at its largest against activations that are +-127 exactly: no sum
+// of a kernel may wrap or saturate.
+TEST_P(QuantMatMul, NothingOverflows) {
+  Product product(GetParam(), 512);
+  for (const int bits : {0x00, 0xFF, 0x80, 0x7F, 0x88, 0x77}) {
+    FillRandom(product.w(), Seed());
+    FillCodes(product.w(), static_cast<unsigned char>(bits));
+    for (const int pattern : {0, 1, 2}) {
+      std::vector<float> x(512 * 2);
+      for (size_t i = 0; i < x.size(); ++i)
+        x[i] = pattern == 0   ? 1.0f
+               : pattern == 1 ? -1.0f
+                              : (i % 2 == 0 ? 1.0f : -1.0f);
+      const std::vector<double> want = product.Truth(x);
+      double scale = 1e-6;
+      for (const float w : product.w().ToFloats())
+        scale = std::max(scale, std::abs(double{w}) * 512);
+      const std::vector<float> got = product.Run(x);
+      for (size_t i = 0; i < want.size(); ++i)
+        // f32 sums of 512 products.
+        ASSERT_NEAR(got[i], want[i], scale * 1e-6)
+            << "bits " << bits << ", pattern " << pattern;
+    }
+  }
+}
+
+TEST_P(QuantMatMul, EachTokenIsAsIfAlone) {
+  const int64_t k = 512;
+  Product product(GetParam(), k);
+  FillRandom(product.w(), Seed());
+  const std::vector<float> x = NormalValues(kMostTokens * k, Seed() + 1);
+  std::map<size_t, std::vector<float>> alone;
+  for (const int64_t tokens : {1, 2, 3, 4, 7, 8, 16, 33, 512}) {
+    const std::vector<float> y = product.Run(
+        absl::MakeConstSpan(x).first(static_cast<size_t>(tokens * k)));
+    for (size_t t = 0; t < static_cast<size_t>(tokens); ++t) {
+      std::vector<float>& one = alone[t];
+      if (one.empty())
+        one = product.Run(absl::MakeConstSpan(x).subspan(
+            t * static_cast<size_t>(k), static_cast<size_t>(k)));
+      ASSERT_EQ(0,
+                std::memcmp(one.data(), &y[t * kRows], kRows * sizeof(float)))
+          << "token " << t << " of " << tokens << ", seed " << Seed();
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, QuantMatMul, ::testing::ValuesIn(AllCases()),
+                         [](const auto& param) {
+                           return absl::StrCat(
+                               absl::string_view(Name(param.param.type)), "_",
+                               param.param.fast ? "fast" : "exact", "_",
+                               param.param.target);
+                         });
+
+// ---- Errors ----
+
+TEST(QuantMatMulErrors, ARowThatIsNoWholeBlocks) {
+  Graph graph;
+  graph.Weight("blk.0.w", DType::kQ4_K, {8, 320});
+  EXPECT_THAT(std::string(graph.Finish().message()),
+              HasSubstr("blk.0.w q4_k[8,320]: rows are no whole blocks of "
+                        "256 values"));
+}
+
+TEST(QuantMatMulErrors, RowsOfAnotherLength) {
+  Graph graph;
+  const Value x = graph.Input("x", DType::kF32, {3, 256});
+  QMatMul(Quantize(x), graph.Weight("w", DType::kQ4_0, {8, 288}));
+  const std::string message(graph.Finish().message());
+  EXPECT_THAT(message, HasSubstr("inner dims differ (256 vs 288)"));
+  EXPECT_THAT(message, HasSubstr("w q4_0[8,288]"));
+}
+
+TEST(QuantMatMulErrors, AFormatWithoutDecoder) {
+  Graph graph;
+  const Value x = graph.Input("x", DType::kF32, {3, 256});
+  QMatMul(x, graph.Weight("w", DType::kIQ2_XS, {8, 256}));
+  EXPECT_THAT(std::string(graph.Finish().message()),
+              HasSubstr("no decoder for iq2_xs"));
+}
+
+TEST(QuantMatMulErrors, TooFewBytes) {
+  auto graph = std::make_shared<Graph>();
+  const Value x = graph->Input("x", DType::kF32, {3, 256});
+  graph->Output("y", QMatMul(x, graph->Weight("w", DType::kQ6_K, {8, 256})));
+  ASSERT_TRUE(graph->Finish().ok());
+  const std::vector<std::byte> bytes(7 * 210);
+  const auto made = (*MakeBackend("cpu"))->Compile(graph, [&](const Node&) {
+    return absl::MakeConstSpan(bytes);
+  });
+  EXPECT_EQ(made.status().message(),
+            "weight w has 1470 bytes; q6_k[8,256] needs 1680");
+}
+
+}  // namespace
+}  // namespace weft::inline v0
