@@ -80,8 +80,6 @@ class Executable {
 
   // Zeroes every state.
   virtual void ResetStates() = 0;
-  // Worker threads sleep until the next Run() instead of spinning for it.
-  virtual void Rest() = 0;
 
   virtual const BackendPlan& plan() const = 0;
 };

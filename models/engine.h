@@ -143,8 +143,6 @@ class Session {
   }
   // Forgets a slot's sequence from `position` on.
   void Truncate(int slot, int64_t position);
-  // Lets worker threads sleep until the next call.
-  void Rest() { executable_->Rest(); }
 
   const SessionOptions& options() const { return options_; }
   const Graph& graph() const { return *graph_; }

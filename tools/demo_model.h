@@ -54,7 +54,6 @@ class DemoModel : public TextModel {
       absl::Span<const Token> tokens, const PrefillOptions& options) override;
   absl::StatusOr<absl::Span<const float>> Decode(
       Token token, const std::atomic<bool>* cancel) override;
-  void Rest() override { executable_->Rest(); }
 
  private:
   explicit DemoModel(const DemoOptions& options)

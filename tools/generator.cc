@@ -80,7 +80,6 @@ absl::StatusOr<StopReason> Generator::Run(absl::Span<const Token> tokens) {
   stats_.prompt_tokens = static_cast<int64_t>(tokens.size());
   WEFT_ASSIGN_OR_RETURN(const StopReason reason, Generate(*logits));
   WEFT_RETURN_IF_ERROR(options_.write(utf8_.Finish()));
-  model_->Rest();
   return reason;
 }
 

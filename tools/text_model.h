@@ -26,7 +26,6 @@ class TextModel {
       absl::Span<const Token> tokens, const PrefillOptions& options) = 0;
   virtual absl::StatusOr<absl::Span<const float>> Decode(
       Token token, const std::atomic<bool>* cancel) = 0;
-  virtual void Rest() = 0;  // nothing to compute for a while
 };
 
 // The first slot of a session.
@@ -48,7 +47,6 @@ class SessionTextModel : public TextModel {
       Token token, const std::atomic<bool>* cancel) override {
     return session_->Decode(0, token, cancel);
   }
-  void Rest() override { session_->Rest(); }
 
  private:
   std::shared_ptr<const Model> model_;

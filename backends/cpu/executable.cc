@@ -191,7 +191,6 @@ void CpuExecutable::RunStep(const BoundStep& step) {
     step.kernel.run(args, 0, step.tasks);
     return;
   }
-  pool_.Wake();  // not before: a step that runs inline needs nobody to spin
   pool_.Run(chunks, [&](int64_t chunk, int worker) {
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * scratch_per_worker_;

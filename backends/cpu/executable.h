@@ -30,7 +30,6 @@ class CpuExecutable : public Executable {
   absl::Status Run(const SymbolValues& symbols,
                    const std::atomic<bool>* cancel) override;
   void ResetStates() override;
-  void Rest() override { pool_.Rest(); }
   const BackendPlan& plan() const override { return plan_; }
 
  private:

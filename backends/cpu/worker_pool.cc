@@ -3,17 +3,34 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <thread>
 
-#include "hwy/contrib/thread_pool/thread_pool.h"
+#include "hwy/base.h"
 
 namespace weft::inline v0 {
 namespace cpu {
+namespace {
 
-struct WorkerPool::Pool {
-  explicit Pool(size_t threads) : pool(threads) {}
-  hwy::ThreadPool pool;
-};
+constexpr int kChunkBits = 20;
+constexpr uint64_t kChunkMask = (uint64_t{1} << kChunkBits) - 1;
+
+uint64_t EpochOf(uint64_t ticket) { return ticket >> (2 * kChunkBits); }
+uint64_t ChunksOf(uint64_t ticket) { return ticket >> kChunkBits & kChunkMask; }
+uint64_t NextOf(uint64_t ticket) { return ticket & kChunkMask; }
+
+// How often an idle worker looks before it sleeps: a pause is 40 to 140 cycles,
+// so about 50 microseconds, what a token's sampling and the inline steps
+// between two forks take. Longer would burn a core that other programs want.
+constexpr int kSpins = 2000;
+
+void Pause() {
+#if HWY_ARCH_X86
+  __builtin_ia32_pause();
+#elif HWY_ARCH_ARM
+  asm volatile("yield" ::: "memory");
+#endif
+}
+
+}  // namespace
 
 int AvailableCores() {
   cpu_set_t set;
@@ -24,34 +41,72 @@ int AvailableCores() {
 }
 
 WorkerPool::WorkerPool(int threads)
-    : threads_(std::max(1, threads)), may_spin_(threads <= AvailableCores()) {
-  if (threads_ > 1)
-    pool_ = std::make_unique<Pool>(static_cast<size_t>(threads_));
+    : spins_(threads <= AvailableCores() ? kSpins : 0) {
+  for (int worker = 1; worker < threads; ++worker)
+    workers_.emplace_back([this, worker] { WorkerLoop(worker); });
 }
 
-WorkerPool::~WorkerPool() = default;
+WorkerPool::~WorkerPool() {
+  ending_.store(true);
+  wake_.fetch_add(1);
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
 
-void WorkerPool::Run(int64_t chunks, absl::FunctionRef<void(int64_t, int)> f) {
-  if (!pool_ || chunks <= 1) {
+void WorkerPool::Run(int64_t chunks, Work f) {
+  if (workers_.empty() || chunks <= 1) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) f(chunk, 0);
     return;
   }
-  pool_->pool.Run(0, static_cast<uint64_t>(chunks),
-                  [&f](uint64_t chunk, size_t worker) {
-                    f(static_cast<int64_t>(chunk), static_cast<int>(worker));
-                  });
+  work_ = &f;
+  done_.store(0, std::memory_order_relaxed);
+  const uint64_t epoch = EpochOf(ticket_.load(std::memory_order_relaxed)) + 1;
+  ticket_.store(epoch << (2 * kChunkBits) | static_cast<uint64_t>(chunks)
+                                                << kChunkBits,
+                std::memory_order_release);
+  wake_.fetch_add(1);  // sequentially consistent: before the look at sleepers_
+  if (sleepers_.load() > 0) wake_.notify_all();
+  RunChunks(0);
+  // The others' last chunks: about as long as one of ours.
+  for (int i = 0; done_.load(std::memory_order_acquire) != chunks; ++i) {
+    if (i < kSpins && spins_ > 0) {
+      Pause();
+    } else {
+      sched_yield();
+    }
+  }
 }
 
-void WorkerPool::Wake() {
-  if (!pool_ || spinning_ || !may_spin_) return;
-  pool_->pool.SetWaitMode(hwy::PoolWaitMode::kSpin);
-  spinning_ = true;
+uint64_t WorkerPool::RunChunks(int worker) {
+  for (;;) {
+    const uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acquire);
+    if (NextOf(ticket) >= ChunksOf(ticket)) return EpochOf(ticket);
+    (*work_)(static_cast<int64_t>(NextOf(ticket)), worker);
+    done_.fetch_add(1, std::memory_order_release);
+  }
 }
 
-void WorkerPool::Rest() {
-  if (!pool_ || !spinning_) return;
-  pool_->pool.SetWaitMode(hwy::PoolWaitMode::kBlock);
-  spinning_ = false;
+void WorkerPool::AwaitEpoch(uint64_t seen) {
+  const auto Changed = [&] {
+    return EpochOf(ticket_.load(std::memory_order_relaxed)) != seen ||
+           ending_.load(std::memory_order_relaxed);
+  };
+  for (int i = 0; i < spins_; ++i) {
+    if (Changed()) return;
+    Pause();
+  }
+  sleepers_.fetch_add(1);
+  const uint32_t wake = wake_.load();
+  if (!Changed()) wake_.wait(wake);
+  sleepers_.fetch_sub(1);
+}
+
+void WorkerPool::WorkerLoop(int worker) {
+  uint64_t seen = 0;
+  while (!ending_.load(std::memory_order_relaxed)) {
+    AwaitEpoch(seen);
+    seen = RunChunks(worker);
+  }
 }
 
 }  // namespace cpu

@@ -2,18 +2,26 @@
 #ifndef WEFT_BACKENDS_CPU_WORKER_POOL_H_
 #define WEFT_BACKENDS_CPU_WORKER_POOL_H_
 
+#include <atomic>
 #include <cstdint>
-#include <memory>
+#include <thread>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 
 namespace weft::inline v0 {
 namespace cpu {
 
-// A Highway thread pool of `threads` workers, the caller's thread included.
-// Workers spin while steps follow each other and block after Rest(), or always
-// when there are more of them than cores: spinning would then keep the others
-// from working. Not thread-safe: one Run at a time.
+// `threads` workers, the caller's thread included. Chunks are taken one after
+// the other by whoever is free, and Run() waits for chunks, not for workers:
+// one that the operating system has put aside delays only the chunk that it
+// holds. (hwy::ThreadPool gives each worker a share beforehand and spins until
+// the last has passed its barrier: with another busy process on the machine two
+// threads came down from 15 tokens/s to 0.6.)
+//
+// Idle workers spin for a while, so that the next step finds them awake, then
+// sleep; they do not spin at all when there are more of them than cores. Not
+// thread-safe: one Run at a time.
 class WorkerPool {
  public:
   explicit WorkerPool(int threads);  // at least 1
@@ -21,23 +29,38 @@ class WorkerPool {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  int threads() const { return threads_; }
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls f(chunk, worker) for each chunk in [0, chunks); returns when all are
-  // done. Which worker runs which chunk is not defined.
+  // Calls f(chunk, worker) for each chunk in [0, chunks), worker in
+  // [0, threads()); returns when all are done. Which worker runs which chunk is
+  // not defined. At most kMaxChunks. Does not allocate.
   void Run(int64_t chunks, absl::FunctionRef<void(int64_t, int)> f);
 
-  // Spin for work from now on; call before a step.
-  void Wake();
-  // Sleep until the next Run.
-  void Rest();
+  static constexpr int64_t kMaxChunks = 1 << 19;
 
  private:
-  struct Pool;
-  int threads_;
-  bool spinning_ = false;
-  bool may_spin_;
-  std::unique_ptr<Pool> pool_;
+  using Work = absl::FunctionRef<void(int64_t, int)>;
+
+  void WorkerLoop(int worker);
+  // Takes and runs chunks until none is left; returns the ticket's epoch.
+  uint64_t RunChunks(int worker);
+  // Waits until the epoch is not `seen`; false when the pool ends.
+  void AwaitEpoch(uint64_t seen);
+
+  // Epoch, number of chunks and the next of them in one word, so that a worker
+  // who comes late takes either a chunk of the current run or none: 24, 20 and
+  // 20 bits. Each worker overruns the last field by one at most.
+  std::atomic<uint64_t> ticket_{0};
+  std::atomic<int64_t> done_{0};
+  // What the current run calls; written before the ticket, read only by those
+  // who hold a chunk.
+  const Work* work_ = nullptr;
+  std::atomic<int> sleepers_{0};
+  std::atomic<bool> ending_{false};
+  // Changes with each epoch; sleepers wait on it.
+  std::atomic<uint32_t> wake_{0};
+  int spins_;
+  std::vector<std::thread> workers_;
 };
 
 // Cores that this process may run on, at least 1.

@@ -108,7 +108,6 @@ class ReferenceExecutable : public Executable {
         std::fill(bytes.begin(), bytes.end(), std::byte{0});
       }
   }
-  void Rest() override {}
   const BackendPlan& plan() const override { return plan_; }
 
  private:

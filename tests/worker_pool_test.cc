@@ -1,0 +1,75 @@
+#include "backends/cpu/worker_pool.h"
+
+#include <chrono>
+#include <ctime>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace weft::inline v0 {
+namespace cpu {
+namespace {
+
+class WorkerPoolTest : public ::testing::TestWithParam<int> {};
+
+TEST_P(WorkerPoolTest, RunsEachChunkOnce) {
+  WorkerPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
+  // Many short runs: late workers meet the next run's chunks.
+  for (int round = 0; round < 2000; ++round) {
+    const int64_t chunks = 1 + round % 17;
+    // Not atomic: a chunk is run by one worker, and Run() waits for it.
+    std::vector<int> count(static_cast<size_t>(chunks), 0);
+    pool.Run(chunks, [&](int64_t chunk, int worker) {
+      ASSERT_GE(worker, 0);
+      ASSERT_LT(worker, GetParam());
+      ++count[static_cast<size_t>(chunk)];
+    });
+    for (const int n : count) ASSERT_EQ(n, 1) << "round " << round;
+  }
+}
+
+TEST_P(WorkerPoolTest, RunsNothing) {
+  WorkerPool pool(GetParam());
+  pool.Run(0, [](int64_t, int) { FAIL(); });
+}
+
+TEST_P(WorkerPoolTest, WorkersComeBackFromSleep) {
+  WorkerPool pool(GetParam());
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<int> count{0};
+    pool.Run(64, [&](int64_t, int) { ++count; });
+    EXPECT_EQ(count, 64);
+  }
+}
+
+TEST_P(WorkerPoolTest, KeepsWorkersApart) {
+  WorkerPool pool(GetParam());
+  std::vector<int64_t> sum(static_cast<size_t>(GetParam()), 0);
+  for (int round = 0; round < 100; ++round)
+    pool.Run(100, [&](int64_t chunk, int worker) {
+      sum[static_cast<size_t>(worker)] += chunk;
+    });
+  int64_t total = 0;
+  for (const int64_t s : sum) total += s;
+  EXPECT_EQ(total, 100 * 99 * 100 / 2);
+}
+
+TEST(WorkerPool, IdleWorkersUseNoCpu) {
+  WorkerPool pool(4);
+  pool.Run(64, [](int64_t, int) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const std::clock_t before = std::clock();  // of the whole process
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  // Three spinning workers would take 600 ms, or two cores' 400.
+  EXPECT_LT(std::clock() - before, CLOCKS_PER_SEC / 20);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, WorkerPoolTest,
+                         ::testing::Values(1, 2, 3, 8));
+
+}  // namespace
+}  // namespace cpu
+}  // namespace weft::inline v0
