@@ -52,8 +52,8 @@ void ReadPrompts(const Json& variant, const std::string& folder,
     prompt.greedy_margin = p["greedy_margin"].get<std::vector<float>>();
     const auto first = logits.begin() + p["offset"].get<int64_t>();
     prompt.logits.assign(
-        first, first + static_cast<int64_t>(prompt.tokens.size()) *
-                           golden.n_vocab);
+        first,
+        first + static_cast<int64_t>(prompt.tokens.size()) * golden.n_vocab);
     golden.prompts.push_back(std::move(prompt));
   }
 }
@@ -75,7 +75,8 @@ GoldenModel LoadStories(const std::string& tag) {
   return golden;
 }
 
-GoldenModel LoadOpen(const std::string& model, const std::string& tag) {
+GoldenModel LoadOpen(const std::string& model, const std::string& tag,
+                     const std::string& variant) {
   GoldenModel golden;
   const std::string folder = "golden/open/";
   const std::string index = SharedPath(folder + "index.json");
@@ -84,7 +85,9 @@ GoldenModel LoadOpen(const std::string& model, const std::string& tag) {
   if (!tag.empty()) entry = Json(entry["quants"][tag]);
   const std::string file = entry["model"];
   golden.path = SharedPath(folder + file);
-  ReadPrompts(Exact(entry["variants"]), folder, golden);
+  const Json& variants = entry["variants"];
+  ReadPrompts(variant == "file" ? variants["file"] : Exact(variants), folder,
+              golden);
   return golden;
 }
 

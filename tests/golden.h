@@ -38,8 +38,10 @@ struct GoldenModel {
 // "f32", "q8_0" or "q4_0" of stories260K; empty prompts when it is absent.
 GoldenModel LoadStories(const std::string& tag);
 // One of the small random models, one per architecture or variant, as it is
-// (tag "") or requantised ("q4_k"); empty prompts when it is absent.
-GoldenModel LoadOpen(const std::string& model, const std::string& tag);
+// (tag "") or requantised ("q4_k"); empty prompts when it is absent. `variant`
+// is "exact", or "file": with the rounding of the engine that made the values.
+GoldenModel LoadOpen(const std::string& model, const std::string& tag,
+                     const std::string& variant = "exact");
 
 // Logits of every token of a prompt in slot 0, [tokens][n_vocab], in chunks of
 // `chunk` (0 = the session's batch).

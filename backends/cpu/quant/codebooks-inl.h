@@ -37,13 +37,14 @@ struct CodecIQ4_NL {
   static HWY_INLINE void Unpack(Rows rows, int blocks,
                                 Panel<CodecIQ4_NL>& out) {
     const auto codebook = LoadCodebook(kIq4Codebook);
+    const BlockScales<CodecIQ4_NL> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
       ForEachNibbles(block.At(offsetof(Block, q)),
                      [&](VU v, size_t i) HWY_ATTR {
                        StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
                      });
     });
+    scales.Store(blocks, out);
   }
 };
 
@@ -98,14 +99,27 @@ struct CodecMXFP4 {
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecMXFP4>& out) {
     const auto codebook = LoadCodebook(Block::kDoubled);
+    const Fields<Block, uint8_t> exponents(rows, blocks, offsetof(Block, e));
     ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      for (size_t r = 0; r < kLanes; ++r)
-        out.scales[j][r] = HalfE8M0ToF32(block.data[r * block.stride]);
       ForEachNibbles(block.At(offsetof(Block, q)),
                      [&](VU v, size_t i) HWY_ATTR {
                        StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
                      });
     });
+    for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
+      StoreScale(exponents.values[j], out.scales[j]);
+  }
+
+ private:
+  // HalfE8M0ToF32 of each row's exponent.
+  static HWY_INLINE void StoreScale(const uint8_t* exponents, float* to) {
+    const DU d;
+    const hn::Rebind<uint8_t, DU> d8;
+    const VU e = hn::PromoteTo(d, hn::Load(d8, exponents));
+    const VU normal = hn::ShiftLeft<23>(hn::Sub(e, hn::Set(d, 1u)));
+    const VU denormal = hn::Shl(hn::Set(d, 0x00200000u), e);
+    const VU bits = hn::IfThenElse(hn::Lt(e, hn::Set(d, 2u)), denormal, normal);
+    hn::Store(hn::BitCast(DF32(), bits), DF32(), to);
   }
 };
 

@@ -119,8 +119,8 @@ HWY_INLINE void SubBlock(const uint8_t* const (&codes)[kR],
     HWY_UNROLL(8) for (int i = 0; i < kSteps; ++i) {
       VU w[kR];
       HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) w[r] =
-          hn::BitCast(du, hn::Load(DU8(), codes[r] + i * 4 * kLanes));
+      for (int r = 0; r < kR; ++r)
+        w[r] = hn::BitCast(du, hn::Load(DU8(), codes[r] + i * 4 * kLanes));
       HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
         const auto q = Broadcast4(x[t] + 4 * i);
         HWY_UNROLL(4)
@@ -155,9 +155,10 @@ HWY_INLINE void SubBlock(const uint8_t* const (&codes)[kR],
         }
       }
       HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) HWY_UNROLL(8) for (int t = 0; t < kT;
-                                                      ++t) dots[r][t] =
-          hn::Add(dots[r][t], hn::WidenMulPairwiseAdd(di, sums[r][t], ones));
+      for (int r = 0; r < kR; ++r)
+        HWY_UNROLL(8)
+        for (int t = 0; t < kT; ++t) dots[r][t] =
+            hn::Add(dots[r][t], hn::WidenMulPairwiseAdd(di, sums[r][t], ones));
     }
   }
 }
@@ -183,11 +184,12 @@ HWY_NOINLINE void DotTile(const TileArgs& a) {
         if constexpr (C::kMins == Mins::kPaired) {
           VI mins = hn::Zero(di);
           HWY_UNROLL(8)
-          for (int j = 0; j < P::kSubs / 2; ++j) mins = hn::Add(
-              mins,
-              hn::WidenMulPairwiseAdd(
-                  di, hn::BitCast(DI16(), hn::Load(di, p.min_pairs[j])),
-                  hn::BitCast(DI16(), hn::Set(di, corrections[t].pairs[j]))));
+          for (int j = 0; j < P::kSubs / 2; ++j)
+            mins = hn::Add(
+                mins,
+                hn::WidenMulPairwiseAdd(
+                    di, hn::BitCast(DI16(), hn::Load(di, p.min_pairs[j])),
+                    hn::BitCast(DI16(), hn::Set(di, corrections[t].pairs[j]))));
           part[r][t] = hn::Neg(
               hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
         }
@@ -206,9 +208,9 @@ HWY_NOINLINE void DotTile(const TileArgs& a) {
         HWY_UNROLL(4) for (int r = 0; r < kR; ++r) dots[r][t] = start;
       }
       HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) codes[r] =
-          panels[static_cast<size_t>(r) * a.panel_stride]
-              .codes[j * (C::kSub / 4)];
+      for (int r = 0; r < kR; ++r)
+        codes[r] = panels[static_cast<size_t>(r) * a.panel_stride]
+                       .codes[j * (C::kSub / 4)];
       SubBlock<C, kR, kT>(codes, q, dots);
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         const P& p = panels[static_cast<size_t>(r) * a.panel_stride];

@@ -103,22 +103,7 @@ struct CodecQ6_K {
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ6_K>& out) {
-    const VF32 d = F16OfRows(rows.At(offsetof(Block, d)));
-    VU s0, s1, s2, s3;
-    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
-    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
-      const DF32 df;
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<0>(s)), d), df,
-                out.scales[i]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<1>(s)), d), df,
-                out.scales[i + 1]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<2>(s)), d), df,
-                out.scales[i + 2]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<3>(s)), d), df,
-                out.scales[i + 3]);
-    };
-    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
-
+    const F16Rows d_rows(rows.At(offsetof(Block, d)));
     const VU low4 = Bytes(15), bits45 = Bytes(48);
     for (size_t part = 0; part < 4; ++part) {
       const size_t half = part / 2, piece = part % 2;
@@ -147,6 +132,21 @@ struct CodecQ6_K {
       Put(h0, a0, b0, 0), Put(h1, a1, b1, 1), Put(h2, a2, b2, 2),
           Put(h3, a3, b3, 3);
     }
+    const VF32 d = d_rows.Get();
+    VU s0, s1, s2, s3;
+    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
+      const DF32 df;
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<0>(s)), d), df,
+                out.scales[i]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<1>(s)), d), df,
+                out.scales[i + 1]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<2>(s)), d), df,
+                out.scales[i + 2]);
+      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<3>(s)), d), df,
+                out.scales[i + 3]);
+    };
+    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
   }
 };
 
@@ -160,15 +160,8 @@ struct CodecQ2_K {
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ2_K>& out) {
     const VU low4 = Bytes(15), low2 = Bytes(3);
-    const VF32 d = F16OfRows(rows.At(offsetof(Block, d)));
-    hn::Store(F16OfRows(rows.At(offsetof(Block, dmin))), DF32(), out.mins[0]);
-    VU s0, s1, s2, s3;
-    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
-    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
-      StoreScales<0>(hn::And(s, low4), d, out.scales + i);
-      StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
-    };
-    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+    const F16Rows d_rows(rows.At(offsetof(Block, d)));
+    const F16Rows dmin_rows(rows.At(offsetof(Block, dmin)));
     for (size_t part = 0; part < 4; ++part) {
       VU v0, v1, v2, v3;
       Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
@@ -181,6 +174,15 @@ struct CodecQ2_K {
       };
       Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
     }
+    const VF32 d = d_rows.Get();
+    hn::Store(dmin_rows.Get(), DF32(), out.mins[0]);
+    VU s0, s1, s2, s3;
+    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
+      StoreScales<0>(hn::And(s, low4), d, out.scales + i);
+      StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
+    };
+    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
   }
 };
 

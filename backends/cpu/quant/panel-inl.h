@@ -157,14 +157,18 @@ HWY_INLINE VF32 F16Of(VU bits) {
   return hn::PromoteTo(d, hn::BitCast(dh, hn::TruncateTo(d16, bits)));
 }
 
-// The f16 of each row.
-HWY_INLINE VF32 F16OfRows(Rows rows) {
+// The f16 of each row, collected ahead: a vector that is read right after its
+// parts were written waits for all of them.
+struct F16Rows {
   alignas(64) uint16_t bits[kLanes];
-  GatherRows(rows, bits);
-  const hn::Rebind<hwy::float16_t, DU> dh;
-  return hn::PromoteTo(
-      DF32(), hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(bits)));
-}
+
+  explicit HWY_INLINE F16Rows(Rows rows) { GatherRows(rows, bits); }
+  HWY_INLINE VF32 Get() const {
+    const hn::Rebind<hwy::float16_t, DU> dh;
+    return hn::PromoteTo(
+        DF32(), hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(bits)));
+  }
+};
 
 HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
   hn::Store(hn::BitCast(DU8(), v), DU8(), to);

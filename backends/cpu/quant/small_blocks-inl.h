@@ -9,6 +9,8 @@
 #define WEFT_BACKENDS_CPU_QUANT_SMALL_BLOCKS_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "backends/cpu/quant/panel-inl.h"
 #include "graph/blocks/blocks.h"
 
@@ -23,6 +25,47 @@ HWY_INLINE void ForEachBlock(Rows rows, int blocks, const F& f) {
   for (int j = 0; j < blocks; ++j)
     f(rows.At(static_cast<size_t>(j) * sizeof(Block)), static_cast<size_t>(j));
 }
+
+// A T at `offset` of each block of a group, collected ahead: a vector that is
+// read right after its parts were written waits for all of them.
+template <class Block, class T>
+struct Fields {
+  alignas(64) T values[kGroupSize / Block::kCount][kLanes];
+
+  HWY_INLINE Fields(Rows rows, int blocks, size_t offset) {
+    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+      GatherRows(block.At(offset), values[j]);
+    });
+  }
+};
+
+// d, or d and m, of a group's blocks.
+template <class C>
+struct BlockScales {
+  using Block = typename C::Block;
+  static constexpr bool kHasMins = C::kMins == Mins::kFloat;
+  Fields<Block, std::conditional_t<kHasMins, uint32_t, uint16_t>> fields;
+
+  HWY_INLINE BlockScales(Rows rows, int blocks) : fields(rows, blocks, 0) {}
+
+  HWY_INLINE void Store(int blocks, Panel<C>& out) const {
+    const DF32 df;
+    for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
+      if constexpr (kHasMins) {
+        const VU both = hn::Load(DU(), fields.values[j]);
+        hn::Store(F16Of(both), df, out.scales[j]);
+        // value = d * code + m: a panel's mins are subtracted.
+        hn::Store(hn::Neg(F16Of(hn::ShiftRight<16>(both))), df, out.mins[j]);
+      } else {
+        const hn::Rebind<hwy::float16_t, DU> dh;
+        hn::Store(hn::PromoteTo(
+                      df, hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(
+                                           fields.values[j]))),
+                  df, out.scales[j]);
+      }
+    }
+  }
+};
 
 // 16 bytes of nibbles: f(v, i) with v = columns 4i .. 4i + 3 for i = 0..7.
 template <class F>
@@ -48,15 +91,13 @@ struct CodecNibbles {
   static constexpr Mins kMins = kMinsOf;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
+    const BlockScales<Self> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
-      // value = d * code + m: weft's mins are subtracted.
-      if constexpr (kMins == Mins::kFloat)
-        hn::Store(hn::Neg(F16OfRows(block.At(2))), DF32(), out.mins[j]);
       ForEachNibbles(block.At(offsetof(Block, q)),
                      [&](VU v, size_t i)
                          HWY_ATTR { StoreCodes(v, out.codes[8 * j + i]); });
     });
+    scales.Store(blocks, out);
   }
 };
 using CodecQ4_0 = CodecNibbles<BlockQ4_0, Mins::kNone>;
@@ -78,13 +119,10 @@ struct CodecFiveBits {
     // apart, so that bit b of the four comes to stand at 8b, then 4 further.
     const VU spread = hn::Set(d, 0x00204081u << 4);
     const VU bit4 = Bytes(16);
+    const BlockScales<Self> scales(rows, blocks);
+    const Fields<Block, uint32_t> high(rows, blocks, offsetof(Block, qh));
     ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
-      if constexpr (kMins == Mins::kFloat)
-        hn::Store(hn::Neg(F16OfRows(block.At(2))), DF32(), out.mins[j]);
-      alignas(64) uint32_t high[kLanes];
-      GatherRows(block.At(offsetof(Block, qh)), high);
-      const VU h = hn::Load(d, high);
+      const VU h = hn::Load(d, high.values[j]);
       ForEachNibbles(block.At(offsetof(Block, q)), [&](VU v,
                                                        size_t i) HWY_ATTR {
         const VU bits = hn::And(hn::ShiftRightSame(h, static_cast<int>(4 * i)),
@@ -93,6 +131,7 @@ struct CodecFiveBits {
                    out.codes[8 * j + i]);
       });
     });
+    scales.Store(blocks, out);
   }
 };
 using CodecQ5_0 = CodecFiveBits<BlockQ5_0, Mins::kNone>;
@@ -100,6 +139,7 @@ using CodecQ5_1 = CodecFiveBits<BlockQ5_1, Mins::kFloat>;
 
 struct CodecQ8_0 {
   using Block = BlockQ8_0;
+  using Self = CodecQ8_0;
   static constexpr int kSub = 32;
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
@@ -107,8 +147,8 @@ struct CodecQ8_0 {
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecQ8_0>& out) {
+    const BlockScales<Self> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      hn::Store(F16OfRows(block), DF32(), out.scales[j]);
       for (size_t piece = 0; piece < 2; ++piece) {
         VU v0, v1, v2, v3;
         Load4(block.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
@@ -117,6 +157,7 @@ struct CodecQ8_0 {
         StoreSigned(v2, to[2]), StoreSigned(v3, to[3]);
       }
     });
+    scales.Store(blocks, out);
   }
 };
 
