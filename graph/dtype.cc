@@ -25,8 +25,12 @@ void Decode(const void* blocks, int64_t n_blocks, float* out) {
 
 template <class Block>
 constexpr DTypeInfo Row() {
-  return {Block::kType, Block::kName, Block::kCount, sizeof(Block),
-          &Decode<Block>};
+  return {.type = Block::kType,
+          .name = Block::kName,
+          .block_values = Block::kCount,
+          .block_bytes = sizeof(Block),
+          .decode = &Decode<Block>,
+          .layout = Block::kLayout};
 }
 
 // Formats of GGUF that weft can size but not decode: {type, name, values per
@@ -74,8 +78,11 @@ constexpr auto MakeTable(TypeList<Bs...>) {
 constexpr auto kTable = MakeTable(Blocks());
 
 constexpr DTypeInfo kActivationTable[] = {
-    {BlockQ8_A::kType, BlockQ8_A::kName, BlockQ8_A::kCount, sizeof(BlockQ8_A),
-     &Decode<BlockQ8_A>, /*partial_rows=*/true},
+    [] {
+      DTypeInfo row = Row<BlockQ8_A>();
+      row.partial_rows = true;
+      return row;
+    }(),
 };
 
 }  // namespace

@@ -67,6 +67,9 @@ struct DTypeInfo {
   // Rows may end inside a block, which is zero from there on. False: rows are
   // whole blocks.
   bool partial_rows = false;
+  // The fields of a block in their order, and what a value is; "" where weft
+  // has no decoder.
+  absl::string_view layout = "";
 };
 
 // Every dtype that a file can hold, in order of its number.

@@ -60,7 +60,7 @@ const OpDef kQMatMul = {
             const int64_t k = info.block_values == 256  ? 512
                               : info.block_values == 32 ? 352
                                                         : 96;
-            for (const int64_t rows : {1, 3, 33}) {
+            for (const int64_t rows : {3, 33}) {
               samples.push_back(
                   {absl::StrCat(Name(type), "_", rows), [=](SampleGraph& g) {
                      return Values{

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "backends/backend.h"
 #include "graph/graph.h"
@@ -27,6 +28,10 @@ std::string DescribePlan(const Graph& graph, const BackendPlan& plan);
 // Every op with its kernels on `backend`, and the first sentence of its doc.
 std::string DescribeOps(absl::Span<const OpDef* const> ops,
                         const Backend& backend);
+
+// Every block format: sizes, layout, what its matmuls take activations in, and
+// its kernels on each instruction set of the machine.
+absl::StatusOr<std::string> DescribeFormats();
 
 }  // namespace weft::inline v0
 

@@ -30,6 +30,8 @@ ABSL_FLAG(std::string, explain, "",
 ABSL_FLAG(bool, plan, false,
           "memory, steps, and the kernel that runs each of them");
 ABSL_FLAG(bool, ops, false, "all ops and their kernels; needs no model");
+ABSL_FLAG(bool, formats, false,
+          "all block formats: sizes, layouts, kernels; needs no model");
 ABSL_FLAG(int64_t, context, 0,
           "positions of each sequence; 0: as the model says, at most 4096");
 ABSL_FLAG(int64_t, batch, 512, "tokens of the largest step");
@@ -49,6 +51,7 @@ constexpr char kUsage[] =
   graph-dump --model=F --plan              memory and kernels
   graph-dump --model=F --format=dot | dot -Tsvg > graph.svg
   graph-dump --ops                         the ops that there are
+  graph-dump --formats                     the block formats that there are
 
 Only the file's header is read: a file that was cut off after it will do. A line
 of a graph is
@@ -69,7 +72,7 @@ Program MakeProgram() {
           .usage = kUsage,
           .groups = {{"What",
                       {"model", "format", "after", "explain", "plan", "ops",
-                       "out"}},
+                       "formats", "out"}},
                      {"How",
                       {"context", "batch", "slots", "kv", "numerics", "threads",
                        "target"}}},
@@ -219,6 +222,11 @@ absl::Status DumpOps() {
   return Write(DescribeOps(AllOps(), *backend));
 }
 
+absl::Status DumpFormats() {
+  WEFT_ASSIGN_OR_RETURN(const std::string text, DescribeFormats());
+  return Write(text);
+}
+
 absl::Status DumpModel(const Request& request) {
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> graph, BuildGraph());
   Dumper dumper(request);
@@ -248,6 +256,7 @@ absl::Status DumpModel(const Request& request) {
 
 absl::Status Run(const Arguments& args) {
   if (absl::GetFlag(FLAGS_ops)) return DumpOps();
+  if (absl::GetFlag(FLAGS_formats)) return DumpFormats();
   WEFT_ASSIGN_OR_RETURN(const Request request, ParseRequest(args));
   return DumpModel(request);
 }

@@ -17,6 +17,7 @@ namespace weft::inline v0 {
 struct BlockIQ4_NL {
   static constexpr DType kType = DType::kIQ4_NL;
   static constexpr char kName[] = "iq4_nl";
+  static constexpr char kLayout[] = "d f16, 32 x 4 bits; d * codebook[q]";
   static constexpr int kCount = 32;
 
   uint16_t d;

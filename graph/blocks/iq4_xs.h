@@ -20,6 +20,8 @@ namespace weft::inline v0 {
 struct BlockIQ4_XS {
   static constexpr DType kType = DType::kIQ4_XS;
   static constexpr char kName[] = "iq4_xs";
+  static constexpr char kLayout[] =
+      "d f16, 8 scales of 6 bits, 256 x 4 bits; d * (scale - 32) * codebook[q]";
   static constexpr int kCount = 256;
   static constexpr int kScaleOffset = 32;  // scales are stored plus 32
 

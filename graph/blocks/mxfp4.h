@@ -16,6 +16,7 @@ namespace weft::inline v0 {
 struct BlockMXFP4 {
   static constexpr DType kType = DType::kMXFP4;
   static constexpr char kName[] = "mxfp4";
+  static constexpr char kLayout[] = "e8m0 scale, 32 x fp4; 2^(e - 127) * fp4";
   static constexpr int kCount = 32;
   // Twice the values of fp4 (e2m1, the upper bit is the sign): integers. Minus
   // zero is zero.

@@ -13,6 +13,7 @@ namespace weft::inline v0 {
 struct BlockF32 {
   static constexpr DType kType = DType::kF32;
   static constexpr char kName[] = "f32";
+  static constexpr char kLayout[] = "f32";
   static constexpr int kCount = 1;
 
   float value;
@@ -25,6 +26,7 @@ static_assert(sizeof(BlockF32) == 4);
 struct BlockF16 {
   static constexpr DType kType = DType::kF16;
   static constexpr char kName[] = "f16";
+  static constexpr char kLayout[] = "f16";
   static constexpr int kCount = 1;
 
   uint16_t bits;
@@ -37,6 +39,7 @@ static_assert(sizeof(BlockF16) == 2);
 struct BlockBF16 {
   static constexpr DType kType = DType::kBF16;
   static constexpr char kName[] = "bf16";
+  static constexpr char kLayout[] = "bf16";
   static constexpr int kCount = 1;
 
   uint16_t bits;

@@ -18,6 +18,9 @@ namespace weft::inline v0 {
 struct BlockQ2_K {
   static constexpr DType kType = DType::kQ2_K;
   static constexpr char kName[] = "q2_k";
+  static constexpr char kLayout[] =
+      "16 x (scale min 4 bits), 256 x 2 bits, d dmin f16; "
+      "d * scale * q - dmin * min";
   static constexpr int kCount = 256;
 
   uint8_t scales[16];

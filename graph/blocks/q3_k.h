@@ -18,6 +18,8 @@ namespace weft::inline v0 {
 struct BlockQ3_K {
   static constexpr DType kType = DType::kQ3_K;
   static constexpr char kName[] = "q3_k";
+  static constexpr char kLayout[] =
+      "256 x 3 bits, 16 scales of 6 bits, d f16; d * (scale - 32) * (q - 4)";
   static constexpr int kCount = 256;
   static constexpr int kOffset = 4;        // codes are stored plus 4
   static constexpr int kScaleOffset = 32;  // scales are stored plus 32

@@ -15,6 +15,7 @@ namespace weft::inline v0 {
 struct BlockQ4_0 {
   static constexpr DType kType = DType::kQ4_0;
   static constexpr char kName[] = "q4_0";
+  static constexpr char kLayout[] = "d f16, 32 x 4 bits; d * (q - 8)";
   static constexpr int kCount = 32;
   static constexpr int kOffset = 8;  // nibbles are stored plus 8
 

@@ -17,6 +17,7 @@ namespace weft::inline v0 {
 struct BlockQ4_1 {
   static constexpr DType kType = DType::kQ4_1;
   static constexpr char kName[] = "q4_1";
+  static constexpr char kLayout[] = "d m f16, 32 x 4 bits; d * q + m";
   static constexpr int kCount = 32;
 
   uint16_t d;

@@ -20,6 +20,9 @@ namespace weft::inline v0 {
 struct BlockQ4_K {
   static constexpr DType kType = DType::kQ4_K;
   static constexpr char kName[] = "q4_k";
+  static constexpr char kLayout[] =
+      "d dmin f16, 8 x (scale min 6 bits), 256 x 4 bits; "
+      "d * scale * q - dmin * min";
   static constexpr int kCount = 256;
 
   uint16_t d;

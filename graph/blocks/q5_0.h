@@ -17,6 +17,7 @@ namespace weft::inline v0 {
 struct BlockQ5_0 {
   static constexpr DType kType = DType::kQ5_0;
   static constexpr char kName[] = "q5_0";
+  static constexpr char kLayout[] = "d f16, 32 x 5 bits; d * (q - 16)";
   static constexpr int kCount = 32;
   static constexpr int kOffset = 16;  // codes are stored plus 16
 

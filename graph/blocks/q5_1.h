@@ -18,6 +18,7 @@ namespace weft::inline v0 {
 struct BlockQ5_1 {
   static constexpr DType kType = DType::kQ5_1;
   static constexpr char kName[] = "q5_1";
+  static constexpr char kLayout[] = "d m f16, 32 x 5 bits; d * q + m";
   static constexpr int kCount = 32;
 
   uint16_t d;

@@ -21,6 +21,9 @@ namespace weft::inline v0 {
 struct BlockQ5_K {
   static constexpr DType kType = DType::kQ5_K;
   static constexpr char kName[] = "q5_k";
+  static constexpr char kLayout[] =
+      "d dmin f16, 8 x (scale min 6 bits), 256 x 5 bits; "
+      "d * scale * q - dmin * min";
   static constexpr int kCount = 256;
 
   uint16_t d;

@@ -19,6 +19,8 @@ namespace weft::inline v0 {
 struct BlockQ6_K {
   static constexpr DType kType = DType::kQ6_K;
   static constexpr char kName[] = "q6_k";
+  static constexpr char kLayout[] =
+      "256 x 6 bits, 16 x int8 scale, d f16; d * scale * (q - 32)";
   static constexpr int kCount = 256;
   static constexpr int kOffset = 32;  // codes are stored plus 32
 

@@ -14,6 +14,7 @@ namespace weft::inline v0 {
 struct BlockQ8_0 {
   static constexpr DType kType = DType::kQ8_0;
   static constexpr char kName[] = "q8_0";
+  static constexpr char kLayout[] = "d f16, 32 x int8; d * q";
   static constexpr int kCount = 32;
 
   uint16_t d;

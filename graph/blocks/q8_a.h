@@ -20,6 +20,7 @@ namespace weft::inline v0 {
 struct BlockQ8_A {
   static constexpr DType kType = DType::kQ8_A;
   static constexpr char kName[] = "q8_a";
+  static constexpr char kLayout[] = "d f32, 16 x int16 sums, 256 x int8; d * q";
   static constexpr int kCount = 256;
   static constexpr int kMax = 127;
   // Blocks whose largest magnitude is below this are zero: 127 / d would

@@ -15,6 +15,7 @@ namespace weft::inline v0 {
 struct BlockQ8_K {
   static constexpr DType kType = DType::kQ8_K;
   static constexpr char kName[] = "q8_k";
+  static constexpr char kLayout[] = "d f32, 256 x int8, 16 x int16 sums; d * q";
   static constexpr int kCount = 256;
 
   float d;
