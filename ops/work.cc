@@ -25,14 +25,20 @@ int64_t Elements(const Shape& shape, const SymbolValues& symbols) {
   return n;
 }
 
-// Bytes of `n` values; blocks count in proportion.
-int64_t BytesOf(DType dtype, int64_t n) {
+// Bytes of rows that together have `n` values; each may end inside a block.
+int64_t BytesOfRows(DType dtype, int64_t n, int64_t row_length) {
   const DTypeInfo& info = Info(dtype);
-  return n / info.block_values * info.block_bytes;
+  if (row_length == 0) return 0;
+  const int64_t blocks =
+      (row_length + info.block_values - 1) / info.block_values;
+  return n / row_length * blocks * info.block_bytes;
 }
 
-int64_t BytesOf(const TensorType& type, const SymbolValues& symbols) {
-  return BytesOf(type.dtype, Elements(type.shape, symbols));
+// Of a value of that shape, stored in that format.
+int64_t BytesOf(DType dtype, const Shape& shape, const SymbolValues& symbols) {
+  const int64_t n = Elements(shape, symbols);
+  const int64_t row = shape.rank() == 0 ? 1 : symbols.Of(shape.dim(-1));
+  return BytesOfRows(dtype, n, row);
 }
 
 int64_t& OperationsOf(Work& work, Arithmetic a) {
@@ -129,7 +135,8 @@ class Counter {
 
  private:
   int64_t Bytes(ValueId id) const {
-    return BytesOf(graph_.value(id).type, size_.symbols);
+    const TensorType& type = graph_.value(id).type;
+    return BytesOf(type.dtype, type.shape, size_.symbols);
   }
   int64_t DimOf(ValueId id, int axis) const {
     return size_.symbols.Of(graph_.value(id).type.shape.dim(axis));
@@ -137,8 +144,7 @@ class Counter {
   // Rows of a table that a gather takes, in the table's format.
   int64_t PickedBytes(const Node& node) const {
     return BytesOf(graph_.value(node.inputs[0]).type.dtype,
-                   Elements(graph_.value(node.outputs[0]).type.shape,
-                            size_.symbols));
+                   graph_.value(node.outputs[0]).type.shape, size_.symbols);
   }
 
   void Read(ValueId id, int64_t bytes) {
@@ -155,9 +161,9 @@ class Counter {
   void AddAppend(const Node& node) {
     for (size_t i = 1; i < node.inputs.size(); ++i)
       Read(node.inputs[i], Bytes(node.inputs[i]));
-    one_.activation_bytes += BytesOf(
-        graph_.value(node.inputs[0]).type.dtype,
-        Elements(graph_.value(node.inputs[1]).type.shape, size_.symbols));
+    one_.activation_bytes +=
+        BytesOf(graph_.value(node.inputs[0]).type.dtype,
+                graph_.value(node.inputs[1]).type.shape, size_.symbols);
   }
 
   // Keys and values that are seen; all else as everywhere.
@@ -176,9 +182,10 @@ class Counter {
     OperationsOf(attention_, Arithmetic::kF32) +=
         2 * all.pairs * DimOf(q, 1) * (DimOf(k, -1) + DimOf(v, -1));
     for (const ValueId id : {k, v}) {
+      const int64_t row = DimOf(id, -1);
       const int64_t bytes =
-          all.keys * BytesOf(graph_.value(id).type.dtype,
-                             DimOf(id, -2) * DimOf(id, -1));
+          all.keys * BytesOfRows(graph_.value(id).type.dtype,
+                                 DimOf(id, -2) * row, row);
       (cached ? attention_.state_bytes : attention_.activation_bytes) += bytes;
     }
     for (size_t i = 0; i < node.inputs.size(); ++i)

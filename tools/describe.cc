@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "tools/text_table.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -65,27 +65,8 @@ std::string SymbolsText(const Graph& graph) {
                        });
 }
 
-using Row = std::vector<std::string>;
-
-// Columns as wide as their widest entry, but for the last.
-std::string Table(const std::vector<Row>& rows) {
-  std::vector<size_t> widths(rows.empty() ? 0 : rows[0].size());
-  for (const Row& row : rows)
-    for (size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], row[i].size());
-  std::string out;
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i)
-      absl::StrAppend(&line, row[i],
-                      std::string(widths[i] - row[i].size() + 2, ' '));
-    absl::StrAppend(&out, absl::StripTrailingAsciiWhitespace(line), "\n");
-  }
-  return out;
-}
-
 std::string StepTable(const Graph& graph, const BackendPlan& plan) {
-  std::vector<Row> rows = {{"step", "kernel", "result", "place", "node"}};
+  std::vector<TableRow> rows = {{"step", "kernel", "result", "place", "node"}};
   for (const PlannedStep& step : plan.steps) {
     const Node& node = graph.node(step.node);
     std::vector<std::string> results, places;
@@ -100,7 +81,7 @@ std::string StepTable(const Graph& graph, const BackendPlan& plan) {
          absl::StrJoin(results, ", "), absl::StrJoin(places, ", "),
          graph.Describe(node)});
   }
-  return Table(rows);
+  return TextTable(rows);
 }
 
 }  // namespace

@@ -23,8 +23,8 @@ constexpr int kTries = 2;
 constexpr int kMoreTries = 3;
 
 // How long one try of arithmetic takes: far longer than waking a worker.
-constexpr double kArithmeticSeconds = 0.02;
-constexpr int kArithmeticTries = 4;
+constexpr double kArithmeticSeconds = 0.01;
+constexpr int kArithmeticTries = 10;
 
 double SecondsOf(absl::FunctionRef<void()> f) {
   using Clock = std::chrono::steady_clock;
