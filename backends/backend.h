@@ -15,6 +15,8 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "backends/probe.h"
+#include "backends/profile.h"
 #include "graph/graph.h"
 #include "graph/plan.h"
 
@@ -78,6 +80,13 @@ class Executable {
   virtual absl::Status Run(const SymbolValues& symbols,
                            const std::atomic<bool>* cancel = nullptr) = 0;
 
+  // From the next Run() on, adds the times of planned steps to `profile`, whose
+  // `steps` and `threads` this sets; null, as at first, stops. `profile`
+  // outlives its use. Results do not change. Costs two looks at a clock for
+  // each planned step and chunk of it; when off, one comparison. Unimplemented
+  // where a backend cannot.
+  virtual absl::Status SetProfile(Profile* profile);
+
   // Zeroes every state.
   virtual void ResetStates() = 0;
 
@@ -98,6 +107,11 @@ class Backend {
   // `graph` is optimized and finished; it is kept alive by the executable.
   virtual absl::StatusOr<std::unique_ptr<Executable>> Compile(
       std::shared_ptr<const Graph> graph, const WeightSource& weights) const = 0;
+
+  // A probe of this machine over `bytes` of memory, which it takes and writes
+  // at once. ResourceExhausted when they cannot be had, InvalidArgument when
+  // they are too few to measure by, Unimplemented where a backend has no probe.
+  virtual absl::StatusOr<std::unique_ptr<Probe>> MakeProbe(int64_t bytes) const;
 };
 
 // "cpu" or "reference". NotFound lists the names; InvalidArgument for a target

@@ -20,6 +20,15 @@ constexpr Entry kBackends[] = {
 
 }  // namespace
 
+absl::Status Executable::SetProfile(Profile*) {
+  return absl::UnimplementedError("this backend keeps no profile of its steps");
+}
+
+absl::StatusOr<std::unique_ptr<Probe>> Backend::MakeProbe(int64_t) const {
+  return absl::UnimplementedError(
+      absl::StrCat("the backend ", name(), " has no probe of the machine"));
+}
+
 std::vector<std::string> BackendNames() {
   std::vector<std::string> names;
   for (const Entry& entry : kBackends) names.emplace_back(entry.name);

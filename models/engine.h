@@ -143,6 +143,11 @@ class Session {
   }
   // Forgets a slot's sequence from `position` on.
   void Truncate(int slot, int64_t position);
+  // Adds the times of the steps that follow to `profile`, until called with
+  // null (see Executable::SetProfile).
+  absl::Status SetProfile(Profile* profile) {
+    return executable_->SetProfile(profile);
+  }
 
   const SessionOptions& options() const { return options_; }
   const Graph& graph() const { return *graph_; }

@@ -86,6 +86,25 @@ TEST(GraphDump, ShowsThePlan) {
   EXPECT_TRUE(absl::StrContains(Dump({"--plan"}).out, "128 per token"));
 }
 
+TEST(GraphDump, ProfilesEveryStep) {
+  const ToolResult result =
+      Dump({"--profile", "--noprobe", "--batch=8", "--threads=1"});
+  ExpectSuccess(result);
+  for (const char* part :
+       {"Profile of prefill 8, 1 thread: 3 runs", "Profile of decode 16",
+        "step ", "of limit", "qmatmul.q8_0", "layer ", "rest ",
+        "attention(%"})
+    EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
+  EXPECT_FALSE(absl::StrContains(result.out, " = "));  // no graph
+  // It needs the data that the other outputs do without.
+  const std::string path = ScratchPath("header-only.gguf");
+  WriteBytes(path, TinyLlama().Metadata());
+  const ToolResult cut =
+      RunTool("graph-dump", {"--model=" + path, "--profile"});
+  EXPECT_EQ(cut.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(cut.err, "GGUF-D2")) << cut.err;
+}
+
 TEST(GraphDump, ListsOpsWithoutAModel) {
   const ToolResult result = RunTool("graph-dump", {"--ops"});
   ExpectSuccess(result);

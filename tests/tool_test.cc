@@ -30,6 +30,8 @@ class EveryProgram : public testing::TestWithParam<std::string> {
   std::vector<std::string> Valid(const std::string& model) const {
     if (GetParam() == "weft-run") return {model, "--prompt=ab"};
     if (GetParam() == "weft-eval") return {"tokenize", model, "--text=ab"};
+    if (GetParam() == "weft-bench")
+      return {model, "--prompt=4", "--generate=2", "--reps=1", "--noprobe"};
     return {model};
   }
   ToolResult RunWith(const std::string& extra) const {
@@ -99,7 +101,8 @@ TEST_P(EveryProgram, SaysThatItCannotWrite) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram,
-                         testing::Values("weft-run", "weft-eval", "graph-dump"),
+                         testing::Values("weft-run", "weft-eval", "weft-bench",
+                                         "graph-dump"),
                          [](const auto& test) {
                            std::string name = test.param;
                            std::erase(name, '-');

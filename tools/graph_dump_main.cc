@@ -15,9 +15,12 @@
 #include "ops/ops.h"
 #include "ops/optimize.h"
 #include "tools/atomic_file.h"
+#include "tools/backend_flags.h"
+#include "tools/bench.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
 #include "tools/model_flags.h"
+#include "tools/profile_text.h"
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, format, "text", "of graphs: text, dot or json");
@@ -29,6 +32,12 @@ ABSL_FLAG(std::string, explain, "",
           "not; --explain=RULE of one rule only");
 ABSL_FLAG(bool, plan, false,
           "memory, steps, and the kernel that runs each of them");
+ABSL_FLAG(bool, profile, false,
+          "how long each step takes in a prefill of --batch tokens and in a "
+          "decode, and how near that is to the machine's limits: runs the "
+          "model");
+ABSL_FLAG(bool, probe, true,
+          "measure those limits; --noprobe saves the time and 1 GiB of memory");
 ABSL_FLAG(bool, ops, false, "all ops and their kernels; needs no model");
 ABSL_FLAG(bool, formats, false,
           "all block formats: sizes, layouts, kernels; needs no model");
@@ -49,17 +58,19 @@ constexpr char kUsage[] =
   graph-dump --model=F --after=all         as built, and after every pass
   graph-dump --model=F --explain           what was fused, what not and why
   graph-dump --model=F --plan              memory and kernels
+  graph-dump --model=F --profile           times of all steps
   graph-dump --model=F --format=dot | dot -Tsvg > graph.svg
   graph-dump --ops                         the ops that there are
   graph-dump --formats                     the block formats that there are
 
-Only the file's header is read: a file that was cut off after it will do. A line
-of a graph is
+Only the file's header is read, but for --profile: a file that was cut off after
+it will do. A line of a graph is
   %13: f32[T,64] = qmatmul(%12, blk.0.attn_q.weight)  # rule <- llama.cc:31
 with T tokens in a step and R rows of logits; after the # stand the rule or pass
 that made the node and the line of the model's source.
 
---explain and --plan replace the graph unless --after or --format asks for it.
+--explain, --plan and --profile replace the graph unless --after or --format
+asks for it. The columns of --profile are those of weft-bench --profile.
 A model that expects more fusion than took place is an error, with --explain a
 warning.
 )";
@@ -71,8 +82,8 @@ Program MakeProgram() {
   return {.name = "graph-dump",
           .usage = kUsage,
           .groups = {{"What",
-                      {"model", "format", "after", "explain", "plan", "ops",
-                       "formats", "out"}},
+                      {"model", "format", "after", "explain", "plan", "profile",
+                       "probe", "ops", "formats", "out"}},
                      {"How",
                       {"context", "batch", "slots", "kv", "numerics", "threads",
                        "target"}}},
@@ -82,8 +93,9 @@ Program MakeProgram() {
 // What to show.
 struct Request {
   std::string format, after, rule;
-  bool graph = true, explain = false, plan = false;
+  bool graph = true, explain = false, plan = false, profile = false;
   Numerics numerics = Numerics::kFast;
+  bool texts() const { return explain || plan || profile; }
 };
 
 absl::Status CheckName(absl::string_view flag, absl::string_view value,
@@ -109,13 +121,13 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   request.explain = args.Given("explain");
   request.rule = absl::GetFlag(FLAGS_explain);
   request.plan = absl::GetFlag(FLAGS_plan);
-  request.graph = args.Given("after") || args.Given("format") ||
-                  !(request.explain || request.plan);
-  if (request.graph && request.format != "text" &&
-      (request.explain || request.plan))
-    return absl::InvalidArgumentError(
-        absl::StrCat("--format=", request.format,
-                     " is for graphs; --explain and --plan are text"));
+  request.profile = absl::GetFlag(FLAGS_profile);
+  request.graph =
+      args.Given("after") || args.Given("format") || !request.texts();
+  if (request.graph && request.format != "text" && request.texts())
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--format=", request.format,
+        " is for graphs; --explain, --plan and --profile are text"));
   return request;
 }
 
@@ -217,6 +229,41 @@ absl::StatusOr<std::unique_ptr<Backend>> CpuBackend() {
   return MakeBackend("cpu", BackendFromFlags());
 }
 
+// The times of a prefill and of a decode.
+absl::StatusOr<std::string> ProfileModel(const Request& request) {
+  WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
+  WEFT_ASSIGN_OR_RETURN(
+      const BuildOptions build,
+      BuildOptionsFromFlags(model->file(), model->architecture().name));
+  BenchOptions options;
+  options.prompt = std::min(build.max_tokens, build.context);
+  options.generate = std::min<int64_t>(16, build.context);
+  options.reps = 3;
+  options.profile = true;
+  if (absl::GetFlag(FLAGS_probe)) options.probe_bytes = ProbeBytes(1 << 30);
+  options.session.numerics = request.numerics;
+  options.session.context = build.context;
+  options.session.slots = static_cast<int>(build.slots);
+  options.session.batch = build.max_tokens;
+  options.session.kv_k = build.kv_k;
+  options.session.kv_v = build.kv_v;
+  const BackendOptions backend = BackendFromFlags();
+  options.session.backend_options.target = backend.target;
+  Progress progress("measuring");
+  options.progress = [&progress](double share) { progress.Update(share); };
+  WEFT_ASSIGN_OR_RETURN(const BenchRun run,
+                        Measure(*model, backend.threads, options));
+  progress.Clear();
+  std::vector<std::string> parts;
+  for (const BenchTest& test : run.tests)
+    parts.push_back(absl::StrCat(
+        ProfileTitle(absl::StrCat(test.name, " ", test.tokens), *test.profile),
+        "\n\n", NodeTable(*test.profile, test.limits), "\n",
+        KernelTable(*test.profile, test.limits), "\n",
+        LayerTable(*test.profile, test.limits)));
+  return absl::StrJoin(parts, "\n");
+}
+
 absl::Status DumpOps() {
   WEFT_ASSIGN_OR_RETURN(const auto backend, CpuBackend());
   return Write(DescribeOps(AllOps(), *backend));
@@ -246,6 +293,9 @@ absl::Status DumpModel(const Request& request) {
     WEFT_ASSIGN_OR_RETURN(const auto backend, CpuBackend());
     WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*graph));
     parts.push_back(DescribePlan(*graph, plan));
+  }
+  if (request.profile) {
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), ProfileModel(request));
   }
   WEFT_RETURN_IF_ERROR(Write(absl::StrJoin(parts, "\n")));
   const absl::Status expected = CheckExpectations(*graph, report);

@@ -6,7 +6,6 @@
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, model, "", "the model, a GGUF file");
-ABSL_FLAG(int32_t, threads, 0, "threads that compute; 0: one per core");
 ABSL_FLAG(std::string, target, "",
           "highest instruction set to use, such as AVX2; without it the best "
           "that the machine has");
@@ -42,13 +41,6 @@ void ShowWarnings(absl::Span<const std::string> warnings) {
   for (const std::string& warning : warnings.subspan(0, kShown)) Warn(warning);
   if (warnings.size() > kShown)
     Warn(absl::StrCat("... and ", warnings.size() - kShown, " more"));
-}
-
-BackendOptions BackendFromFlags() {
-  BackendOptions options;
-  options.threads = absl::GetFlag(FLAGS_threads);
-  options.target = absl::GetFlag(FLAGS_target);
-  return options;
 }
 
 absl::StatusOr<Numerics> NumericsFromFlags() {

@@ -13,7 +13,6 @@
 #include "models/engine.h"
 
 ABSL_DECLARE_FLAG(std::string, model);
-ABSL_DECLARE_FLAG(int32_t, threads);
 ABSL_DECLARE_FLAG(std::string, target);
 ABSL_DECLARE_FLAG(std::string, numerics);
 
@@ -27,9 +26,6 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadModel();
 
 // The first few as "<program>: warning: ..." and how many more there are.
 void ShowWarnings(absl::Span<const std::string> warnings);
-
-// --threads and --target.
-BackendOptions BackendFromFlags();
 
 // --numerics.
 absl::StatusOr<Numerics> NumericsFromFlags();

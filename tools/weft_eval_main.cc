@@ -12,6 +12,7 @@
 #include "graph/status_macros.h"
 #include "models/engine.h"
 #include "tools/atomic_file.h"
+#include "tools/backend_flags.h"
 #include "tools/cli.h"
 #include "tools/eval.h"
 #include "tools/model_flags.h"

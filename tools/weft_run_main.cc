@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
+#include "tools/backend_flags.h"
 #include "tools/cli.h"
 #include "tools/demo_model.h"
 #include "tools/generator.h"

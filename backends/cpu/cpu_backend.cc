@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/bind.h"
 #include "backends/cpu/executable.h"
+#include "backends/cpu/probe.h"
 #include "backends/cpu/target_names.h"
 #include "graph/status_macros.h"
 
@@ -42,6 +43,11 @@ class CpuBackend : public Backend {
         std::move(graph), std::move(plan), threads_);
     WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));
     return executable;
+  }
+
+  absl::StatusOr<std::unique_ptr<Probe>> MakeProbe(
+      int64_t bytes) const override {
+    return CpuProbe::Make(target_, threads_, bytes);
   }
 
  private:

@@ -181,7 +181,7 @@ void CpuExecutable::Resize(const SymbolValues& symbols) {
   }
 }
 
-void CpuExecutable::RunStep(const BoundStep& step) {
+int CpuExecutable::RunStep(const BoundStep& step) {
   KernelArgs args = ArgsOf(step);
   const int64_t chunks =
       step.kernel.cost_depends_on_data
@@ -189,14 +189,21 @@ void CpuExecutable::RunStep(const BoundStep& step) {
           : step.chunks;
   if (chunks <= 1) {
     step.kernel.run(args, 0, step.tasks);
-    return;
+    return 1;
   }
   pool_.Run(chunks, [&](int64_t chunk, int worker) {
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * scratch_per_worker_;
-    step.kernel.run(mine, step.tasks * chunk / chunks,
-                    step.tasks * (chunk + 1) / chunks);
+    const auto run = [&] {
+      step.kernel.run(mine, step.tasks * chunk / chunks,
+                      step.tasks * (chunk + 1) / chunks);
+    };
+    if (timer_ == nullptr)
+      run();
+    else
+      timer_->Chunk(worker, run);
   });
+  return static_cast<int>(std::min<int64_t>(chunks, pool_.threads()));
 }
 
 absl::Status CpuExecutable::Run(const SymbolValues& symbols,
@@ -204,20 +211,32 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
   WEFT_RETURN_IF_ERROR(CheckSymbols(symbols));
   Resize(symbols);
   bad_index_.store(kNoBadIndex, std::memory_order_relaxed);
+  if (timer_ != nullptr) timer_->BeginRun();
   for (const BoundStep& step : steps_) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
       return absl::CancelledError("cancelled");
+    int workers = 1;
     if (step.kernel.run == nullptr) {
       WEFT_RETURN_IF_ERROR(RunOnReference(step, symbols));
-      continue;
+    } else {
+      workers = RunStep(step);
     }
-    RunStep(step);
+    if (timer_ != nullptr)
+      timer_->EndStep(static_cast<size_t>(&step - steps_.data()), workers);
     const int64_t bad = bad_index_.load(std::memory_order_relaxed);
     if (bad != kNoBadIndex)
       return absl::OutOfRangeError(
           absl::StrCat(graph_->Describe(*step.node), ": index ", bad,
                        " lies outside its table"));
   }
+  if (timer_ != nullptr) timer_->EndRun();
+  return absl::OkStatus();
+}
+
+absl::Status CpuExecutable::SetProfile(Profile* profile) {
+  timer_ = profile == nullptr ? nullptr
+                              : std::make_unique<StepTimer>(
+                                    profile, steps_.size(), pool_.threads());
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "backends/backend.h"
 #include "backends/cpu/kernel.h"
+#include "backends/cpu/step_timer.h"
 #include "backends/cpu/worker_pool.h"
 #include "graph/host_tensor.h"
 
@@ -29,6 +30,7 @@ class CpuExecutable : public Executable {
       absl::string_view name) override;
   absl::Status Run(const SymbolValues& symbols,
                    const std::atomic<bool>* cancel) override;
+  absl::Status SetProfile(Profile* profile) override;
   void ResetStates() override;
   const BackendPlan& plan() const override { return plan_; }
 
@@ -55,7 +57,8 @@ class CpuExecutable : public Executable {
   // Recomputes views and splits for new symbol values; no allocation.
   void Resize(const SymbolValues& symbols);
   KernelArgs ArgsOf(const BoundStep& step);
-  void RunStep(const BoundStep& step);
+  // Returns the number of workers that could take part in it.
+  int RunStep(const BoundStep& step);
   absl::Status RunOnReference(const BoundStep& step,
                               const SymbolValues& symbols);
 
@@ -71,6 +74,7 @@ class CpuExecutable : public Executable {
   std::vector<Dim> symbols_;
   std::vector<int64_t> current_;  // values of symbols_ that views are made for
   bool sized_ = false;            // views are made at all
+  std::unique_ptr<StepTimer> timer_;  // while there is a profile
   std::atomic<int64_t> bad_index_{kNoBadIndex};
   static constexpr int64_t kNoBadIndex = INT64_MIN;
 };

@@ -1,0 +1,261 @@
+// Loops that do one thing as fast as a core can: read memory, or multiply and
+// add in registers.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/probe_loops.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/pick_target.h"
+#include "backends/cpu/probe_loops.h"
+#include "hwy/cache_control.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// ---- Reading ----
+
+// Eight vectors a round, in named variables because SVE's cannot stand in
+// arrays. kStreams parts of the range are read side by side: some prefetchers
+// follow several streams better than one. kAhead > 0: prefetches that many
+// bytes ahead.
+template <int kStreams, int kAhead>
+uint64_t ReadAll(const std::byte* p, int64_t bytes) {
+  const hn::ScalableTag<uint64_t> d;
+  constexpr int64_t kPerStream = 8 / kStreams;
+  const int64_t vector = static_cast<int64_t>(hn::Lanes(d) * sizeof(uint64_t));
+  const int64_t length = bytes / kStreams;
+  // Where vector j of a round lies, from the first.
+  const auto at = [=](int64_t j) {
+    return j / kPerStream * length + j % kPerStream * vector;
+  };
+  const auto load = [d](const std::byte* from) HWY_ATTR {
+    return hn::Load(d, reinterpret_cast<const uint64_t*>(from));
+  };
+  const int64_t o1 = at(1), o2 = at(2), o3 = at(3), o4 = at(4), o5 = at(5),
+                o6 = at(6), o7 = at(7);
+  auto v0 = hn::Zero(d), v1 = v0, v2 = v0, v3 = v0, v4 = v0, v5 = v0, v6 = v0,
+       v7 = v0;
+  for (const std::byte* const end = p + length; p != end;
+       p += kPerStream * vector) {
+    if constexpr (kAhead > 0)
+      for (int64_t s = 0; s < kStreams; ++s)
+        for (int64_t line = 0; line < kPerStream * vector; line += 64)
+          hwy::Prefetch(p + s * length + line + kAhead);
+    v0 = hn::Xor(v0, load(p));
+    v1 = hn::Xor(v1, load(p + o1));
+    v2 = hn::Xor(v2, load(p + o2));
+    v3 = hn::Xor(v3, load(p + o3));
+    v4 = hn::Xor(v4, load(p + o4));
+    v5 = hn::Xor(v5, load(p + o5));
+    v6 = hn::Xor(v6, load(p + o6));
+    v7 = hn::Xor(v7, load(p + o7));
+  }
+  v0 = hn::Xor(hn::Xor(hn::Xor(v0, v1), hn::Xor(v2, v3)),
+               hn::Xor(hn::Xor(v4, v5), hn::Xor(v6, v7)));
+  HWY_ALIGN uint64_t lanes[hn::MaxLanes(d)];
+  hn::Store(v0, d, lanes);
+  uint64_t all = 0;
+  for (size_t i = 0; i < hn::Lanes(d); ++i) all ^= lanes[i];
+  return all;
+}
+
+// ---- Arithmetic ----
+
+// Enough independent sums to fill the pipes: two to four pipes of latency 4 to
+// 5. Where there are 16 registers, 12 leave room for the operands.
+#if HWY_ARCH_ARM || HWY_TARGET <= HWY_AVX3
+constexpr int kChains = 16;
+#else
+constexpr int kChains = 12;
+#endif
+
+// From here on the compiler knows nothing of what the register holds, so that
+// it can neither take arithmetic on it out of a loop nor do it once for all.
+template <class V>
+HWY_INLINE void Forget(V& v) {
+#if HWY_ARCH_X86
+  asm volatile("" : "+v"(v.raw));
+#elif HWY_TARGET_IS_SVE
+  asm volatile("" : "+w"(v));
+#elif HWY_ARCH_ARM
+  asm volatile("" : "+w"(v.raw));
+#else
+  asm volatile("" : "+m"(v));
+#endif
+}
+
+template <class D>
+HWY_INLINE hn::Vec<D> Ones(D d) {
+  auto ones = hn::Set(d, hn::TFromD<D>{1});
+  Forget(ones);
+  return ones;
+}
+
+// Applies f to each of kChains vectors `rounds` times; the sum of all lanes.
+template <class D, class F>
+HWY_INLINE double RunChains(D d, int64_t rounds, const F& f) {
+  auto a0 = hn::Zero(d), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0,
+       a7 = a0, a8 = a0, a9 = a0, a10 = a0, a11 = a0, a12 = a0, a13 = a0,
+       a14 = a0, a15 = a0;
+  const auto each = [&f](auto&... sums) HWY_ATTR {
+    ((sums = f(sums), Forget(sums)), ...);
+  };
+  for (int64_t i = 0; i < rounds; ++i) {
+    each(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
+    if constexpr (kChains == 16) each(a12, a13, a14, a15);
+  }
+  double total = 0;
+  const auto add = [d, &total](const auto&... sums) HWY_ATTR {
+    ((total += static_cast<double>(hn::ReduceSum(d, sums))), ...);
+  };
+  add(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15);
+  return total;
+}
+
+using DF = hn::ScalableTag<float>;
+using DI32 = hn::ScalableTag<int32_t>;
+using DI16 = hn::Repartition<int16_t, DI32>;
+using DI8 = hn::Repartition<int8_t, DI32>;
+using DU8 = hn::Repartition<uint8_t, DI32>;
+
+double FmaF32(int64_t rounds) {
+  const DF d;
+  const auto one = Ones(d);
+  return RunChains(d, rounds, [one](auto sum) HWY_ATTR {
+    // Without a fused instruction one * one could be taken out of the loop.
+    return HWY_NATIVE_FMA ? hn::MulAdd(one, one, sum)
+                          : hn::MulAdd(sum, one, one);
+  });
+}
+
+#if HWY_NATIVE_DOT_BF16
+double DotBF16(int64_t rounds) {
+  const hn::Repartition<hwy::bfloat16_t, DF> d;
+  const hn::RebindToUnsigned<decltype(d)> du;
+  const auto one = hn::BitCast(d, hn::Set(du, uint16_t{0x3F80}));
+  return RunChains(DF(), rounds, [one](auto sum) HWY_ATTR {
+    auto unused = hn::Zero(DF());
+    return hn::ReorderWidenMulAccumulate(DF(), one, one, sum, unused);
+  });
+}
+#endif
+
+// The best that the instruction set has for whole numbers of 8 bits.
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
+constexpr char kInt8Name[] = "u8 x i8 dot product into i32";
+constexpr int kProductsPerLane = 4;
+
+double DotInt8(int64_t rounds) {
+  const auto u = Ones(DU8());
+  const auto s = Ones(DI8());
+  return RunChains(DI32(), rounds, [u, s](auto sum) HWY_ATTR {
+    return hn::SumOfMulQuadAccumulate(DI32(), u, s, sum);
+  });
+}
+#elif HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
+constexpr char kInt8Name[] = "u8 x i8 pairs into i16, eight of them into i32";
+constexpr int kProductsPerLane = 8 * 4;
+
+// 8 sums of two products of 15 * 127 fit 16 bits, so kernels can do no better.
+double DotInt8(int64_t rounds) {
+  const auto u = Ones(DU8());
+  const auto ones = Ones(DI16());
+  auto s = Ones(DI8());
+  return RunChains(DI32(), rounds, [u, ones, &s](auto sum) HWY_ATTR {
+    Forget(s);
+    auto pairs = hn::SatWidenMulPairwiseAdd(DI16(), u, s);
+    HWY_UNROLL(7) for (int i = 1; i < 8; ++i) {
+      Forget(s);
+      pairs = hn::Add(pairs, hn::SatWidenMulPairwiseAdd(DI16(), u, s));
+    }
+    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), pairs, ones));
+  });
+}
+#elif HWY_TARGET_IS_SVE || HWY_TARGET == HWY_NEON_BF16
+constexpr char kInt8Name[] = "i8 x i8 dot product into i32";
+constexpr int kProductsPerLane = 4;
+
+double DotInt8(int64_t rounds) {
+  const auto s = Ones(DI8());
+  return RunChains(DI32(), rounds, [s](auto sum) HWY_ATTR {
+#if HWY_TARGET_IS_SVE
+    return hn::SumOfMulQuadAccumulate(DI32(), s, s, sum);
+#else
+    // Highway 1.2 does not use the instruction on NEON.
+    return hn::Vec<DI32>(vdotq_s32(sum.raw, s.raw, s.raw));
+#endif
+  });
+}
+#elif HWY_TARGET_IS_NEON
+constexpr char kInt8Name[] = "i8 x i8 into i16, two of them into i32";
+constexpr int kProductsPerLane = 4;
+
+double DotInt8(int64_t rounds) {
+  auto s = Ones(DI8());
+  return RunChains(DI32(), rounds, [&s](auto sum) HWY_ATTR {
+    Forget(s);
+    const int8x8_t half = vget_low_s8(s.raw);
+    const int16x8_t pairs = vmlal_high_s8(vmull_s8(half, half), s.raw, s.raw);
+    return hn::Vec<DI32>(vpadalq_s16(sum.raw, pairs));
+  });
+}
+#else
+constexpr char kInt8Name[] = "i16 x i16 pairs into i32";
+constexpr int kProductsPerLane = 2;
+
+double DotInt8(int64_t rounds) {
+  auto s = Ones(DI16());
+  return RunChains(DI32(), rounds, [&s](auto sum) HWY_ATTR {
+    Forget(s);
+    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), s, s));
+  });
+}
+#endif
+
+// All factors are 1, so that a round adds the number of its products.
+ArithmeticLoop Loop(Arithmetic arithmetic, const char* name,
+                    double (*run)(int64_t), int64_t products) {
+  return {arithmetic, name, 2.0 * static_cast<double>(products), run,
+          static_cast<double>(products)};
+}
+
+ProbeLoops Loops() {
+  ProbeLoops loops;
+  loops.read = {{"1 stream", ReadAll<1, 0>},
+                {"1 stream, prefetch 4 KiB ahead", ReadAll<1, 4096>},
+                {"4 streams", ReadAll<4, 0>},
+                {"4 streams, prefetch 2 KiB ahead", ReadAll<4, 2048>}};
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(DF()));
+  loops.arithmetic.push_back(Loop(Arithmetic::kF32, "f32 multiply-add", FmaF32,
+                                  kChains * lanes));
+#if HWY_NATIVE_DOT_BF16
+  loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
+                                  "bf16 pairs dot product into f32", DotBF16,
+                                  kChains * lanes * 2));
+#endif
+  loops.arithmetic.push_back(Loop(Arithmetic::kInt8, kInt8Name, DotInt8,
+                                  kChains * lanes * kProductsPerLane));
+  return loops;
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(Loops);
+ProbeLoops GetProbeLoops(TargetMask targets) {
+  return PickTarget(HWY_DISPATCH_TABLE(Loops), targets)();
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

@@ -1,0 +1,154 @@
+// The probes do what they time: every byte is read, every multiply-add is done,
+// on every instruction set; and the rates are those of a real machine.
+#include "backends/probe.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "backends/backend.h"
+#include "backends/cpu/probe_loops.h"
+#include "backends/cpu/target_names.h"
+#include "gtest/gtest.h"
+
+namespace weft::inline v0 {
+namespace {
+
+class ProbeLoopsTest : public testing::TestWithParam<std::string> {
+ protected:
+  ProbeLoopsTest()
+      : loops_(cpu::GetProbeLoops(*cpu::ParseTarget(GetParam()))) {}
+  cpu::ProbeLoops loops_;
+};
+
+// A buffer as the loops want it.
+struct Buffer {
+  explicit Buffer(int64_t n)
+      : bytes(n),
+        data(static_cast<std::byte*>(std::aligned_alloc(
+            cpu::kReadGranule, static_cast<size_t>(n)))) {
+    std::mt19937_64 random(1);
+    for (int64_t i = 0; i < n; ++i)
+      data.get()[i] = static_cast<std::byte>(random());
+  }
+  uint64_t Xor() const {
+    uint64_t all = 0, word;
+    for (int64_t i = 0; i < bytes; i += 8) {
+      std::memcpy(&word, data.get() + i, sizeof(word));
+      all ^= word;
+    }
+    return all;
+  }
+
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  int64_t bytes;
+  std::unique_ptr<std::byte[], Free> data;
+};
+
+TEST_P(ProbeLoopsTest, EveryByteIsRead) {
+  Buffer buffer(3 * cpu::kReadGranule);
+  const uint64_t want = buffer.Xor();
+  ASSERT_GE(loops_.read.size(), 2u);
+  for (const cpu::ReadLoop& loop : loops_.read) {
+    EXPECT_EQ(loop.run(buffer.data.get(), buffer.bytes), want) << loop.name;
+    // 61: each line is hit, at changing places within it.
+    for (int64_t i = 0; i < buffer.bytes; i += 61) {
+      buffer.data.get()[i] ^= std::byte{1};
+      ASSERT_NE(loop.run(buffer.data.get(), buffer.bytes), want)
+          << loop.name << ", byte " << i;
+      buffer.data.get()[i] ^= std::byte{1};
+    }
+  }
+}
+
+TEST_P(ProbeLoopsTest, EveryMultiplyAddIsDone) {
+  ASSERT_GE(loops_.arithmetic.size(), 2u);
+  for (const cpu::ArithmeticLoop& loop : loops_.arithmetic) {
+    EXPECT_GT(loop.operations, 0) << loop.name;
+    // All numbers stay below 2^24, so that sums in f32 are exact.
+    EXPECT_EQ(loop.run(1500) - loop.run(500), 1000 * loop.per_round)
+        << loop.name;
+    EXPECT_EQ(loop.operations, 2 * loop.per_round) << loop.name;
+  }
+}
+
+TEST_P(ProbeLoopsTest, TakesTimeForEachRound) {
+  using Clock = std::chrono::steady_clock;
+  const auto seconds = [](const cpu::ArithmeticLoop& loop, int64_t rounds) {
+    double least = 1e9;
+    for (int i = 0; i < 5; ++i) {
+      const Clock::time_point start = Clock::now();
+      loop.run(rounds);
+      least = std::min(
+          least,
+          std::chrono::duration<double>(Clock::now() - start).count());
+    }
+    return least;
+  };
+  for (const cpu::ArithmeticLoop& loop : loops_.arithmetic)
+    // 16 times the rounds; half of that leaves room for a busy machine.
+    EXPECT_GT(seconds(loop, 160000), 8 * seconds(loop, 10000)) << loop.name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, ProbeLoopsTest,
+                         testing::ValuesIn(cpu::RunnableTargets()),
+                         [](const auto& test) { return test.param; });
+
+TEST(Probe, MeasuresWithEveryNumberOfThreads) {
+  for (const int threads : {1, 2}) {
+    BackendOptions options;
+    options.threads = threads;
+    const auto backend = MakeBackend("cpu", options);
+    ASSERT_TRUE(backend.ok());
+    const auto probe = (*backend)->MakeProbe(16 << 20);
+    ASSERT_TRUE(probe.ok()) << probe.status();
+    const ReadRate first = (*probe)->Read();
+    const ReadRate again = (*probe)->Read();
+    EXPECT_FALSE(first.loop.empty());
+    EXPECT_EQ(again.loop, first.loop);
+    // Between a slow emulator and any machine there is: bytes per second.
+    for (const ReadRate& rate : {first, again}) {
+      EXPECT_GT(rate.bytes_per_second, 1e6);
+      EXPECT_LT(rate.bytes_per_second, 1e14);
+    }
+    std::vector<Arithmetic> kinds;
+    for (const Peak& peak : (*probe)->Peaks()) {
+      kinds.push_back(peak.arithmetic);
+      // A core does a few thousand operations in a nanosecond at most.
+      EXPECT_GT(peak.operations_per_second, 1e6) << peak.loop;
+      EXPECT_LT(peak.operations_per_second, threads * 1e13) << peak.loop;
+    }
+    EXPECT_EQ(kinds.front(), Arithmetic::kF32);
+    EXPECT_EQ(kinds.back(), Arithmetic::kInt8);
+  }
+}
+
+TEST(Probe, RefusesTooLittleMemory) {
+  const auto backend = MakeBackend("cpu");
+  const auto probe = (*backend)->MakeProbe(1000);
+  EXPECT_EQ(probe.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(probe.status().message().find("1000"), std::string::npos);
+}
+
+TEST(Probe, SaysThatMemoryCannotBeHad) {
+  const auto backend = MakeBackend("cpu");
+  // More than any address space.
+  const auto probe = (*backend)->MakeProbe(int64_t{1} << 60);
+  EXPECT_EQ(probe.status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Probe, TheReferenceHasNone) {
+  const auto backend = MakeBackend("reference");
+  EXPECT_EQ((*backend)->MakeProbe(1 << 30).status().code(),
+            absl::StatusCode::kUnimplemented);
+}
+
+}  // namespace
+}  // namespace weft::inline v0

@@ -1,0 +1,41 @@
+#include "tools/text_table.h"
+
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace weft::inline v0 {
+
+std::string TextTable(absl::Span<const TableRow> rows, size_t first_number,
+                      size_t end_number) {
+  std::vector<size_t> widths(rows.empty() ? 0 : rows[0].size());
+  for (const TableRow& row : rows)
+    for (size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], row[i].size());
+  std::string out;
+  for (const TableRow& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string fill(widths[i] - row[i].size(), ' ');
+      const bool right = i >= first_number && i < end_number;
+      absl::StrAppend(&line, i == 0 ? "" : "  ", right ? fill : row[i],
+                      right ? row[i] : fill);
+    }
+    absl::StrAppend(&out, absl::StripTrailingAsciiWhitespace(line), "\n");
+  }
+  return out;
+}
+
+std::string ShortNumber(double value) {
+  if (value == 0) return "0";
+  return absl::StrFormat(value >= 99.95 ? "%.0f" : "%#.3g", value);
+}
+
+std::string Percent(double share) {
+  const double percent = 100 * share;
+  return absl::StrFormat(percent < 9.95 ? "%.1f %%" : "%.0f %%", percent);
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,30 @@
+// Tables for terminals.
+#ifndef WEFT_TOOLS_TEXT_TABLE_H_
+#define WEFT_TOOLS_TEXT_TABLE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace weft::inline v0 {
+
+using TableRow = std::vector<std::string>;
+
+// Columns as wide as their widest entry, two blanks between them, a line feed
+// after each row. Columns begin at the left; those in [first_number, end_number)
+// end at the right. All rows have as many entries as the first.
+std::string TextTable(absl::Span<const TableRow> rows,
+                      size_t first_number = std::string::npos,
+                      size_t end_number = std::string::npos);
+
+// Three digits or more, as short as that allows: 1234, 123, 12.3, 0.0123.
+std::string ShortNumber(double value);
+
+// 0.123 as "12 %"; a digit after the point below 10 %.
+std::string Percent(double share);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_TOOLS_TEXT_TABLE_H_
