@@ -14,7 +14,7 @@
 #include "models/architecture.h"
 #include "ops/ops.h"
 #include "ops/optimize.h"
-#include "tools/atomic_file.h"
+#include "models/atomic_file.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
 #include "tools/model_flags.h"

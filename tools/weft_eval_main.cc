@@ -11,7 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
-#include "tools/atomic_file.h"
+#include "models/atomic_file.h"
 #include "tools/cli.h"
 #include "tools/eval.h"
 #include "tools/model_flags.h"
