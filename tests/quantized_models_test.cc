@@ -33,10 +33,10 @@ struct Case {
 void PrintTo(const Case& c, std::ostream* out) { *out << c.name(); }
 
 std::vector<Case> Cases() {
-  return {{"llama_gqa", ""},      {"llama_gqa", "q4_0"},
-          {"llama_gqa", "q8_0"},  {"llama_gqa", "q2_k"},
-          {"llama_gqa", "q3_k"},  {"llama_gqa", "q4_k"},
-          {"llama_gqa", "q5_k"},  {"llama_gqa", "q6_k"},
+  return {{"llama_gqa", ""},       {"llama_gqa", "q4_0"},
+          {"llama_gqa", "q8_0"},   {"llama_gqa", "q2_k"},
+          {"llama_gqa", "q3_k"},   {"llama_gqa", "q4_k"},
+          {"llama_gqa", "q5_k"},   {"llama_gqa", "q6_k"},
           {"llama_gqa", "iq4_xs"}, {"llama_rope3", ""},
           {"llama_rope3", "q4_1"}, {"llama_rope3", "q5_0"},
           {"llama_rope3", "q5_1"}, {"llama_rope3", "iq4_nl"},
@@ -115,14 +115,13 @@ std::vector<std::string> Targets() {
   return targets;
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Models, QuantizedModelTest,
-    testing::Combine(testing::ValuesIn(Cases()),
-                     testing::ValuesIn(Targets())),
-    [](const auto& test) {
-      return absl::StrCat(std::get<0>(test.param).name(), "_",
-                          std::get<1>(test.param));
-    });
+INSTANTIATE_TEST_SUITE_P(Models, QuantizedModelTest,
+                         testing::Combine(testing::ValuesIn(Cases()),
+                                          testing::ValuesIn(Targets())),
+                         [](const auto& test) {
+                           return absl::StrCat(std::get<0>(test.param).name(),
+                                               "_", std::get<1>(test.param));
+                         });
 
 }  // namespace
 }  // namespace weft::inline v0
