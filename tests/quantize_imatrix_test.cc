@@ -2,6 +2,7 @@
 #include <cmath>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
@@ -34,20 +35,52 @@ GgufSpec ImatrixSpec() {
   return spec;
 }
 
+std::vector<float> ValuesIn(const GgufFile& file, const char* name) {
+  const GgufTensor& tensor = *file.FindTensor(name);
+  const DTypeInfo& info = Info(tensor.dtype);
+  const size_t blocks =
+      tensor.data.size() / static_cast<size_t>(info.block_bytes);
+  std::vector<float> values(blocks * static_cast<size_t>(info.block_values));
+  info.decode(tensor.data.data(), static_cast<int64_t>(blocks), values.data());
+  return values;
+}
+
+// The squared error of the first 8 columns of rows.
+double FirstColumnsError(const std::vector<float>& truth,
+                         const std::vector<float>& values, size_t columns) {
+  double sum = 0;
+  for (size_t i = 0; i < truth.size(); ++i)
+    if (i % columns < 8) sum += std::pow(truth[i] - values[i], 2.0);
+  return sum;
+}
+
 TEST(WeftQuantize, UsesAnImportanceMatrix) {
   const std::string in = WriteModel(SmallModel(), "small.gguf");
   const std::string imatrix = WriteModel(ImatrixSpec(), "imatrix.gguf");
   const std::string plain = ScratchPath("plain.gguf"),
                     out = ScratchPath("weighted.gguf");
-  ExpectSuccess(Quantize(in, plain, {"--type=q4_0"}));
+  ExpectSuccess(Quantize(in, plain, {"--type=q4_k"}));
   const ToolResult result =
-      Quantize(in, out, {"--type=q4_0", "--imatrix=" + imatrix});
+      Quantize(in, out, {"--type=q4_k", "--imatrix=" + imatrix});
   ExpectSuccess(result);
   EXPECT_FALSE(absl::StrContains(result.err, "warning")) << result.err;
   const GgufFile file = Opened(out);
   EXPECT_EQ(*file.GetString("quantize.imatrix.file"), imatrix);
   EXPECT_EQ(*file.GetUint32("quantize.imatrix.entries_count"), 2u);
   EXPECT_EQ(*file.GetUint32("quantize.imatrix.chunks_count"), 9u);
+  const char* name = "blk.0.attn_q.weight";
+  const std::vector<float> truth = ValuesIn(Opened(in), name);
+  const double weighted = FirstColumnsError(truth, ValuesIn(file, name), 512);
+  const double unweighted =
+      FirstColumnsError(truth, ValuesIn(Opened(plain), name), 512);
+  EXPECT_LT(weighted, 0.8 * unweighted);  // 0.62 as measured
+  // The second expert was never chosen: as without importance.
+  const char* experts = "blk.0.ffn_up_exps.weight";
+  const std::string with = DataOf(file, experts),
+                    without = DataOf(Opened(plain), experts);
+  EXPECT_NE(with.substr(0, with.size() / 2),
+            without.substr(0, without.size() / 2));
+  EXPECT_EQ(with.substr(with.size() / 2), without.substr(without.size() / 2));
 }
 
 TEST(WeftQuantize, SaysWhatAnImportanceMatrixLacks) {

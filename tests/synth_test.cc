@@ -172,7 +172,8 @@ TEST(WeftSynth, IsAFunctionOfItsFlagsButNotOfThreads) {
 
 TEST(WeftSynth, MakesModelsThatRun) {
   const std::string path = ScratchPath("runs.gguf");
-  for (const char* type : {"f32", "f16", "bf16", "q8_0", "q4_0"}) {
+  for (const char* type :
+       {"f32", "bf16", "q8_0", "q4_k", "mxfp4", "Q2_K", "Q4_K_M", "Q5_K_S"}) {
     ExpectSuccess(Synth({absl::StrCat("--type=", type)}, path));
     const ToolResult run = RunTool(
         "weft-run", {"--model=" + path, "--prompt=Hello", "--max_tokens=8"});

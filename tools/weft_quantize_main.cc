@@ -90,8 +90,9 @@ class Table {
  public:
   explicit Table(const std::vector<TensorPlan>& plan) {
     for (const TensorPlan& p : plan) {
-      name_ = std::max(name_, p.tensor->name.size());
-      shape_ = std::max(shape_, Shape(p).size());
+      name_ = std::max(name_, static_cast<int>(p.tensor->name.size()));
+      shape_ = std::max(shape_, static_cast<int>(Shape(p).size()));
+      to_ = std::max(to_, static_cast<int>(To(p).size()));
     }
   }
 
@@ -101,11 +102,9 @@ class Table {
 
   // Without an error where nothing was encoded.
   absl::Status Row(const TensorPlan& p, std::optional<double> error) {
-    const std::string to =
-        absl::StrCat(Name(p.type), p.is_fallback ? " (fallback)" : "");
-    return Line(p.tensor->name, Shape(p), Name(p.tensor->dtype), to,
+    return Line(p.tensor->name, Shape(p), Name(p.tensor->dtype), To(p),
                 absl::StrFormat("%.2f", static_cast<double>(p.bytes()) / kMiB),
-                error ? absl::StrFormat("%.5f", *error) : "");
+                error ? absl::StrFormat("%.5f", *error) : "-");
   }
 
   absl::Status Text(absl::string_view text) {
@@ -117,17 +116,19 @@ class Table {
   static std::string Shape(const TensorPlan& p) {
     return absl::StrCat("[", absl::StrJoin(p.tensor->dims, ","), "]");
   }
+  static std::string To(const TensorPlan& p) {
+    return absl::StrCat(Name(p.type), p.is_fallback ? " (fallback)" : "");
+  }
 
   absl::Status Line(absl::string_view name, absl::string_view shape,
                     absl::string_view from, absl::string_view to,
                     absl::string_view size, absl::string_view error) {
-    std::string line = absl::StrFormat(
-        "%-*s  %-*s  %-6s  %9s  %7s  %s", static_cast<int>(name_), name,
-        static_cast<int>(shape_), shape, from, size, error, to);
-    return Text(absl::StrCat(line, "\n"));
+    return Text(absl::StrFormat("%-*s  %-*s  %-7s  %-*s  %9s  %7s\n", name_,
+                                name, shape_, shape, from, to_, to, size,
+                                error));
   }
 
-  size_t name_ = 6, shape_ = 5;
+  int name_ = 6, shape_ = 5, to_ = 7;
 };
 
 // What all tensors together come to.
