@@ -141,16 +141,16 @@ absl::StatusOr<FileMapping> FileMapping::Open(const std::string& path,
   // The mapping holds the file open by itself.
   const absl::Cleanup close_file = [fd] { close(fd); };
   WEFT_ASSIGN_OR_RETURN(const size_t size, RegularFileSize(fd, path));
-  if (size == 0) return FileMapping({});  // mmap refuses a length of 0
+  if (size == 0) return FileMapping({}, false);  // mmap refuses a length of 0
   if (!options.read_into_memory) {
     WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(fd, size, PROT_READ, 0, path));
-    return FileMapping({at, size});
+    return FileMapping({at, size}, true);
   }
   // Anonymous pages, not new[]: the same alignment, the same release, and a
   // refusal is a Status.
   WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(-1, size, PROT_READ | PROT_WRITE,
                                             MAP_ANONYMOUS, path));
-  FileMapping copy({at, size});
+  FileMapping copy({at, size}, false);
   WEFT_RETURN_IF_ERROR(ReadAll(fd, at, size, path));
   // Only a guard against our own bugs: a failure changes nothing.
   static_cast<void>(mprotect(at, size, PROT_READ));
@@ -158,11 +158,24 @@ absl::StatusOr<FileMapping> FileMapping::Open(const std::string& path,
 }
 
 FileMapping::FileMapping(FileMapping&& other) noexcept
-    : bytes_(std::exchange(other.bytes_, {})) {}
+    : bytes_(std::exchange(other.bytes_, {})), is_file_(other.is_file_) {}
 
 FileMapping& FileMapping::operator=(FileMapping&& other) noexcept {
   std::swap(bytes_, other.bytes_);
+  std::swap(is_file_, other.is_file_);
   return *this;
+}
+
+void FileMapping::Release(absl::Span<const std::byte> part) const {
+  if (!is_file_ || part.empty()) return;
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(part.data());
+  const uintptr_t first = (begin + page - 1) & ~(page - 1);
+  const uintptr_t end = (begin + part.size()) & ~(page - 1);
+  // A hint: a failure changes nothing.
+  if (first < end)
+    static_cast<void>(
+        madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED));
 }
 
 FileMapping::~FileMapping() {

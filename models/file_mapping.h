@@ -43,10 +43,17 @@ class FileMapping {
 
   absl::Span<const std::byte> bytes() const { return bytes_; }
 
+  // Gives back the memory of the whole pages within `part` of the bytes; they
+  // are read from the file again when they are touched. Nothing happens to a
+  // file that was read into memory.
+  void Release(absl::Span<const std::byte> part) const;
+
  private:
-  explicit FileMapping(absl::Span<const std::byte> bytes) : bytes_(bytes) {}
+  FileMapping(absl::Span<const std::byte> bytes, bool is_file)
+      : bytes_(bytes), is_file_(is_file) {}
 
   absl::Span<const std::byte> bytes_;  // empty: nothing to unmap
+  bool is_file_ = false;               // its pages are the file's
 };
 
 }  // namespace weft::inline v0

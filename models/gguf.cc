@@ -78,4 +78,8 @@ bool GgufFile::Has(absl::string_view key) const {
   return contents_->metadata.index.Find(key).has_value();
 }
 
+void GgufFile::Release(absl::Span<const std::byte> data) const {
+  if (contents_->mapping) contents_->mapping->Release(data);
+}
+
 }  // namespace weft::inline v0

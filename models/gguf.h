@@ -132,6 +132,12 @@ class GgufFile {
     uint64_t count;
   };
   absl::StatusOr<ArrayInfo> GetArrayInfo(absl::string_view key) const;
+  // The value as it stands in the file, its u32 type first; NotFound.
+  absl::StatusOr<absl::string_view> GetRaw(absl::string_view key) const;
+
+  // Says that the tensor's data is not needed for now, so that the system may
+  // take back the memory that holds it. The data stays readable. Thread-safe.
+  void Release(absl::Span<const std::byte> data) const;
 
  private:
   struct Contents;  // gguf_internal.h

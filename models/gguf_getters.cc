@@ -147,6 +147,14 @@ absl::StatusOr<GgufType> GgufFile::TypeOf(absl::string_view key) const {
   return value.type;
 }
 
+absl::StatusOr<absl::string_view> GgufFile::GetRaw(
+    absl::string_view key) const {
+  WEFT_RETURN_IF_ERROR(contents_->Find(key).status());
+  const GgufMetadata& metadata = contents_->metadata;
+  return RawGgufValueOfParsedKey(contents_->input(),
+                                 metadata.keys[*metadata.index.Find(key)]);
+}
+
 absl::StatusOr<uint32_t> GgufFile::GetUint32(absl::string_view key) const {
   WEFT_ASSIGN_OR_RETURN(const GgufValue value, contents_->Find(key));
   return GetInteger<uint32_t>(contents_->input(), key, value);

@@ -131,6 +131,9 @@ uint64_t GgufFixedSize(GgufType type);
 
 // The value of `key`, a view into `in` that was parsed before.
 GgufValue GgufValueOfParsedKey(const GgufInput& in, absl::string_view key);
+// Its bytes, the type first.
+absl::string_view RawGgufValueOfParsedKey(const GgufInput& in,
+                                          absl::string_view key);
 
 struct GgufMetadata {
   std::vector<absl::string_view> keys;  // in the order of the file

@@ -187,6 +187,14 @@ GgufValue GgufValueOfParsedKey(const GgufInput& in, absl::string_view key) {
   return ReadValueHeader(in, {0, key}, reader).value_or(GgufValue{});
 }
 
+absl::string_view RawGgufValueOfParsedKey(const GgufInput& in,
+                                          absl::string_view key) {
+  ByteReader reader(in.bytes, in.PositionOf(key) + key.size());
+  ByteReader end = reader;
+  if (!ReadGgufValue(in, {0, key}, end).ok()) return {};
+  return *reader.ReadBytes(end.position() - reader.position());
+}
+
 absl::StatusOr<GgufValue> ReadGgufValue(const GgufInput& in,
                                         const GgufKeyAt& key,
                                         ByteReader& reader) {

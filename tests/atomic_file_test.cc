@@ -1,4 +1,4 @@
-#include "tools/atomic_file.h"
+#include "models/atomic_file.h"
 
 #include <sys/stat.h>
 
@@ -118,6 +118,58 @@ TEST(AtomicFile, ReadOnlyFilesStay) {
     GTEST_SKIP() << "this user may write everything";
   EXPECT_TRUE(absl::IsPermissionDenied(WriteFile(path, "new")));
   EXPECT_EQ(ReadText(path), "old");
+}
+
+TEST(AtomicFile, ZerosAreZeros) {
+  const std::string path = NewFolder("zeros") + "/x";
+  absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(file->Write("a").ok());
+  ASSERT_TRUE(file->WriteZeros(200000).ok());
+  ASSERT_TRUE(file->Write("b").ok());
+  ASSERT_TRUE(file->WriteZeros(3).ok());
+  ASSERT_TRUE(file->Commit().ok());
+  EXPECT_TRUE(ReadText(path) ==
+              "a" + std::string(200000, '\0') + "b" + std::string(3, '\0'));
+  absl::StatusOr<AtomicFile> direct = AtomicFile::Create("/dev/null");
+  ASSERT_TRUE(direct.ok());
+  EXPECT_TRUE(direct->WriteZeros(200000).ok());
+  EXPECT_FALSE(AtomicFile::Create(path)->WriteZeros(UINT64_MAX).ok());
+}
+
+TEST(AtomicFile, ReservesSpace) {
+  const std::string folder = NewFolder("reserve");
+  const std::string path = folder + "/x";
+  absl::StatusOr<AtomicFile> file = AtomicFile::Create(path);
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE(file->Reserve(1 << 20).ok());
+  ASSERT_TRUE(file->Write("short").ok());
+  ASSERT_TRUE(file->Commit().ok());
+  EXPECT_EQ(ReadText(path), "short");
+  EXPECT_TRUE(AtomicFile::Create("/dev/null")->Reserve(1 << 20).ok());
+  // More than any disk has.
+  const absl::Status status = AtomicFile::Create(path)->Reserve(1ULL << 60);
+  EXPECT_TRUE(status.ok() || absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(CountFiles(folder), 1u);
+}
+
+TEST(AtomicFile, KnowsOneFileByAllItsNames) {
+  const std::string folder = NewFolder("same");
+  const std::string file = folder + "/a", link = folder + "/b",
+                    hard = folder + "/c", other = folder + "/d";
+  ASSERT_TRUE(WriteFile(file, "x").ok());
+  ASSERT_TRUE(WriteFile(other, "x").ok());
+  fs::create_symlink("a", link);
+  fs::create_hard_link(file, hard);
+  for (const std::string& name :
+       {file, link, hard, folder + "/./a", folder + "/../same/a"}) {
+    const absl::Status status = CheckNotSameFile(file, name);
+    EXPECT_TRUE(absl::IsFailedPrecondition(status)) << name;
+    EXPECT_TRUE(absl::StrContains(status.message(), name)) << status;
+    EXPECT_FALSE(CheckNotSameFile(name, file).ok());
+  }
+  EXPECT_TRUE(CheckNotSameFile(file, other).ok());
+  EXPECT_TRUE(CheckNotSameFile(file, folder + "/none").ok());
 }
 
 }  // namespace

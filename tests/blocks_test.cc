@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "backends/backend.h"
 #include "graph/blocks/blocks.h"
@@ -21,6 +20,7 @@
 #include "nlohmann/json.hpp"
 #include "ops/fused.h"
 #include "ops/ops.h"
+#include "tests/encode_data.h"
 #include "tests/golden.h"
 
 namespace weft::inline v0 {
@@ -32,17 +32,10 @@ struct GoldenBlocks {
   std::vector<float> values;
 };
 
-std::string GoldenPath(absl::string_view type, absl::string_view suffix) {
-  // The files have the K of k-quants in upper case.
-  std::string name(type);
-  if (absl::EndsWith(name, "_k")) name.back() = 'K';
-  return SharedPath(absl::StrCat("golden/blocks/", name, suffix));
-}
-
 // Empty where the files are absent.
 GoldenBlocks ReadBlocks(absl::string_view type, const std::string& set) {
-  const std::string stored = GoldenPath(type, set + ".bin");
-  const std::string values = GoldenPath(type, set + ".f32");
+  const std::string stored = GoldenBlocksPath(type, set + ".bin");
+  const std::string values = GoldenBlocksPath(type, set + ".f32");
   if (stored.empty() || values.empty()) return {};
   return {ReadText(stored), ReadFloats(values)};
 }

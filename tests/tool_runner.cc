@@ -94,14 +94,21 @@ class Tool {
   }
 
   void Receive() {
-    const auto deadline = std::chrono::steady_clock::now() + kTimeout;
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now(), deadline = start + kTimeout;
+    const std::chrono::duration<double> wait(options_.signal_after_seconds);
+    bool signalled = options_.signal == 0;
     while (out_.read >= 0 || err_.read >= 0) {
       pollfd fds[] = {{out_.read, POLLIN, 0}, {err_.read, POLLIN, 0}};
-      poll(fds, 2, 100);
+      poll(fds, 2, signalled ? 100 : 1);
+      if (!signalled && Clock::now() - start >= wait) {
+        kill(pid_, options_.signal);
+        signalled = true;
+      }
       if (fds[0].revents != 0) ReadSome(out_, result_.out);
       if (fds[1].revents != 0) ReadSome(err_, result_.err);
       if (!result_.out.empty()) FirstOutput();
-      if (std::chrono::steady_clock::now() > deadline) {
+      if (Clock::now() > deadline) {
         result_.timed_out = true;
         kill(pid_, SIGKILL);
         return;
@@ -126,7 +133,9 @@ class Tool {
 
   void Wait() {
     int status = 0;
-    waitpid(pid_, &status, 0);
+    rusage usage = {};
+    wait4(pid_, &status, 0, &usage);
+    result_.max_resident_kib = usage.ru_maxrss;
     if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
   }

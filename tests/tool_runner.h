@@ -21,12 +21,16 @@ struct ToolOptions {
   bool interrupt = false;
   // Largest file that it may write, in bytes; 0: no limit.
   long max_file_bytes = 0;
+  // A signal to send after so much time; 0: none.
+  int signal = 0;
+  double signal_after_seconds = 0;
 };
 
 struct ToolResult {
   int exit_code = -1;  // -1 when a signal ended it
   int signal = 0;
   bool timed_out = false;  // it was killed
+  long max_resident_kib = 0;
   std::string out, err;
 };
 

@@ -1,0 +1,32 @@
+#include "tools/parallel.h"
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace weft::inline v0 {
+
+int ThreadCount(int threads_flag) {
+  if (threads_flag > 0) return threads_flag;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&] {
+    for (int64_t i = next++; i < n; i = next++) f(i);
+  };
+  std::vector<std::thread> others;
+  const int64_t wanted = std::min<int64_t>(threads, n) - 1;
+  try {
+    for (int64_t i = 0; i < wanted; ++i) others.emplace_back(work);
+  } catch (const std::system_error&) {
+    // No more threads to have: those that there are do all of it.
+  }
+  work();
+  for (std::thread& thread : others) thread.join();
+}
+
+}  // namespace weft::inline v0

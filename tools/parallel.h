@@ -1,0 +1,21 @@
+// Independent pieces of work on several threads.
+#ifndef WEFT_TOOLS_PARALLEL_H_
+#define WEFT_TOOLS_PARALLEL_H_
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+
+namespace weft::inline v0 {
+
+// What --threads means: itself, or one per core for 0.
+int ThreadCount(int threads_flag);
+
+// Calls f(0) to f(n - 1), each once, on up to `threads` threads, the caller's
+// included, and returns when all are done. Which thread runs which is not
+// defined. Where the system refuses a thread, fewer do the work.
+void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f);
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_TOOLS_PARALLEL_H_
