@@ -55,7 +55,6 @@ class Bencher {
           session_.Prefill(0, First(options_.depth)).status());
     for (const bool decode : {false, true}) {
       WEFT_RETURN_IF_ERROR(RunTest(decode));
-      session_.Rest();
       if (probe != nullptr) Read(*probe);
     }
     for (size_t i = 0; i < run_.tests.size(); ++i) SetLimits(i);

@@ -12,6 +12,7 @@
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
 #include "models/gguf.h"
+#include "tools/backend_flags.h"
 #include "tools/cli.h"
 #include "tools/imatrix.h"
 #include "tools/mixture.h"

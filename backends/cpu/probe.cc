@@ -75,7 +75,6 @@ double CpuProbe::TimeRead(const ReadLoop& loop) {
 }
 
 ReadRate CpuProbe::Read() {
-  pool_.Wake();
   double least = 0;
   const auto try_loop = [&](const ReadLoop& loop) {
     const double seconds = TimeRead(loop);
@@ -87,7 +86,6 @@ ReadRate CpuProbe::Read() {
     for (int i = 0; i < kTries; ++i)
       for (const ReadLoop& loop : loops_.read) try_loop(loop);
   for (int i = 0; i < kMoreTries; ++i) try_loop(*best_);
-  pool_.Rest();
   return {static_cast<double>(bytes_) / least, best_->name};
 }
 
@@ -114,11 +112,9 @@ double CpuProbe::OperationsPerSecond(const ArithmeticLoop& loop) {
 }
 
 std::vector<Peak> CpuProbe::Peaks() {
-  pool_.Wake();
   std::vector<Peak> peaks;
   for (const ArithmeticLoop& loop : loops_.arithmetic)
     peaks.push_back({loop.arithmetic, OperationsPerSecond(loop), loop.name});
-  pool_.Rest();
   return peaks;
 }
 
