@@ -1,6 +1,8 @@
 // weft-bench: what it counts, against the file itself, and that its numbers fit
 // together.
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "graph/dtype.h"
 #include "gtest/gtest.h"
 #include "models/gguf.h"
 #include "nlohmann/json.hpp"
@@ -48,15 +51,14 @@ struct Expected {
     const GgufTensor& table = *file.FindTensor("token_embd.weight");
     for (const GgufTensor& tensor : file.tensors()) {
       weight_bytes += static_cast<int64_t>(tensor.bytes);
-      if (tensor.dims.size() == 2)
-        parameters += tensor.dims[0] * tensor.dims[1];
+      if (tensor.dims.size() == 2) ParametersOf(tensor) += Size(tensor);
     }
     // Of a table of its own, one row; one that is the output matrix, too, is
     // read anyway.
     if (file.FindTensor("output.weight") != nullptr) {
       row_bytes = static_cast<int64_t>(table.bytes) / table.dims[0];
       weight_bytes -= static_cast<int64_t>(table.bytes);
-      parameters -= table.dims[0] * table.dims[1];
+      ParametersOf(table) -= Size(table);
     }
     const auto number = [&file](const char* key) {
       return *file.GetInt64(absl::StrCat("llama.", key));
@@ -67,10 +69,17 @@ struct Expected {
                number("attention.head_count_kv");
   }
 
+  static int64_t Size(const GgufTensor& matrix) {
+    return matrix.dims[0] * matrix.dims[1];
+  }
+  int64_t& ParametersOf(const GgufTensor& matrix) {
+    return Info(matrix.dtype).block_values > 1 ? quantised : plain;
+  }
+
   // All that every step reads, apart from rows of the table.
   int64_t weight_bytes = 0;
   int64_t row_bytes = 0;
-  int64_t parameters = 0;  // of matrices
+  int64_t quantised = 0, plain = 0;  // parameters of matrices
   int64_t layers = 0, width = 0, kv_width = 0;
 };
 
@@ -91,9 +100,9 @@ class WeftBench : public testing::TestWithParam<std::string> {
 
 TEST_P(WeftBench, CountsTheBytesOfTheFile) {
   const Expected want = OfFile();
-  const Json json =
-      BenchJson(path_, {"--prompt=24", "--generate=5", "--depth=7",
-                        "--reps=2", "--noprobe", "--kv=f16"});
+  const Json json = BenchJson(path_, {"--prompt=24", "--generate=5",
+                                      "--depth=7", "--reps=2", "--noprobe",
+                                      "--kv=f16", "--numerics=fast"});
   const Json& run = json["runs"][0];
   const Json decode = TestOf(run, "decode");
   // Five steps at positions 7 to 11 see 8 to 12 keys each.
@@ -102,8 +111,10 @@ TEST_P(WeftBench, CountsTheBytesOfTheFile) {
             5 * (want.weight_bytes + want.row_bytes));
   EXPECT_EQ(decode["work"]["state_bytes"],
             kKeys * want.layers * want.kv_width * 2 * 2);
-  EXPECT_EQ(decode["work"]["operations"]["f32"],
-            2 * 5 * want.parameters + kKeys * want.layers * want.width * 4);
+  const Json& operations = decode["work"]["operations"];
+  EXPECT_EQ(operations.value("int8", int64_t{0}), 2 * 5 * want.quantised);
+  EXPECT_EQ(operations["f32"],
+            2 * 5 * want.plain + kKeys * want.layers * want.width * 4);
   EXPECT_DOUBLE_EQ(decode["bytes_per_token"],
                    (decode["work"]["weight_bytes"].get<double>() +
                     decode["work"]["state_bytes"].get<double>()) /
@@ -127,6 +138,18 @@ TEST_P(WeftBench, ReadsWeightsOncePerChunk) {
   // 8, 16 and 20 keys.
   EXPECT_EQ(prefill["work"]["state_bytes"],
             (8 + 16 + 20) * want.layers * want.kv_width * 2 * 4);
+}
+
+TEST_P(WeftBench, ExactNumericsMultiplyInF32) {
+  const Expected want = OfFile();
+  const Json json = BenchJson(path_, {"--prompt=1", "--generate=3", "--reps=1",
+                                      "--noprobe", "--numerics=exact"});
+  const Json decode = TestOf(json["runs"][0], "decode");
+  EXPECT_EQ(decode["work"]["operations"],
+            Json({{"f32", 2 * 3 * (want.quantised + want.plain) +
+                              (1 + 2 + 3) * want.layers * want.width * 4}}));
+  EXPECT_EQ(decode["work"]["weight_bytes"],
+            3 * (want.weight_bytes + want.row_bytes));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, WeftBench,
@@ -209,18 +232,24 @@ TEST(WeftBenchJson, SharesAreOfTheLimitsMeasured) {
   const Json& limits = run["limits"];
   const std::vector<double> reads = limits["read_bytes_per_second"];
   ASSERT_EQ(reads.size(), 3u);
-  double f32_peak = 0;
+  std::map<std::string, double> peaks;
   for (const Json& peak : limits["peaks"])
-    if (peak["arithmetic"] == "f32") f32_peak = peak["operations_per_second"];
-  ASSERT_GT(f32_peak, 0);
+    peaks[peak["arithmetic"]] = peak["operations_per_second"];
   for (size_t i = 0; i < 2; ++i) {
     const Json& test = run["tests"][i];
     const double read = std::max(reads[i], reads[i + 1]);
     EXPECT_NEAR(test["share"]["read"].get<double>(),
                 test["bytes_per_second"].get<double>() / read, 1e-6);
-    // All of this model's products are in f32.
+    double operations = 0, least_seconds = 0;
+    for (const auto& [name, n] : test["work"]["operations"].items()) {
+      ASSERT_GT(peaks[name], 0) << name;
+      operations += n.get<double>();
+      least_seconds += n.get<double>() / peaks[name];
+    }
+    const double seconds =
+        operations / test["operations_per_second"].get<double>();
     EXPECT_NEAR(test["share"]["arithmetic"].get<double>(),
-                test["operations_per_second"].get<double>() / f32_peak, 1e-6);
+                least_seconds / seconds, 1e-6);
   }
 }
 
@@ -230,11 +259,16 @@ double Sum(const Json& rows, const char* key) {
   return sum;
 }
 
+double OperationsOf(const Json& row) {
+  double sum = 0;
+  for (const auto& [name, n] : row["work"]["operations"].items())
+    sum += n.get<double>();
+  return sum;
+}
+
 double SumOfOperations(const Json& rows) {
   double sum = 0;
-  for (const Json& row : rows)
-    for (const auto& [name, n] : row["work"]["operations"].items())
-      sum += n.get<double>();
+  for (const Json& row : rows) sum += OperationsOf(row);
   return sum;
 }
 
@@ -252,7 +286,7 @@ TEST(WeftBenchJson, ProfilesAddUp) {
       EXPECT_NEAR(Sum(rows, "seconds"), seconds, 1e-6 * seconds) << group;
       EXPECT_LE(Sum(rows, "mean_seconds"), seconds * (1 + 1e-6));
       EXPECT_EQ(SumOfOperations(rows),
-                5 * test["work"]["operations"]["f32"].get<double>());
+                5 * OperationsOf(test));
     }
     EXPECT_EQ(Sum(profile["kernels"], "steps"), Sum(profile["layers"], "steps"));
     // Two layers and the rest.
@@ -264,6 +298,28 @@ TEST(WeftBenchJson, ProfilesAddUp) {
     EXPECT_LE(seconds, profile["wall_seconds"]);
     EXPECT_GE(seconds, 0.3 * profile["wall_seconds"].get<double>());
   }
+}
+
+// Names of all members, of members and array elements too.
+void AddNames(const Json& json, std::set<std::string>& names) {
+  for (const auto& [key, value] : json.items()) {
+    if (json.is_object()) names.insert(key);
+    if (value.is_structured()) AddNames(value, names);
+  }
+}
+
+TEST(WeftBenchJson, IsDocumented) {
+  Json json = BenchJson(TinyLlamaPath(), Quick({"--probe_mib=4", "--profile"}));
+  json["model"]["bytes"] = Json::object();  // formats are members there
+  std::set<std::string> names;
+  AddNames(json, names);
+  EXPECT_GE(names.size(), 50u);
+  const std::string doc =
+      ReadText(absl::StrCat(WEFT_SOURCE_DIR, "/tools/weft_bench.md"));
+  for (const std::string& name : names)
+    EXPECT_TRUE(absl::StrContains(doc, absl::StrCat("`", name, "`")) ||
+                absl::StrContains(doc, absl::StrCat("`", name, "[]`")))
+        << name << " is not in tools/weft_bench.md";
 }
 
 // ---- Other formats ----
@@ -301,7 +357,7 @@ TEST(WeftBenchTable, ShowsLimitsTestsAndProfiles) {
   for (const char* part :
        {"1 thread on ", "2 threads on ", "GB/s", "peaks f32 ", "int8 ",
         "tokens/s", "\nprefill 8 ", "\ndecode 4 ", "of read", "of peak",
-        "Profile of decode 4, 2 threads", "qmatmul.q8_0", "imbalance", "rest"})
+        "Profile of decode 4, 2 threads", "qmatmul.", "imbalance", "rest"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_EQ(result.err, "");
 }

@@ -29,10 +29,15 @@ class WorkTest : public testing::Test {
 
   // Of the whole graph, fused.
   Work Fused(int64_t tokens, int64_t first = 0, int64_t steps = 1) {
-    EXPECT_TRUE(graph_.Finish().ok()) << graph_.status();
-    const auto report = Optimize(graph_);
-    EXPECT_TRUE(report.ok()) << report.status();
+    Fuse(Numerics::kExact);
     return Of(tokens, first, steps);
+  }
+  void Fuse(Numerics numerics) {
+    EXPECT_TRUE(graph_.Finish().ok()) << graph_.status();
+    OptimizeOptions options;
+    options.numerics = numerics;
+    const auto report = Optimize(graph_, options);
+    EXPECT_TRUE(report.ok()) << report.status();
   }
   Work Of(int64_t tokens, int64_t first = 0, int64_t steps = 1) const {
     return WorkOfSteps(graph_, {{{"T", tokens}, {"R", 1}}, first, steps});
@@ -63,6 +68,22 @@ TEST_F(WorkTest, LinearReadsBlocksAndMultiplies) {
   EXPECT_EQ(plain.operations, work.operations);
   EXPECT_EQ(plain.weight_bytes, work.weight_bytes);
   EXPECT_GT(plain.activation_bytes, work.activation_bytes + 4 * 96 * 64);
+}
+
+TEST_F(WorkTest, EightBitActivationsMultiplyInIntegers) {
+  const Value x = X(320);
+  graph_.Output("y", Linear(x, graph_.Weight("w", DType::kQ5_0, {32, 320})));
+  graph_.Output("z", Linear(x, graph_.Weight("f", DType::kF16, {8, 320})));
+  Fuse(Numerics::kFast);
+  const Work work = Of(3);
+  EXPECT_EQ(work.operations[static_cast<size_t>(Arithmetic::kInt8)],
+            2 * 3 * 320 * 32);
+  EXPECT_EQ(work.operations[kF32], 2 * 3 * 320 * 8);
+  EXPECT_EQ(work.total_operations(), 2 * 3 * 320 * 40);
+  // x twice in f32 and, written and read, in blocks of which the second of a
+  // row is not full; the results.
+  EXPECT_EQ(work.activation_bytes,
+            3 * (2 * 320 * 4 + 2 * 2 * 292 + (32 + 8) * 4));
 }
 
 TEST_F(WorkTest, StepsAddUp) {

@@ -1,4 +1,4 @@
-// The JSON of weft-bench. Names and units are promised in tools/README.md.
+// The JSON of weft-bench. Names and units are promised in tools/weft_bench.md.
 #include "graph/dtype.h"
 #include "nlohmann/json.hpp"
 #include "tools/bench_report.h"

@@ -31,7 +31,7 @@ struct BenchReport {
 
 // For people: limits, tests, profiles.
 std::string BenchTable(const BenchReport& report);
-// One object, with a line feed; tools/README.md describes it.
+// One object, with a line feed; tools/weft_bench.md describes it.
 std::string BenchJson(const BenchReport& report);
 // A line of names, then one for each test.
 std::string BenchCsv(const BenchReport& report);
