@@ -23,9 +23,9 @@ struct StepProfile {
 // Times of complete runs; a run that failed leaves nothing behind but in
 // `steps`.
 struct Profile {
-  int threads = 0;     // of the executable
+  int threads = 0;  // of the executable
   int64_t runs = 0;
-  double elapsed = 0;  // of all their steps, in seconds
+  double elapsed = 0;              // of all their steps, in seconds
   std::vector<StepProfile> steps;  // as BackendPlan::steps
 };
 

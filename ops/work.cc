@@ -68,8 +68,7 @@ int64_t MatMulOperations(const Graph& graph, const Node& node,
 // A fused op does the products of the chain that it stands for.
 int64_t Operations(const Graph& graph, const Node& node,
                    const SymbolValues& symbols) {
-  if (node.op->expand == nullptr)
-    return MatMulOperations(graph, node, symbols);
+  if (node.op->expand == nullptr) return MatMulOperations(graph, node, symbols);
   Graph chain;
   ExpandInto(chain, *node.op, graph.InputTypes(node), node.attrs);
   int64_t total = 0;
@@ -92,9 +91,8 @@ VisibleKeys CountKeys(const Attrs& attrs, int64_t queries, int64_t keys,
   int64_t low = keys, high = 0;
   for (int64_t pos = first; pos < first + queries; ++pos) {
     const int64_t end = causal ? std::min(pos + 1, keys) : keys;
-    const int64_t begin = window > 0 ? std::clamp<int64_t>(pos + 1 - window, 0,
-                                                           end)
-                                     : 0;
+    const int64_t begin =
+        window > 0 ? std::clamp<int64_t>(pos + 1 - window, 0, end) : 0;
     out.pairs += end - begin;
     low = std::min(low, begin);
     high = std::max(high, end);
@@ -116,8 +114,8 @@ class Counter {
     if (node.op->writes_state) return AddAppend(node);
     const bool picks_rows = node.op == &kGatherRows || node.op == &kQGather;
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      Read(node.inputs[i], i == 0 && picks_rows ? PickedBytes(node)
-                                                : Bytes(node.inputs[i]));
+      Read(node.inputs[i],
+           i == 0 && picks_rows ? PickedBytes(node) : Bytes(node.inputs[i]));
     for (const ValueId id : node.outputs) one_.activation_bytes += Bytes(id);
     OperationsOf(one_, ArithmeticOf(graph_, node)) +=
         Operations(graph_, node, size_.symbols);
@@ -183,9 +181,8 @@ class Counter {
         2 * all.pairs * DimOf(q, 1) * (DimOf(k, -1) + DimOf(v, -1));
     for (const ValueId id : {k, v}) {
       const int64_t row = DimOf(id, -1);
-      const int64_t bytes =
-          all.keys * BytesOfRows(graph_.value(id).type.dtype,
-                                 DimOf(id, -2) * row, row);
+      const int64_t bytes = all.keys * BytesOfRows(graph_.value(id).type.dtype,
+                                                   DimOf(id, -2) * row, row);
       (cached ? attention_.state_bytes : attention_.activation_bytes) += bytes;
     }
     for (size_t i = 0; i < node.inputs.size(); ++i)

@@ -32,7 +32,8 @@ Json BenchJson(const std::string& model, std::vector<std::string> args) {
   args.push_back("--format=json");
   const ToolResult result = Bench(model, args);
   ExpectSuccess(result);
-  const Json json = Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
+  const Json json =
+      Json::parse(result.out, nullptr, /*allow_exceptions=*/false);
   EXPECT_FALSE(json.is_discarded()) << result.out;
   return json;
 }
@@ -100,9 +101,9 @@ class WeftBench : public testing::TestWithParam<std::string> {
 
 TEST_P(WeftBench, CountsTheBytesOfTheFile) {
   const Expected want = OfFile();
-  const Json json = BenchJson(path_, {"--prompt=24", "--generate=5",
-                                      "--depth=7", "--reps=2", "--noprobe",
-                                      "--kv=f16", "--numerics=fast"});
+  const Json json =
+      BenchJson(path_, {"--prompt=24", "--generate=5", "--depth=7", "--reps=2",
+                        "--noprobe", "--kv=f16", "--numerics=fast"});
   const Json& run = json["runs"][0];
   const Json decode = TestOf(run, "decode");
   // Five steps at positions 7 to 11 see 8 to 12 keys each.
@@ -176,8 +177,8 @@ TEST(WeftBenchJson, DescribesWhatWasDone) {
   const Json json = BenchJson(
       TinyLlamaPath(), Quick({"--noprobe", "--threads=1,2", "--seed=9"}));
   EXPECT_EQ(json["seed"], 9);
-  EXPECT_TRUE(absl::EndsWith(json["command"][0].get<std::string>(),
-                             "weft-bench"));
+  EXPECT_TRUE(
+      absl::EndsWith(json["command"][0].get<std::string>(), "weft-bench"));
   EXPECT_EQ(json["command"].size(), 9u);
   for (const char* key : {"cpu", "system", "compiler"})
     EXPECT_FALSE(json["machine"][key].get<std::string>().empty()) << key;
@@ -197,7 +198,8 @@ TEST(WeftBenchJson, DescribesWhatWasDone) {
     EXPECT_EQ(run["tests"].size(), 2u);
     // The work does not depend on threads.
     for (const char* name : {"prefill", "decode"})
-      EXPECT_EQ(TestOf(run, name)["work"], TestOf(json["runs"][0], name)["work"]);
+      EXPECT_EQ(TestOf(run, name)["work"],
+                TestOf(json["runs"][0], name)["work"]);
   }
 }
 
@@ -208,9 +210,9 @@ TEST(WeftBenchJson, SpeedsAreTokensOverSeconds) {
     ASSERT_EQ(test["seconds"].size(), 3u);
     ASSERT_EQ(speed["samples"].size(), 3u);
     for (size_t i = 0; i < 3; ++i)
-      EXPECT_NEAR(speed["samples"][i].get<double>() *
-                      test["seconds"][i].get<double>(),
-                  test["tokens"].get<double>(), 1e-6);
+      EXPECT_NEAR(
+          speed["samples"][i].get<double>() * test["seconds"][i].get<double>(),
+          test["tokens"].get<double>(), 1e-6);
     std::vector<double> sorted = speed["samples"];
     std::sort(sorted.begin(), sorted.end());
     EXPECT_EQ(speed["min"], sorted[0]);
@@ -226,8 +228,8 @@ TEST(WeftBenchJson, SpeedsAreTokensOverSeconds) {
 }
 
 TEST(WeftBenchJson, SharesAreOfTheLimitsMeasured) {
-  const Json json = BenchJson(TinyLlamaPath(),
-                              Quick({"--probe_mib=8", "--threads=1"}));
+  const Json json =
+      BenchJson(TinyLlamaPath(), Quick({"--probe_mib=8", "--threads=1"}));
   const Json& run = json["runs"][0];
   const Json& limits = run["limits"];
   const std::vector<double> reads = limits["read_bytes_per_second"];
@@ -273,9 +275,9 @@ double SumOfOperations(const Json& rows) {
 }
 
 TEST(WeftBenchJson, ProfilesAddUp) {
-  const Json json =
-      BenchJson(TinyLlamaPath(), {"--noprobe", "--profile", "--reps=5",
-                                  "--prompt=64", "--generate=32"});
+  const Json json = BenchJson(
+      TinyLlamaPath(),
+      {"--noprobe", "--profile", "--reps=5", "--prompt=64", "--generate=32"});
   for (const Json& test : json["runs"][0]["tests"]) {
     const Json& profile = test["profile"];
     EXPECT_EQ(profile["runs"], test["name"] == "prefill" ? 5 : 5 * 32);
@@ -285,10 +287,10 @@ TEST(WeftBenchJson, ProfilesAddUp) {
       // Steps follow each other without a gap.
       EXPECT_NEAR(Sum(rows, "seconds"), seconds, 1e-6 * seconds) << group;
       EXPECT_LE(Sum(rows, "mean_seconds"), seconds * (1 + 1e-6));
-      EXPECT_EQ(SumOfOperations(rows),
-                5 * OperationsOf(test));
+      EXPECT_EQ(SumOfOperations(rows), 5 * OperationsOf(test));
     }
-    EXPECT_EQ(Sum(profile["kernels"], "steps"), Sum(profile["layers"], "steps"));
+    EXPECT_EQ(Sum(profile["kernels"], "steps"),
+              Sum(profile["layers"], "steps"));
     // Two layers and the rest.
     ASSERT_EQ(profile["layers"].size(), 3u);
     EXPECT_EQ(profile["layers"][0]["layer"], "0");
@@ -350,9 +352,8 @@ TEST(WeftBenchCsv, HasALineForEachTest) {
 }
 
 TEST(WeftBenchTable, ShowsLimitsTestsAndProfiles) {
-  const ToolResult result =
-      Bench(TinyLlamaPath(),
-            Quick({"--probe_mib=8", "--threads=1,2", "--profile"}));
+  const ToolResult result = Bench(
+      TinyLlamaPath(), Quick({"--probe_mib=8", "--threads=1,2", "--profile"}));
   ExpectSuccess(result);
   for (const char* part :
        {"1 thread on ", "2 threads on ", "GB/s", "peaks f32 ", "int8 ",
@@ -391,12 +392,12 @@ TEST(WeftBenchErrors, AreOneLine) {
   expect("--probe_mib=1", "--probe_mib is 1");
   for (const char* flag : {"--prompt", "--generate", "--reps"})
     for (const char* value : {"0", "-3", "many", "99999999999"})
-      ExpectFailure(Bench(TinyLlamaPath(),
-                          {"--noprobe", absl::StrCat(flag, "=", value)}),
-                    "weft-bench", flag + 2);
-  ExpectFailure(Bench(TinyLlamaPath(),
-                      Quick({"--noprobe", "--format=csv", "--profile"})),
-                "weft-bench", "profile");
+      ExpectFailure(
+          Bench(TinyLlamaPath(), {"--noprobe", absl::StrCat(flag, "=", value)}),
+          "weft-bench", flag + 2);
+  ExpectFailure(
+      Bench(TinyLlamaPath(), Quick({"--noprobe", "--format=csv", "--profile"})),
+      "weft-bench", "profile");
   ExpectFailure(Bench("/no/such.gguf", kQuick), "weft-bench", "/no/such.gguf");
 }
 

@@ -130,16 +130,16 @@ class AttentionWork : public WorkTest {
   void Build(const AttendOptions& options) {
     const Step step = {Ids("pos"), Ids("slot")};
     const auto cache = [&](const char* name) {
-      return Append(graph_.State(name, DType::kF16, {1, 32, 2, 8}),
-                    graph_.Input(absl::StrCat(name, "_rows"), DType::kF32,
-                                 {t_, 2, 8}),
-                    step);
+      return Append(
+          graph_.State(name, DType::kF16, {1, 32, 2, 8}),
+          graph_.Input(absl::StrCat(name, "_rows"), DType::kF32, {t_, 2, 8}),
+          step);
     };
     const Value q = graph_.Input("q", DType::kF32, {t_, 4, 8});
     graph_.Output("y", Attend(q, cache("k"), cache("v"), step, options));
   }
-  static constexpr int64_t kRow = 2 * 8 * 2;           // bytes of K or V
-  static constexpr int64_t kPair = 2 * 4 * (8 + 8);    // operations
+  static constexpr int64_t kRow = 2 * 8 * 2;         // bytes of K or V
+  static constexpr int64_t kPair = 2 * 4 * (8 + 8);  // operations
 };
 
 TEST_F(AttentionWork, SeesWhatComesBefore) {
@@ -193,9 +193,9 @@ TEST_F(WorkTest, ALlamaReadsItsWeightsOnce) {
   EXPECT_EQ(work.weight_bytes,
             all - Bytes(options.weights, options.vocab - 1, options.width));
   const int64_t keys = 1;
-  EXPECT_EQ(work.total_operations(),
-            2 * (multiplied - table) +
-                options.layers * keys * 2 * 2 * options.width);
+  EXPECT_EQ(
+      work.total_operations(),
+      2 * (multiplied - table) + options.layers * keys * 2 * 2 * options.width);
 }
 
 }  // namespace

@@ -22,12 +22,10 @@ std::vector<Token> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
 }
 
 // Prefill by chunks: equal ones, and perhaps a shorter last one.
-std::vector<StepSize> ChunkSteps(int64_t tokens, int64_t chunk,
-                                 int64_t first) {
+std::vector<StepSize> ChunkSteps(int64_t tokens, int64_t chunk, int64_t first) {
   std::vector<StepSize> steps;
   const auto add = [&steps](int64_t t, int64_t position, int64_t n) {
-    if (t > 0 && n > 0)
-      steps.push_back({{{"T", t}, {"R", 1}}, position, n});
+    if (t > 0 && n > 0) steps.push_back({{{"T", t}, {"R", 1}}, position, n});
   };
   add(chunk, first, tokens / chunk);
   add(tokens % chunk, first + tokens / chunk * chunk, 1);
@@ -51,8 +49,7 @@ class Bencher {
       run_.peaks = probe->Peaks();
     }
     if (options_.depth > 0)
-      WEFT_RETURN_IF_ERROR(
-          session_.Prefill(0, First(options_.depth)).status());
+      WEFT_RETURN_IF_ERROR(session_.Prefill(0, First(options_.depth)).status());
     for (const bool decode : {false, true}) {
       WEFT_RETURN_IF_ERROR(RunTest(decode));
       if (probe != nullptr) Read(*probe);
@@ -81,8 +78,7 @@ class Bencher {
     BenchTest& test = run_.tests.emplace_back();
     test.name = decode ? "decode" : "prefill";
     test.tokens = decode ? options_.generate : options_.prompt;
-    test.steps = ChunkSteps(test.tokens,
-                            decode ? 1 : session_.options().batch,
+    test.steps = ChunkSteps(test.tokens, decode ? 1 : session_.options().batch,
                             options_.depth);
     for (const StepSize& steps : test.steps)
       test.work += WorkOfSteps(session_.graph(), steps);
@@ -106,9 +102,8 @@ class Bencher {
     }
     status.Update(session_.SetProfile(nullptr));
     WEFT_RETURN_IF_ERROR(status);
-    test.profile = std::make_unique<ProfileSummary>(
-        Summarize(profile, session_.graph(), session_.plan(), test.steps,
-                  options_.reps));
+    test.profile = std::make_unique<ProfileSummary>(Summarize(
+        profile, session_.graph(), session_.plan(), test.steps, options_.reps));
     test.profile->wall = wall;
     return absl::OkStatus();
   }
@@ -189,8 +184,7 @@ absl::StatusOr<BenchRun> Measure(const Model& model, int threads,
   run.target = session->plan().target;
   run.on_reference = OpsOnReference(*session);
   run.context = session->options().context;
-  WEFT_RETURN_IF_ERROR(
-      Bencher(model, options, *session, run).Run(probe.get()));
+  WEFT_RETURN_IF_ERROR(Bencher(model, options, *session, run).Run(probe.get()));
   return run;
 }
 

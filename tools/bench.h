@@ -35,9 +35,7 @@ struct BenchOptions {
 struct Spread {
   double median = 0, least = 0, most = 0;
   // The distance between the extremes, as a part of the median.
-  double relative() const {
-    return median > 0 ? (most - least) / median : 0;
-  }
+  double relative() const { return median > 0 ? (most - least) / median : 0; }
 };
 Spread SpreadOf(std::vector<double> values);  // not empty
 
@@ -64,7 +62,7 @@ struct BenchTest {
 // What was measured with one number of threads.
 struct BenchRun {
   int threads = 0;
-  std::string target;  // the instruction set
+  std::string target;                     // the instruction set
   std::vector<std::string> on_reference;  // ops without a kernel: slow
   int64_t context = 0;                    // positions of the KV cache
   std::vector<ReadRate> reads;  // before, between and after the tests, or empty
@@ -72,8 +70,8 @@ struct BenchRun {
   std::vector<BenchTest> tests;
 };
 
-// What a probe may read without harm to others: `wanted` bytes, but no more than
-// half of the memory that is free.
+// What a probe may read without harm to others: `wanted` bytes, but no more
+// than half of the memory that is free.
 int64_t ProbeBytes(int64_t wanted);
 
 // A prefill of `prompt` tokens as Session::Prefill does it, and a decode of

@@ -41,9 +41,9 @@ Json RowJson(const char* key, const ProfileRow& row, const Limits& limits) {
           {"mean_seconds", t.mean},
           {"split", t.split},
           {"work", WorkJson(row.work)},
-          {"share", SharesJson(SharesOf(row.work.bytes(), row.work, t.elapsed,
-                                        limits),
-                               limits)}};
+          {"share",
+           SharesJson(SharesOf(row.work.bytes(), row.work, t.elapsed, limits),
+                      limits)}};
 }
 
 Json ProfileJson(const ProfileSummary& profile, const Limits& limits) {
@@ -74,20 +74,19 @@ Json TestJson(const BenchTest& test, int64_t depth) {
   const auto tokens = static_cast<double>(test.tokens);
   const auto bytes = static_cast<double>(test.memory_bytes());
   const auto operations = static_cast<double>(test.work.total_operations());
-  Json out = {
-      {"name", test.name},
-      {"tokens", test.tokens},
-      {"depth", depth},
-      {"tokens_per_second", SpeedJson(test)},
-      {"seconds", test.seconds},
-      {"work", WorkJson(test.work)},
-      {"bytes_per_token", bytes / tokens},
-      {"operations_per_token", operations / tokens},
-      {"bytes_per_second", bytes / seconds},
-      {"operations_per_second", operations / seconds},
-      {"share", SharesJson(SharesOf(test.memory_bytes(), test.work, seconds,
-                                    test.limits),
-                           test.limits)}};
+  Json out = {{"name", test.name},
+              {"tokens", test.tokens},
+              {"depth", depth},
+              {"tokens_per_second", SpeedJson(test)},
+              {"seconds", test.seconds},
+              {"work", WorkJson(test.work)},
+              {"bytes_per_token", bytes / tokens},
+              {"operations_per_token", operations / tokens},
+              {"bytes_per_second", bytes / seconds},
+              {"operations_per_second", operations / seconds},
+              {"share", SharesJson(SharesOf(test.memory_bytes(), test.work,
+                                            seconds, test.limits),
+                                   test.limits)}};
   if (test.profile != nullptr)
     out["profile"] = ProfileJson(*test.profile, test.limits);
   return out;
@@ -108,25 +107,24 @@ Json LimitsJson(const BenchRun& run) {
 
 Json RunJson(const BenchRun& run, int64_t depth) {
   Json tests = Json::array();
-  for (const BenchTest& test : run.tests) tests.push_back(TestJson(test, depth));
-  return {{"threads", run.threads},
-          {"target", run.target},
-          {"context", run.context},
-          {"on_reference", run.on_reference},
-          {"limits", LimitsJson(run)},
-          {"tests", tests}};
+  for (const BenchTest& test : run.tests)
+    tests.push_back(TestJson(test, depth));
+  return {{"threads", run.threads},    {"target", run.target},
+          {"context", run.context},    {"on_reference", run.on_reference},
+          {"limits", LimitsJson(run)}, {"tests", tests}};
 }
 
 Json OptionsJson(const BenchOptions& o) {
-  return {{"prompt", o.prompt},
-          {"generate", o.generate},
-          {"depth", o.depth},
-          {"batch", o.session.batch},
-          {"reps", o.reps},
-          {"numerics", o.session.numerics == Numerics::kFast ? "fast" : "exact"},
-          {"kv_k", Str(Name(o.session.kv_k))},
-          {"kv_v", Str(Name(o.session.kv_v))},
-          {"probe_bytes", o.probe_bytes}};
+  return {
+      {"prompt", o.prompt},
+      {"generate", o.generate},
+      {"depth", o.depth},
+      {"batch", o.session.batch},
+      {"reps", o.reps},
+      {"numerics", o.session.numerics == Numerics::kFast ? "fast" : "exact"},
+      {"kv_k", Str(Name(o.session.kv_k))},
+      {"kv_v", Str(Name(o.session.kv_v))},
+      {"probe_bytes", o.probe_bytes}};
 }
 
 }  // namespace
@@ -135,23 +133,22 @@ std::string BenchJson(const BenchReport& report) {
   Json runs = Json::array();
   for (const BenchRun& run : report.runs)
     runs.push_back(RunJson(run, report.options.depth));
-  const Json out = {
-      {"weft", WEFT_VERSION},
-      {"command", report.command},
-      {"seed", report.options.seed},
-      {"machine",
-       {{"cpu", report.machine.cpu},
-        {"cores", report.machine.cores},
-        {"system", report.machine.system},
-        {"compiler", report.machine.compiler}}},
-      {"model",
-       {{"file", report.model.file},
-        {"architecture", report.model.architecture},
-        {"name", report.model.name},
-        {"parameters", report.model.parameters},
-        {"bytes", report.model.bytes}}},
-      {"options", OptionsJson(report.options)},
-      {"runs", runs}};
+  const Json out = {{"weft", WEFT_VERSION},
+                    {"command", report.command},
+                    {"seed", report.options.seed},
+                    {"machine",
+                     {{"cpu", report.machine.cpu},
+                      {"cores", report.machine.cores},
+                      {"system", report.machine.system},
+                      {"compiler", report.machine.compiler}}},
+                    {"model",
+                     {{"file", report.model.file},
+                      {"architecture", report.model.architecture},
+                      {"name", report.model.name},
+                      {"parameters", report.model.parameters},
+                      {"bytes", report.model.bytes}}},
+                    {"options", OptionsJson(report.options)},
+                    {"runs", runs}};
   // What is no UTF-8 (a file's name) is replaced rather than an error.
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -9,11 +9,11 @@ namespace weft::inline v0 {
 namespace {
 
 constexpr absl::string_view kCsvNames[] = {
-    "model",         "kv_k",         "kv_v",         "target",
-    "threads",       "test",         "tokens",       "depth",
-    "median_tps",    "min_tps",      "max_tps",      "weight_bytes",
-    "state_bytes",   "operations",   "read_limit",   "f32_peak",
-    "bf16_peak",     "int8_peak",    "read_share",   "arithmetic_share"};
+    "model",       "kv_k",       "kv_v",       "target",
+    "threads",     "test",       "tokens",     "depth",
+    "median_tps",  "min_tps",    "max_tps",    "weight_bytes",
+    "state_bytes", "operations", "read_limit", "f32_peak",
+    "bf16_peak",   "int8_peak",  "read_share", "arithmetic_share"};
 
 // A field in quotes, as RFC 4180 has them.
 std::string Quoted(absl::string_view text) {

@@ -13,21 +13,20 @@ constexpr double kGiga = 1e9, kMega = 1e6;
 // "f32 1.17 MB, q8_0 ...": what the file is made of.
 std::string Formats(const ModelFacts& model) {
   const auto format = [](std::string* out, const auto& entry) {
-    absl::StrAppend(
-        out, entry.first, " ",
-        ShortNumber(static_cast<double>(entry.second) / kMega), " MB");
+    absl::StrAppend(out, entry.first, " ",
+                    ShortNumber(static_cast<double>(entry.second) / kMega),
+                    " MB");
   };
   return absl::StrJoin(model.bytes, ", ", format);
 }
 
 std::string Heading(const BenchReport& r) {
-  return absl::StrCat(r.model.file, ": ", r.model.architecture, ", ",
-                      ShortNumber(static_cast<double>(r.model.parameters) /
-                                  kMega),
-                      " million parameters, ", Formats(r.model), "\n",
-                      r.machine.cpu, ", ", r.machine.cores, " cores; weft ",
-                      WEFT_VERSION, ", ", r.machine.compiler, "; seed ",
-                      r.options.seed, "\n");
+  return absl::StrCat(
+      r.model.file, ": ", r.model.architecture, ", ",
+      ShortNumber(static_cast<double>(r.model.parameters) / kMega),
+      " million parameters, ", Formats(r.model), "\n", r.machine.cpu, ", ",
+      r.machine.cores, " cores; weft ", WEFT_VERSION, ", ", r.machine.compiler,
+      "; seed ", r.options.seed, "\n");
 }
 
 std::string LimitsLine(const BenchRun& run) {
@@ -88,10 +87,11 @@ std::string BenchTable(const BenchReport& report) {
   for (const BenchRun& run : report.runs)
     for (const BenchTest& test : run.tests)
       if (test.profile != nullptr)
-        absl::StrAppend(&out, "\n", ProfileTitle(absl::StrCat(test.name, " ", test.tokens),
+        absl::StrAppend(&out, "\n",
+                        ProfileTitle(absl::StrCat(test.name, " ", test.tokens),
                                      *test.profile),
-                        "\n\n", KernelTable(*test.profile, test.limits),
-                        "\n", LayerTable(*test.profile, test.limits));
+                        "\n\n", KernelTable(*test.profile, test.limits), "\n",
+                        LayerTable(*test.profile, test.limits));
   return out;
 }
 

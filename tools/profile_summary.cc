@@ -85,10 +85,14 @@ std::vector<int64_t> LayersOf(const Graph& graph, const BackendPlan& plan) {
 
 ProfileSummary Summarize(const Profile& profile, const Graph& graph,
                          const BackendPlan& plan,
-                         absl::Span<const StepSize> runs,
-                         int64_t repetitions) {
-  ProfileSummary out = {profile.threads, profile.runs, profile.elapsed,
-                        profile.elapsed, {}, {}, {}};
+                         absl::Span<const StepSize> runs, int64_t repetitions) {
+  ProfileSummary out = {profile.threads,
+                        profile.runs,
+                        profile.elapsed,
+                        profile.elapsed,
+                        {},
+                        {},
+                        {}};
   const std::vector<int64_t> layer_of = LayersOf(graph, plan);
   std::map<std::string, ProfileRow> kernels;
   std::map<int64_t, ProfileRow> layers;

@@ -24,9 +24,9 @@ struct ProfileRow {
 
 struct ProfileSummary {
   int threads = 0;
-  int64_t runs = 0;    // of the whole plan
-  double elapsed = 0;  // seconds of all runs, in steps
-  double wall = 0;     // and with what the engine does around them
+  int64_t runs = 0;                 // of the whole plan
+  double elapsed = 0;               // seconds of all runs, in steps
+  double wall = 0;                  // and with what the engine does around them
   std::vector<ProfileRow> kernels;  // that which took longest first
   std::vector<ProfileRow> layers;   // in order, what belongs to none last
   std::vector<ProfileRow> nodes;    // in the order of the plan

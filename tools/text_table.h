@@ -13,8 +13,8 @@ namespace weft::inline v0 {
 using TableRow = std::vector<std::string>;
 
 // Columns as wide as their widest entry, two blanks between them, a line feed
-// after each row. Columns begin at the left; those in [first_number, end_number)
-// end at the right. All rows have as many entries as the first.
+// after each row. Columns begin at the left; those in [first_number,
+// end_number) end at the right. All rows have as many entries as the first.
 std::string TextTable(absl::Span<const TableRow> rows,
                       size_t first_number = std::string::npos,
                       size_t end_number = std::string::npos);

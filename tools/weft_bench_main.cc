@@ -32,8 +32,7 @@ ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as many as the tests need");
 ABSL_FLAG(std::string, kv, "f16", "type of the KV cache: f32 or f16");
 ABSL_FLAG(uint64_t, seed, 1, "of the tokens");
-ABSL_FLAG(bool, profile, false,
-          "where the time goes, by kernel and by layer");
+ABSL_FLAG(bool, profile, false, "where the time goes, by kernel and by layer");
 ABSL_FLAG(bool, probe, true,
           "measure the limits of the machine too; --noprobe saves the time");
 ABSL_FLAG(int64_t, probe_mib, 1024,
@@ -72,12 +71,12 @@ thread worked than the mean, "waiting" what was neither.
 Program MakeProgram() {
   return {.name = "weft-bench",
           .usage = kUsage,
-          .groups = {{"What",
-                      {"model", "prompt", "generate", "depth", "reps",
-                       "profile", "probe", "probe_mib", "format", "seed"}},
-                     {"How",
-                      {"threads", "target", "numerics", "kv", "batch",
-                       "context"}}}};
+          .groups = {
+              {"What",
+               {"model", "prompt", "generate", "depth", "reps", "profile",
+                "probe", "probe_mib", "format", "seed"}},
+              {"How",
+               {"threads", "target", "numerics", "kv", "batch", "context"}}}};
 }
 
 constexpr int kMaxThreads = 1024;
@@ -88,12 +87,14 @@ absl::StatusOr<std::vector<int>> ParseThreads(absl::string_view text) {
     int n = 0;
     if (!absl::SimpleAtoi(part, &n) || n < 0 || n > kMaxThreads)
       return absl::InvalidArgumentError(
-          absl::StrCat("--threads is \"", text, "\"; expected numbers from 0 "
-                       "to ", kMaxThreads, ", with commas between them"));
+          absl::StrCat("--threads is \"", text,
+                       "\"; expected numbers from 0 "
+                       "to ",
+                       kMaxThreads, ", with commas between them"));
     out.push_back(
         n > 0 ? n
-              : std::max(1, static_cast<int>(
-                                std::thread::hardware_concurrency())));
+              : std::max(
+                    1, static_cast<int>(std::thread::hardware_concurrency())));
   }
   return out;
 }

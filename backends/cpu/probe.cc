@@ -41,9 +41,8 @@ absl::StatusOr<std::unique_ptr<Probe>> CpuProbe::Make(TargetMask targets,
                                                       int threads,
                                                       int64_t bytes) {
   if (bytes < kPiece)
-    return absl::InvalidArgumentError(
-        absl::StrCat("a probe over ", bytes, " bytes; expected at least ",
-                     kPiece));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a probe over ", bytes, " bytes; expected at least ", kPiece));
   std::unique_ptr<CpuProbe> probe(
       new CpuProbe(targets, threads, bytes / kPiece * kPiece));
   WEFT_RETURN_IF_ERROR(probe->Allocate());

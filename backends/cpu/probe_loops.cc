@@ -102,9 +102,8 @@ HWY_INLINE double RunChains(D d, int64_t rounds, const F& f) {
   auto a0 = hn::Zero(d), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0,
        a7 = a0, a8 = a0, a9 = a0, a10 = a0, a11 = a0, a12 = a0, a13 = a0,
        a14 = a0, a15 = a0;
-  const auto each = [&f](auto&... sums) HWY_ATTR {
-    ((sums = f(sums), Forget(sums)), ...);
-  };
+  const auto each = [&f](auto&... sums)
+                        HWY_ATTR { ((sums = f(sums), Forget(sums)), ...); };
   for (int64_t i = 0; i < rounds; ++i) {
     each(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
     if constexpr (kChains == 16) each(a12, a13, a14, a15);
@@ -231,8 +230,8 @@ ProbeLoops Loops() {
                 {"4 streams", ReadAll<4, 0>},
                 {"4 streams, prefetch 2 KiB ahead", ReadAll<4, 2048>}};
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(DF()));
-  loops.arithmetic.push_back(Loop(Arithmetic::kF32, "f32 multiply-add", FmaF32,
-                                  kChains * lanes));
+  loops.arithmetic.push_back(
+      Loop(Arithmetic::kF32, "f32 multiply-add", FmaF32, kChains * lanes));
 #if HWY_NATIVE_DOT_BF16
   loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
                                   "bf16 pairs dot product into f32", DotBF16,
