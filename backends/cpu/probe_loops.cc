@@ -96,24 +96,35 @@ HWY_INLINE hn::Vec<D> Ones(D d) {
   return ones;
 }
 
-// Applies f to each of kChains vectors `rounds` times; the sum of all lanes.
-template <class D, class F>
-HWY_INLINE double RunChains(D d, int64_t rounds, const F& f) {
+template <class F, class V, class... Operands>
+HWY_INLINE void Next(const F& f, V& sum, Operands&... operands) {
+  sum = f(sum, operands...);
+  Forget(sum);
+}
+
+// sum = f(sum, operands...) for each of kChains sums, `rounds` times; the sum
+// of all lanes. clang does not let lambdas capture SVE's vectors.
+template <class D, class F, class... Operands>
+HWY_INLINE double RunChains(D d, int64_t rounds, const F& f, Operands&... o) {
   auto a0 = hn::Zero(d), a1 = a0, a2 = a0, a3 = a0, a4 = a0, a5 = a0, a6 = a0,
        a7 = a0, a8 = a0, a9 = a0, a10 = a0, a11 = a0, a12 = a0, a13 = a0,
        a14 = a0, a15 = a0;
-  const auto each = [&f](auto&... sums)
-                        HWY_ATTR { ((sums = f(sums), Forget(sums)), ...); };
   for (int64_t i = 0; i < rounds; ++i) {
-    each(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11);
-    if constexpr (kChains == 16) each(a12, a13, a14, a15);
+    Next(f, a0, o...), Next(f, a1, o...), Next(f, a2, o...), Next(f, a3, o...);
+    Next(f, a4, o...), Next(f, a5, o...), Next(f, a6, o...), Next(f, a7, o...);
+    Next(f, a8, o...), Next(f, a9, o...), Next(f, a10, o...);
+    Next(f, a11, o...);
+    if constexpr (kChains == 16) {
+      Next(f, a12, o...), Next(f, a13, o...), Next(f, a14, o...);
+      Next(f, a15, o...);
+    }
   }
-  double total = 0;
-  const auto add = [d, &total](const auto&... sums) HWY_ATTR {
-    ((total += static_cast<double>(hn::ReduceSum(d, sums))), ...);
+  const auto sum = [d](const auto& v) HWY_ATTR {
+    return static_cast<double>(hn::ReduceSum(d, v));
   };
-  add(a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15);
-  return total;
+  return sum(a0) + sum(a1) + sum(a2) + sum(a3) + sum(a4) + sum(a5) + sum(a6) +
+         sum(a7) + sum(a8) + sum(a9) + sum(a10) + sum(a11) + sum(a12) +
+         sum(a13) + sum(a14) + sum(a15);
 }
 
 using DF = hn::ScalableTag<float>;
@@ -125,24 +136,27 @@ using DU8 = hn::Repartition<uint8_t, DI32>;
 double FmaF32(int64_t rounds) {
   const DF d;
   const auto one = Ones(d);
-  return RunChains(d, rounds, [one](auto sum) HWY_ATTR {
-    // Without a fused instruction one * one could be taken out of the loop.
-    return HWY_NATIVE_FMA ? hn::MulAdd(one, one, sum)
-                          : hn::MulAdd(sum, one, one);
-  });
+  const auto f = [](auto sum, auto& x) HWY_ATTR {
+    // Without a fused instruction x * x could be taken out of the loop.
+    return HWY_NATIVE_FMA ? hn::MulAdd(x, x, sum) : hn::MulAdd(sum, x, x);
+  };
+  return RunChains(d, rounds, f, one);
 }
 
-#if HWY_NATIVE_DOT_BF16
-double DotBF16(int64_t rounds) {
+// On NEON Highway's macro speaks of the compiler, not of the target.
+constexpr bool kHasBF16 =
+    HWY_NATIVE_DOT_BF16 && (!HWY_TARGET_IS_NEON || HWY_TARGET == HWY_NEON_BF16);
+
+[[maybe_unused]] double DotBF16(int64_t rounds) {
   const hn::Repartition<hwy::bfloat16_t, DF> d;
   const hn::RebindToUnsigned<decltype(d)> du;
   const auto one = hn::BitCast(d, hn::Set(du, uint16_t{0x3F80}));
-  return RunChains(DF(), rounds, [one](auto sum) HWY_ATTR {
+  const auto f = [](auto sum, auto& x) HWY_ATTR {
     auto unused = hn::Zero(DF());
-    return hn::ReorderWidenMulAccumulate(DF(), one, one, sum, unused);
-  });
+    return hn::ReorderWidenMulAccumulate(DF(), x, x, sum, unused);
+  };
+  return RunChains(DF(), rounds, f, one);
 }
-#endif
 
 // The best that the instruction set has for whole numbers of 8 bits.
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
@@ -152,9 +166,10 @@ constexpr int kProductsPerLane = 4;
 double DotInt8(int64_t rounds) {
   const auto u = Ones(DU8());
   const auto s = Ones(DI8());
-  return RunChains(DI32(), rounds, [u, s](auto sum) HWY_ATTR {
-    return hn::SumOfMulQuadAccumulate(DI32(), u, s, sum);
-  });
+  const auto f = [](auto sum, auto& a, auto& b) HWY_ATTR {
+    return hn::SumOfMulQuadAccumulate(DI32(), a, b, sum);
+  };
+  return RunChains(DI32(), rounds, f, u, s);
 }
 #elif HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
 constexpr char kInt8Name[] = "u8 x i8 pairs into i16, eight of them into i32";
@@ -165,15 +180,16 @@ double DotInt8(int64_t rounds) {
   const auto u = Ones(DU8());
   const auto ones = Ones(DI16());
   auto s = Ones(DI8());
-  return RunChains(DI32(), rounds, [u, ones, &s](auto sum) HWY_ATTR {
-    Forget(s);
-    auto pairs = hn::SatWidenMulPairwiseAdd(DI16(), u, s);
+  const auto f = [](auto sum, auto& a, auto& b, auto& one) HWY_ATTR {
+    Forget(b);
+    auto pairs = hn::SatWidenMulPairwiseAdd(DI16(), a, b);
     HWY_UNROLL(7) for (int i = 1; i < 8; ++i) {
-      Forget(s);
-      pairs = hn::Add(pairs, hn::SatWidenMulPairwiseAdd(DI16(), u, s));
+      Forget(b);
+      pairs = hn::Add(pairs, hn::SatWidenMulPairwiseAdd(DI16(), a, b));
     }
-    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), pairs, ones));
-  });
+    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), pairs, one));
+  };
+  return RunChains(DI32(), rounds, f, u, s, ones);
 }
 #elif HWY_TARGET_IS_SVE || HWY_TARGET == HWY_NEON_BF16
 constexpr char kInt8Name[] = "i8 x i8 dot product into i32";
@@ -181,14 +197,15 @@ constexpr int kProductsPerLane = 4;
 
 double DotInt8(int64_t rounds) {
   const auto s = Ones(DI8());
-  return RunChains(DI32(), rounds, [s](auto sum) HWY_ATTR {
+  const auto f = [](auto sum, auto& a) HWY_ATTR {
 #if HWY_TARGET_IS_SVE
-    return hn::SumOfMulQuadAccumulate(DI32(), s, s, sum);
+    return hn::SumOfMulQuadAccumulate(DI32(), a, a, sum);
 #else
     // Highway 1.2 does not use the instruction on NEON.
-    return hn::Vec<DI32>(vdotq_s32(sum.raw, s.raw, s.raw));
+    return hn::Vec<DI32>(vdotq_s32(sum.raw, a.raw, a.raw));
 #endif
-  });
+  };
+  return RunChains(DI32(), rounds, f, s);
 }
 #elif HWY_TARGET_IS_NEON
 constexpr char kInt8Name[] = "i8 x i8 into i16, two of them into i32";
@@ -196,12 +213,13 @@ constexpr int kProductsPerLane = 4;
 
 double DotInt8(int64_t rounds) {
   auto s = Ones(DI8());
-  return RunChains(DI32(), rounds, [&s](auto sum) HWY_ATTR {
-    Forget(s);
-    const int8x8_t half = vget_low_s8(s.raw);
-    const int16x8_t pairs = vmlal_high_s8(vmull_s8(half, half), s.raw, s.raw);
+  const auto f = [](auto sum, auto& a) HWY_ATTR {
+    Forget(a);
+    const int8x8_t half = vget_low_s8(a.raw);
+    const int16x8_t pairs = vmlal_high_s8(vmull_s8(half, half), a.raw, a.raw);
     return hn::Vec<DI32>(vpadalq_s16(sum.raw, pairs));
-  });
+  };
+  return RunChains(DI32(), rounds, f, s);
 }
 #else
 constexpr char kInt8Name[] = "i16 x i16 pairs into i32";
@@ -209,10 +227,11 @@ constexpr int kProductsPerLane = 2;
 
 double DotInt8(int64_t rounds) {
   auto s = Ones(DI16());
-  return RunChains(DI32(), rounds, [&s](auto sum) HWY_ATTR {
-    Forget(s);
-    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), s, s));
-  });
+  const auto f = [](auto sum, auto& a) HWY_ATTR {
+    Forget(a);
+    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI32(), a, a));
+  };
+  return RunChains(DI32(), rounds, f, s);
 }
 #endif
 
@@ -232,11 +251,10 @@ ProbeLoops Loops() {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(DF()));
   loops.arithmetic.push_back(
       Loop(Arithmetic::kF32, "f32 multiply-add", FmaF32, kChains * lanes));
-#if HWY_NATIVE_DOT_BF16
-  loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
-                                  "bf16 pairs dot product into f32", DotBF16,
-                                  kChains * lanes * 2));
-#endif
+  if constexpr (kHasBF16)
+    loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
+                                    "bf16 pairs dot product into f32", DotBF16,
+                                    kChains * lanes * 2));
   loops.arithmetic.push_back(Loop(Arithmetic::kInt8, kInt8Name, DotInt8,
                                   kChains * lanes * kProductsPerLane));
   return loops;
