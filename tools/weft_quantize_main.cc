@@ -250,10 +250,10 @@ absl::Status Write(const Job& job, const GgufFile& file,
     progress.Update(Share(done, values));
   };
   const auto tensor_done = [&](const TensorPlan& p, const EncodeError& error) {
+    progress.Clear();
     if (totals.count == 0) WEFT_RETURN_IF_ERROR(table.Header());
     totals.Add(p);
     totals.error.Add(error);
-    progress.Clear();
     return table.Row(p, p.is_copy()
                             ? std::nullopt
                             : std::optional<double>(error.RelativeRms()));
