@@ -42,7 +42,7 @@ inline Lanes Clamp(Lanes v, float low, float high) {
 }
 
 // To the nearest integer, ties to even, for |v| < 2^22: in the sum one unit in
-// the last place is 1.
+// the last place is 1. Beyond, something as large.
 inline Lanes Round(Lanes v) { return (v + 12582912.0f) - 12582912.0f; }
 
 // 1 / v, or 0 where v is 0: dividing by it gives code 0.
