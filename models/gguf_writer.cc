@@ -1,5 +1,6 @@
 #include "models/gguf_writer.h"
 
+#include <algorithm>
 #include <bit>
 #include <optional>
 #include <utility>
@@ -28,17 +29,22 @@ uint64_t AlignmentOf(const GgufKeyValues& key_values) {
 
 // Bytes of the tensor's data; nullopt where the shape has none.
 std::optional<uint64_t> DataBytes(const NewGgufTensor& tensor) {
-  if (tensor.dims.empty()) return std::nullopt;
-  const std::optional<int64_t> row = RowBytes(tensor.dtype, tensor.dims.back());
-  if (!row) return std::nullopt;
-  std::optional<uint64_t> bytes = static_cast<uint64_t>(*row);
-  for (const int64_t dim :
-       absl::MakeConstSpan(tensor.dims).first(tensor.dims.size() - 1)) {
-    if (dim < 0) return std::nullopt;
-    bytes = CheckedMul(*bytes, static_cast<uint64_t>(dim));
-    if (!bytes) return std::nullopt;
+  const DTypeInfo& type = Info(tensor.dtype);
+  if (tensor.dims.empty() || tensor.dims.back() % type.block_values != 0)
+    return std::nullopt;
+  const auto negative = [](int64_t dim) { return dim < 0; };
+  if (std::any_of(tensor.dims.begin(), tensor.dims.end(), negative))
+    return std::nullopt;
+  // Of an empty tensor the other dimensions may be anything.
+  if (std::find(tensor.dims.begin(), tensor.dims.end(), 0) != tensor.dims.end())
+    return 0;
+  std::optional<uint64_t> elements = 1;
+  for (const int64_t dim : tensor.dims) {
+    elements = CheckedMul(*elements, static_cast<uint64_t>(dim));
+    if (!elements) return std::nullopt;
   }
-  return bytes;
+  return CheckedMul(*elements / static_cast<uint64_t>(type.block_values),
+                    static_cast<uint64_t>(type.block_bytes));
 }
 
 absl::Status BadShape(const std::string& source, const NewGgufTensor& tensor) {

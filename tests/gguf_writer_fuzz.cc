@@ -20,12 +20,17 @@ namespace {
 // Padding to a large alignment is only slow.
 constexpr uint32_t kMaxAlignment = 1024;
 
-// In memory where there is such a place: every file is synced.
-std::string CopyPath() {
-  static const std::string path = absl::StrCat(
-      std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp",
-      "/gguf_writer_fuzz.", getpid());
-  return path;
+// The file that is written, in memory where there is such a place: every one is
+// synced. It goes when the process ends.
+const std::string& CopyPath() {
+  struct Copy {
+    std::string path = absl::StrCat(
+        std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp",
+        "/gguf_writer_fuzz.", getpid());
+    ~Copy() { unlink(path.c_str()); }
+  };
+  static const Copy copy;
+  return copy.path;
 }
 
 void Require(bool ok, const std::string& what) {
@@ -45,14 +50,10 @@ void RoundTrip(absl::Span<const std::byte> bytes) {
   Require(difference.empty(), difference);
 }
 
-void RemoveCopy() { unlink(CopyPath().c_str()); }
-
 }  // namespace
 }  // namespace weft::inline v0
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const int registered = std::atexit(weft::RemoveCopy);
-  static_cast<void>(registered);
   weft::RoundTrip({reinterpret_cast<const std::byte*>(data), size});
   return 0;
 }

@@ -71,6 +71,7 @@ TEST(GgufWriter, CopiesEmptyTensors) {
   GgufSpec spec;
   spec.Tensor("none", DType::kF32, {0, 4}).Tensor("one", DType::kF32, {1});
   spec.Tensor("none too", DType::kQ4_0, {0});
+  spec.Tensor("huge rows, none of them", DType::kF32, {1ull << 62, 0});
   EXPECT_EQ(Copied(spec.Build()), spec.Build());
 }
 

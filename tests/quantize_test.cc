@@ -229,6 +229,17 @@ TEST(WeftQuantize, NamesFormatsThatItDoesNotKnow) {
               spec.tensors.back().data);
 }
 
+TEST(WeftQuantize, KeepsEmptyTensors) {
+  GgufSpec spec = SmallModel();
+  spec.Tensor("none.weight", DType::kF32, {uint64_t{1} << 61, 0, 2})
+      .Tensor("no_columns.weight", DType::kF16, {0, 8});
+  const std::string out = ScratchPath("empty-out.gguf");
+  ExpectSuccess(
+      Quantize(WriteModel(spec, "empty.gguf"), out, {"--type=Q4_K_M"}));
+  EXPECT_EQ(TypeIn(Opened(out), "none.weight"), DType::kF32);
+  EXPECT_EQ(TypeIn(Opened(out), "no_columns.weight"), DType::kF16);
+}
+
 TEST(WeftQuantize, RefusesAPartOfASplitModel) {
   GgufSpec spec = SmallModel();
   spec.Scalar<uint16_t>("split.count", GgufType::kUint16, 3);

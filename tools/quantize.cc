@@ -84,7 +84,8 @@ class Planner {
 
   TensorPlan PlanTensor(const GgufTensor& tensor) const {
     TensorPlan plan{&tensor, tensor.dtype};
-    if (!IsQuantizable(tensor.name, tensor.dims)) return plan;
+    if (plan.elements() == 0 || !IsQuantizable(tensor.name, tensor.dims))
+      return plan;
     if (const auto* out = FindMatch(options_.exclude, tensor.name)) {
       if (!out->type) return plan;
       return WithType(plan, *out->type);
