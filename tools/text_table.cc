@@ -30,12 +30,14 @@ std::string TextTable(absl::Span<const TableRow> rows, size_t first_number,
 
 std::string ShortNumber(double value) {
   if (value == 0) return "0";
-  return absl::StrFormat(value >= 99.95 ? "%.0f" : "%#.3g", value);
+  return value >= 99.95 ? absl::StrFormat("%.0f", value)
+                        : absl::StrFormat("%#.3g", value);
 }
 
 std::string Percent(double share) {
   const double percent = 100 * share;
-  return absl::StrFormat(percent < 9.95 ? "%.1f %%" : "%.0f %%", percent);
+  return percent < 9.95 ? absl::StrFormat("%.1f %%", percent)
+                        : absl::StrFormat("%.0f %%", percent);
 }
 
 }  // namespace weft::inline v0
