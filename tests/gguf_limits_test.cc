@@ -10,6 +10,7 @@
 #include "models/gguf.h"
 #include "tests/gguf_builder.h"
 #include "tests/gguf_malformed_cases.h"
+#include "tests/sanitizer.h"
 
 namespace {
 
@@ -73,14 +74,7 @@ constexpr size_t kMiB = 1 << 20;
 // The limits on time are for a machine as fast as its processor; a sanitizer or
 // an emulator only has to show that time is not quadratic (minutes, here).
 double Seconds(double limit) {
-  bool is_slow = false;
-#if defined(__SANITIZE_ADDRESS__)
-  is_slow = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer)
-  is_slow = true;
-#endif
-#endif
+  bool is_slow = kSanitized;
 #ifdef WEFT_EMULATOR
   is_slow |= sizeof(WEFT_EMULATOR) > 1;
 #endif

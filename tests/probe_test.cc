@@ -15,6 +15,7 @@
 #include "backends/cpu/probe_loops.h"
 #include "backends/cpu/target_names.h"
 #include "gtest/gtest.h"
+#include "tests/sanitizer.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -137,19 +138,8 @@ TEST(Probe, RefusesTooLittleMemory) {
 }
 
 // The sanitizers' allocators end the program instead.
-bool HasSanitizer() {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-  return true;
-#endif
-#endif
-  return false;
-}
-
 TEST(Probe, SaysThatMemoryCannotBeHad) {
-  if (HasSanitizer()) GTEST_SKIP() << "not under a sanitizer";
+  if (kSanitized) GTEST_SKIP() << "not under a sanitizer";
   const auto backend = MakeBackend("cpu");
   // More than any address space.
   const auto probe = (*backend)->MakeProbe(int64_t{1} << 60);
