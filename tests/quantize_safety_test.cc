@@ -132,7 +132,9 @@ TEST(WeftQuantize, StreamsLargeFiles) {
   const ToolResult result = Quantize(in, out, {"--type=q8_0", "--threads=2"});
   ExpectSuccess(result);
   EXPECT_GT(fs::file_size(in), 256u << 20);
-  if (!kSanitized) EXPECT_LT(result.max_resident_kib, 96 << 10);
+  if (!kSanitized) {
+    EXPECT_LT(result.max_resident_kib, 96 << 10);
+  }
 }
 
 }  // namespace
