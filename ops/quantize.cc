@@ -34,6 +34,7 @@ BlockQ8_A QuantizeBlock(const float* x, int64_t n) {
     const auto q = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
     block.q[i] = q;
     block.sums[i / 16] = static_cast<int16_t>(block.sums[i / 16] + q);
+    block.sums32[i / 32] = static_cast<int16_t>(block.sums32[i / 32] + q);
   }
   return block;
 }

@@ -98,6 +98,8 @@ void FillActivations(HostTensor& tensor, Random& random) {
             std::uniform_int_distribution<int>(-127, 127)(random));
         block.sums[i / 16] =
             static_cast<int16_t>(block.sums[i / 16] + block.q[i]);
+        block.sums32[i / 32] =
+            static_cast<int16_t>(block.sums32[i / 32] + block.q[i]);
       }
       std::memcpy(at, &block, sizeof(block));
     }

@@ -123,6 +123,9 @@ using KernelList = std::vector<Kernel>;
 // Bits of HWY_TARGETS; the instruction set that kernels are taken from.
 using TargetMask = int64_t;
 
+// Below the bits of Highway: the target has AMX besides (see amx.h).
+inline constexpr TargetMask kAmxTarget = 1;
+
 // Every kernel of the best instruction set in `targets`.
 KernelList AllKernels(TargetMask targets);
 

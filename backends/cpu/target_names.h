@@ -13,7 +13,7 @@ namespace weft::inline v0 {
 namespace cpu {
 
 // Instruction sets that are compiled in and that this machine can run, best
-// first: "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2", "SSE2"; "NEON_BF16", ...
+// first: "AMX" (AVX3_ZEN4 with tile registers), "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2", "SSE2"; "NEON_BF16", ...
 std::vector<std::string> RunnableTargets();
 
 // The mask to take kernels from: the target of that name alone, or everything

@@ -7,8 +7,8 @@
 //
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/add_kernels-inl.h"
 #include "backends/cpu/quant/codebooks-inl.h"
-#include "backends/cpu/quant/matmul-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -16,10 +16,10 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-void AddKernels(KernelList& out) {
-  AddQMatMul<CodecIQ4_NL>(out);
-  AddQMatMul<CodecIQ4_XS>(out);
-  AddQMatMul<CodecMXFP4>(out);
+void AddKernels(TargetMask targets, KernelList& out) {
+  AddQMatMul<CodecIQ4_NL>(targets, out);
+  AddQMatMul<CodecIQ4_XS>(targets, out);
+  AddQMatMul<CodecMXFP4>(targets, out);
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ namespace weft::inline v0 {
 namespace cpu {
 HWY_EXPORT(AddKernels);
 void AddQMatMulCodebooksKernels(TargetMask targets, KernelList& out) {
-  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(targets, out);
 }
 }  // namespace cpu
 }  // namespace weft::inline v0

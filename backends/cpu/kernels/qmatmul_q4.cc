@@ -7,7 +7,7 @@
 //
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/pick_target.h"
-#include "backends/cpu/quant/matmul-inl.h"
+#include "backends/cpu/quant/add_kernels-inl.h"
 #include "backends/cpu/quant/small_blocks-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -16,9 +16,9 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-void AddKernels(KernelList& out) {
-  AddQMatMul<CodecQ4_0>(out);
-  AddQMatMul<CodecQ4_1>(out);
+void AddKernels(TargetMask targets, KernelList& out) {
+  AddQMatMul<CodecQ4_0>(targets, out);
+  AddQMatMul<CodecQ4_1>(targets, out);
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ namespace weft::inline v0 {
 namespace cpu {
 HWY_EXPORT(AddKernels);
 void AddQMatMulQ4Kernels(TargetMask targets, KernelList& out) {
-  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(targets, out);
 }
 }  // namespace cpu
 }  // namespace weft::inline v0

@@ -7,8 +7,8 @@
 //
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/pick_target.h"
+#include "backends/cpu/quant/add_kernels-inl.h"
 #include "backends/cpu/quant/k_quants-inl.h"
-#include "backends/cpu/quant/matmul-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -16,7 +16,7 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace {
 
-void AddKernels(KernelList& out) { AddQMatMul<CodecQ6_K>(out); }
+void AddKernels(TargetMask targets, KernelList& out) { AddQMatMul<CodecQ6_K>(targets, out); }
 
 }  // namespace
 }  // namespace HWY_NAMESPACE
@@ -29,7 +29,7 @@ namespace weft::inline v0 {
 namespace cpu {
 HWY_EXPORT(AddKernels);
 void AddQMatMulQ6KKernels(TargetMask targets, KernelList& out) {
-  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(targets, out);
 }
 }  // namespace cpu
 }  // namespace weft::inline v0

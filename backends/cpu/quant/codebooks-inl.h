@@ -32,6 +32,7 @@ struct CodecIQ4_NL {
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks,
@@ -54,18 +55,23 @@ struct CodecIQ4_XS {
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecIQ4_XS>& out) {
     // d and scales_h, scales_l, and the first eight bytes of quants.
     VU dh, low, unused0, unused1;
     Load4(rows, dh, low, unused0, unused1);
-    const VF32 d = F16Of(dh);
+    hn::Store(F16Of(dh), DF32(), out.d);
     const VU high = hn::ShiftRight<16>(dh);
-    StoreScale<0>(low, high, d, out), StoreScale<1>(low, high, d, out);
-    StoreScale<2>(low, high, d, out), StoreScale<3>(low, high, d, out);
-    StoreScale<4>(low, high, d, out), StoreScale<5>(low, high, d, out);
-    StoreScale<6>(low, high, d, out), StoreScale<7>(low, high, d, out);
+    StoreScale(Scale<0>(low, high), out.scales[0]);
+    StoreScale(Scale<1>(low, high), out.scales[1]);
+    StoreScale(Scale<2>(low, high), out.scales[2]);
+    StoreScale(Scale<3>(low, high), out.scales[3]);
+    StoreScale(Scale<4>(low, high), out.scales[4]);
+    StoreScale(Scale<5>(low, high), out.scales[5]);
+    StoreScale(Scale<6>(low, high), out.scales[6]);
+    StoreScale(Scale<7>(low, high), out.scales[7]);
     const auto codebook = LoadCodebook(kIq4Codebook);
     for (size_t j = 0; j < 8; ++j)
       ForEachNibbles(rows.At(offsetof(Block, q) + 16 * j),
@@ -77,15 +83,12 @@ struct CodecIQ4_XS {
  private:
   // Scale of sub-block kS: nibble kS of `low`, bits 2 kS of `high` above it.
   template <int kS>
-  static HWY_INLINE void StoreScale(VU low, VU high, VF32 d,
-                                    Panel<CodecIQ4_XS>& out) {
+  static HWY_INLINE VI Scale(VU low, VU high) {
     const DU du;
     const VU bits0 = hn::And(hn::ShiftRight<4 * kS>(low), hn::Set(du, 15u));
     const VU bits4 = hn::And(hn::ShiftRight<2 * kS>(high), hn::Set(du, 3u));
-    const VI s =
-        hn::Sub(hn::BitCast(DI(), hn::Or(bits0, hn::ShiftLeft<4>(bits4))),
-                hn::Set(DI(), Block::kScaleOffset));
-    hn::Store(hn::Mul(hn::ConvertTo(DF32(), s), d), DF32(), out.scales[kS]);
+    return hn::Sub(hn::BitCast(DI(), hn::Or(bits0, hn::ShiftLeft<4>(bits4))),
+                   hn::Set(DI(), Block::kScaleOffset));
   }
 };
 
@@ -95,6 +98,7 @@ struct CodecMXFP4 {
   static constexpr int kMaxCode = 12;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecMXFP4>& out) {

@@ -1,13 +1,18 @@
 // Integer products of panels with 8-bit activations. Per-target code.
 //
 // Definition, for one row and one token, groups g in order and their sub-blocks
-// j in order, every operation rounded to f32 once:
-//   dot_j = sum of (code - bias) * q over the sub-block         (exact, int32)
-//   part  = -dmin * (sum of min_j * sum of q over j)            (paired mins)
-//   part  = fma(dot_j, scale_j, part), then fma(-min_j, sum_j, part)
+// j in order; integers are exact, every operation on floats is rounded once:
+//   dot_j = sum of (code - bias) * q over the sub-block
+//   part  = -dmin * (sum of min_j * sum of q over j)              paired mins
+// integer scales:
+//   part  = fma(sum of scale_j * dot_j over j, d, part)
+// scales that are floats:
+//   part  = fma(dot_j, scale_j, part), then fma(-min_j, sum_j, part), for all j
+// and then
 //   y     = fma(part, d of the activations, y)
 // The same for every tile, so that no result depends on how tokens and rows are
-// grouped.
+// grouped. No int32 overflows: the largest are q6_k's 256 * 32 * 128 * 127 and
+// iq4_xs' 256 * 127 * 32 * 127, both 2^27.
 #if defined(WEFT_BACKENDS_CPU_QUANT_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_DOT_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_DOT_INL_H_
@@ -24,10 +29,6 @@ HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
-
-// Whether bytes are multiplied by pairs into int16 first (x86 before VNNI). On
-// the portable baseline that instruction does not exist either.
-constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
 
 // What a tile multiplies: kR panels of `groups` groups and kT tokens.
 struct TileArgs {
@@ -74,91 +75,224 @@ HWY_INLINE void KeepOrder([[maybe_unused]] V& v) {
 #endif
 }
 
-// What the sums of the activations give per sub-block: where accumulators
-// start (the bias times minus the sum), or factors of the mins.
+// How the bias of codes is taken off: where accumulators start (minus the bias
+// times the sum of the activations) costs nothing. Sums that are multiplied by
+// integer scales before they are int32 have no such place; there the bias times
+// the scale is a min.
+template <class C>
+constexpr bool kBiasIsMin =
+    kPairwise && kBias<C> != 0 && C::kScales == Scales::kInteger;
+template <class C>
+constexpr bool kBiasIsStart = kBias<C> != 0 && !kBiasIsMin<C>;
+
+// Sums of the activations of each sub-block.
+template <class C>
+HWY_INLINE const int16_t* SumsOf(const BlockQ8_A& x) {
+  return C::kSub == 16 ? x.sums : x.sums32;
+}
+
+// What the sums of the activations give per sub-block.
 template <class C>
 struct alignas(64) Corrections {
   static constexpr int kSubs = kGroupSize / C::kSub;
-  int32_t start[kBias<C> != 0 ? kSubs : 1];
-  int32_t pairs[C::kMins == Mins::kPaired ? kSubs / 2 : 1];
+  static constexpr bool kPairs = C::kMins == Mins::kPaired || kBiasIsMin<C>;
+  int32_t start[kBiasIsStart<C> ? kSubs : 1];
+  int32_t pairs[kPairs ? kSubs / 2 : 1];  // of int16
   float sums[C::kMins == Mins::kFloat ? kSubs : 1];
 
   HWY_INLINE void Set(const BlockQ8_A& x) {
-    if constexpr (kBias<C> != 0)
+    if constexpr (kBiasIsStart<C>)
       for (int j = 0; j < kSubs; ++j) start[j] = -kBias<C> * Sum(x, j);
-    if constexpr (C::kMins == Mins::kPaired) {
-      if constexpr (C::kSub == 16) {
-        std::memcpy(pairs, x.sums, sizeof(pairs));
-      } else {
-        int16_t sums32[kSubs];
-        for (int j = 0; j < kSubs; ++j)
-          sums32[j] = static_cast<int16_t>(Sum(x, j));
-        std::memcpy(pairs, sums32, sizeof(pairs));
-      }
-    }
+    if constexpr (kPairs) std::memcpy(pairs, SumsOf<C>(x), sizeof(pairs));
     if constexpr (C::kMins == Mins::kFloat)
       for (int j = 0; j < kSubs; ++j) sums[j] = static_cast<float>(Sum(x, j));
   }
 
+  HWY_INLINE VI Start(int j) const {
+    return hn::Set(DI(), kBiasIsStart<C> ? start[kBiasIsStart<C> ? j : 0] : 0);
+  }
+  // a0 * sum of sub-block 2j + a1 * sum of the next, for pairs of int16.
+  HWY_INLINE VI TimesPair(VI a, int j) const {
+    return hn::WidenMulPairwiseAdd(
+        DI(), hn::BitCast(DI16(), a),
+        hn::BitCast(DI16(), hn::Set(DI(), pairs[kPairs ? j : 0])));
+  }
+
  private:
   static HWY_INLINE int32_t Sum(const BlockQ8_A& x, int j) {
-    return C::kSub == 16 ? x.sums[j] : x.sums[2 * j] + x.sums[2 * j + 1];
+    return SumsOf<C>(x)[j];
   }
 };
 
+// (scale of sub-block 2j, scale of the next), from scales that are stored
+// twice.
+template <class C>
+HWY_INLINE VI ScalePair(const Panel<C>& p, int j) {
+  const DI di;
+  return hn::BitCast(
+      di, hn::OddEven(hn::BitCast(DI16(), hn::Load(di, p.scales[2 * j + 1])),
+                      hn::BitCast(DI16(), hn::Load(di, p.scales[2 * j]))));
+}
+
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
 
-// dots[r][t] = the sub-block's products, from its first codes and activations.
+// Tokens and panels of a tile, at one group.
 template <class C, int kR, int kT>
-HWY_INLINE void SubBlock(const uint8_t* const (&codes)[kR],
-                         const int8_t* const (&x)[kT], VI (&dots)[kR][kT]) {
-  const DU du;
-  const DI di;
+struct TileGroup {
+  const Panel<C>* panels[kR];
+  const BlockQ8_A* x[kT];
+  Corrections<C> corrections[kT];
+};
+
+// dots[r][t] += the products of sub-block j, four columns at a time.
+template <class C, int kR, int kT>
+HWY_INLINE void AddQuads(const TileGroup<C, kR, kT>& a, int j,
+                         VI (&dots)[kR][kT]) {
   constexpr int kSteps = C::kSub / 4;
-  if constexpr (!kPairwise) {
-    HWY_UNROLL(8) for (int i = 0; i < kSteps; ++i) {
-      VU w[kR];
+  const uint8_t* codes[kR];
+  const int8_t* q[kT];
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r) codes[r] = a.panels[r]->codes[j * kSteps];
+  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * C::kSub;
+  HWY_UNROLL(8) for (int i = 0; i < kSteps; ++i) {
+    VU w[kR];
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r)
+      w[r] = hn::BitCast(DU(), hn::Load(DU8(), codes[r] + i * 4 * kLanes));
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+      const auto four = Broadcast4(q[t] + 4 * i);
       HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r)
-        w[r] = hn::BitCast(du, hn::Load(DU8(), codes[r] + i * 4 * kLanes));
-      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-        const auto q = Broadcast4(x[t] + 4 * i);
-        HWY_UNROLL(4)
-        for (int r = 0; r < kR; ++r) dots[r][t] = AddDot4(w[r], q, dots[r][t]);
-      }
+      for (int r = 0; r < kR; ++r) dots[r][t] = AddDot4(w[r], four, dots[r][t]);
     }
-  } else {
-    // Products of pairs that int16 can hold the sum of.
-    constexpr int kRun =
-        std::min(kSteps, 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax));
-    static_assert(kRun >= 1 && kSteps % kRun == 0);
-    const DI16 d16;
-    const auto ones = hn::Set(d16, int16_t{1});
-    HWY_UNROLL(8) for (int i = 0; i < kSteps; i += kRun) {
-      hn::Vec<DI16> sums[kR][kT];
-      HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
-        HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-          const auto w = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
-          const auto signs = hn::BitCast(DI8(), w);
-          HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-            auto q = Broadcast4(x[t] + 4 * s);
-            auto u = w;
-            if constexpr (C::kSignedCodes) {
-              // |code| * (q with the code's sign).
-              q = hn::IfNegativeThenNegOrUndefIfZero(signs, q);
-              u = hn::BitCast(DU8(), hn::Abs(signs));
-            }
-            const auto product = hn::SatWidenMulPairwiseAdd(d16, u, q);
-            sums[r][t] = s == i ? product : hn::Add(sums[r][t], product);
-            KeepOrder(sums[r][t]);
+  }
+}
+
+// sums[r][t] += factor[r] * the products of sub-block j, factors being pairs of
+// int16.
+template <class C, int kR, int kT>
+HWY_INLINE void AddPairs(const TileGroup<C, kR, kT>& a, int j,
+                         const VI (&factors)[kR], VI (&sums)[kR][kT]) {
+  constexpr int kSteps = C::kSub / 4;
+  // Products of pairs that int16 can hold the sum of.
+  constexpr int kRun =
+      std::min(kSteps, 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax));
+  static_assert(kRun >= 1 && kSteps % kRun == 0);
+  const DI16 d16;
+  const uint8_t* codes[kR];
+  const int8_t* q[kT];
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r) codes[r] = a.panels[r]->codes[j * kSteps];
+  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * C::kSub;
+  HWY_UNROLL(8) for (int i = 0; i < kSteps; i += kRun) {
+    hn::Vec<DI16> runs[kR][kT];
+    HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
+      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+        const auto w = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
+        const auto signs = hn::BitCast(DI8(), w);
+        HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+          auto four = Broadcast4(q[t] + 4 * s);
+          auto u = w;
+          if constexpr (C::kSignedCodes) {
+            // |code| * (q with the code's sign).
+            four = hn::IfNegativeThenNegOrUndefIfZero(signs, four);
+            u = hn::BitCast(DU8(), hn::Abs(signs));
           }
+          const auto product = hn::SatWidenMulPairwiseAdd(d16, u, four);
+          runs[r][t] = s == i ? product : hn::Add(runs[r][t], product);
+          KeepOrder(runs[r][t]);
         }
       }
-      HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r)
+    }
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      sums[r][t] = hn::Add(
+          sums[r][t], hn::WidenMulPairwiseAdd(DI(), runs[r][t],
+                                              hn::BitCast(d16, factors[r])));
+  }
+}
+
+// part[r][t] of the definition, for scales that are integers.
+template <class C, int kR, int kT>
+HWY_INLINE void IntegerPart(const TileGroup<C, kR, kT>& a,
+                            VF32 (&part)[kR][kT]) {
+  const DF32 df;
+  const DI di;
+  constexpr int kSubs = Panel<C>::kSubs;
+  VI sums[kR][kT];
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r)
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) sums[r][t] = hn::Zero(di);
+  if constexpr (kBiasIsMin<C>) {
+    HWY_UNROLL(8) for (int j = 0; j < kSubs / 2; ++j) {
+      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+        const VI scales = ScalePair(*a.panels[r], j);
         HWY_UNROLL(8)
-        for (int t = 0; t < kT; ++t) dots[r][t] =
-            hn::Add(dots[r][t], hn::WidenMulPairwiseAdd(di, sums[r][t], ones));
+        for (int t = 0; t < kT; ++t)
+          sums[r][t] =
+              hn::Sub(sums[r][t], a.corrections[t].TimesPair(scales, j));
+      }
+    }
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      sums[r][t] = hn::Mul(sums[r][t], hn::Set(di, kBias<C>));
+  }
+  for (int j = 0; j < kSubs; ++j) {
+    VI scales[kR];
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r)
+      scales[r] = hn::Load(di, a.panels[r]->scales[j]);
+    if constexpr (kPairwise) {
+      AddPairs(a, j, scales, sums);
+    } else {
+      VI dots[kR][kT];
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+      for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
+      AddQuads(a, j, dots);
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+      for (int t = 0; t < kT; ++t)
+        sums[r][t] = hn::Add(sums[r][t], hn::Mul(dots[r][t], scales[r]));
+    }
+  }
+  HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+    const VF32 d = hn::Load(df, a.panels[r]->d);
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      part[r][t] = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part[r][t]);
+  }
+}
+
+// The same for scales that are floats, up to sub-block `subs`.
+template <class C, int kR, int kT>
+HWY_INLINE void FloatPart(const TileGroup<C, kR, kT>& a, int subs,
+                          VF32 (&part)[kR][kT]) {
+  const DF32 df;
+  for (int j = 0; j < subs; ++j) {
+    VI dots[kR][kT];
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
+    if constexpr (kPairwise) {
+      VI ones[kR];
+      for (int r = 0; r < kR; ++r) ones[r] = hn::Set(DI(), 0x00010001);
+      AddPairs(a, j, ones, dots);
+    } else {
+      AddQuads(a, j, dots);
+    }
+    HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+      const Panel<C>& p = *a.panels[r];
+      const VF32 scale = hn::Load(df, p.scales[j]);
+      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+        part[r][t] =
+            hn::MulAdd(hn::ConvertTo(df, dots[r][t]), scale, part[r][t]);
+        if constexpr (C::kMins == Mins::kFloat)
+          part[r][t] =
+              hn::NegMulAdd(hn::Load(df, p.mins[j]),
+                            hn::Set(df, a.corrections[t].sums[j]), part[r][t]);
+      }
     }
   }
 }
@@ -169,64 +303,36 @@ HWY_NOINLINE void DotTile(const TileArgs& a) {
   const DI di;
   using P = Panel<C>;
   const P* panels = static_cast<const P*>(a.panels);
+  TileGroup<C, kR, kT> tile;
   for (int g = 0; g < a.groups; ++g, ++panels) {
-    const BlockQ8_A* x[kT];
-    Corrections<C> corrections[kT];
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-      x[t] = TokenBlock(a, t, g);
-      corrections[t].Set(*x[t]);
+      tile.x[t] = TokenBlock(a, t, g);
+      tile.corrections[t].Set(*tile.x[t]);
     }
     VF32 part[kR][kT];
     HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
       const P& p = panels[static_cast<size_t>(r) * a.panel_stride];
+      tile.panels[r] = &p;
       HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
         part[r][t] = hn::Zero(df);
         if constexpr (C::kMins == Mins::kPaired) {
           VI mins = hn::Zero(di);
           HWY_UNROLL(8)
           for (int j = 0; j < P::kSubs / 2; ++j)
-            mins = hn::Add(
-                mins,
-                hn::WidenMulPairwiseAdd(
-                    di, hn::BitCast(DI16(), hn::Load(di, p.min_pairs[j])),
-                    hn::BitCast(DI16(), hn::Set(di, corrections[t].pairs[j]))));
+            mins = hn::Add(mins, tile.corrections[t].TimesPair(
+                                     hn::Load(di, p.min_pairs[j]), j));
           part[r][t] = hn::Neg(
               hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
         }
       }
     }
-    const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
-    for (int j = 0; j < subs; ++j) {
-      const uint8_t* codes[kR];
-      const int8_t* q[kT];
-      VI dots[kR][kT];
-      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-        q[t] = x[t]->q + j * C::kSub;
-        const VI start = hn::Set(
-            di,
-            kBias<C> != 0 ? corrections[t].start[kBias<C> != 0 ? j : 0] : 0);
-        HWY_UNROLL(4) for (int r = 0; r < kR; ++r) dots[r][t] = start;
-      }
-      HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r)
-        codes[r] = panels[static_cast<size_t>(r) * a.panel_stride]
-                       .codes[j * (C::kSub / 4)];
-      SubBlock<C, kR, kT>(codes, q, dots);
-      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        const P& p = panels[static_cast<size_t>(r) * a.panel_stride];
-        const VF32 scale = hn::Load(df, p.scales[j]);
-        HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-          part[r][t] =
-              hn::MulAdd(hn::ConvertTo(df, dots[r][t]), scale, part[r][t]);
-          if constexpr (C::kMins == Mins::kFloat)
-            part[r][t] =
-                hn::NegMulAdd(hn::Load(df, p.mins[j]),
-                              hn::Set(df, corrections[t].sums[j]), part[r][t]);
-        }
-      }
+    if constexpr (C::kScales == Scales::kInteger) {
+      IntegerPart(tile, part);
+    } else {
+      FloatPart(tile, g + 1 == a.groups ? a.last_subs : P::kSubs, part);
     }
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-      const VF32 d = hn::Set(df, x[t]->d);
+      const VF32 d = hn::Set(df, tile.x[t]->d);
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         float* y = a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes;
         const VF32 before = a.first && g == 0 ? hn::Zero(df) : hn::LoadU(df, y);
@@ -254,27 +360,31 @@ HWY_NOINLINE void DotTile(const TileArgs& a) {
     if constexpr (C::kMins == Mins::kPaired) {
       auto mins = hn::Zero(di);
       for (int j = 0; j < P::kSubs / 2; ++j)
-        mins = hn::Add(
-            mins, hn::WidenMulPairwiseAdd(
-                      di, hn::BitCast(DI16(), hn::Load(di, p->min_pairs[j])),
-                      hn::BitCast(DI16(), hn::Set(di, corrections.pairs[j]))));
+        mins = hn::Add(mins,
+                       corrections.TimesPair(hn::Load(di, p->min_pairs[j]), j));
       part =
           hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p->mins[0])));
     }
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
+    auto sums = hn::Zero(di);
     for (int j = 0; j < subs; ++j) {
-      auto dots = hn::Set(
-          di, kBias<C> != 0 ? corrections.start[kBias<C> != 0 ? j : 0] : 0);
+      auto dots = corrections.Start(j);
       for (int i = 0; i < C::kSub / 4; ++i)
         dots = AddDot4(
             hn::BitCast(DU(), hn::Load(DU8(), p->codes[j * (C::kSub / 4) + i])),
             Broadcast4(x.q + j * C::kSub + 4 * i), dots);
-      part =
-          hn::MulAdd(hn::ConvertTo(df, dots), hn::Load(df, p->scales[j]), part);
-      if constexpr (C::kMins == Mins::kFloat)
-        part = hn::NegMulAdd(hn::Load(df, p->mins[j]),
-                             hn::Set(df, corrections.sums[j]), part);
+      if constexpr (C::kScales == Scales::kInteger) {
+        sums = hn::Add(sums, hn::Mul(dots, hn::Load(di, p->scales[j])));
+      } else {
+        part = hn::MulAdd(hn::ConvertTo(df, dots), hn::Load(df, p->scales[j]),
+                          part);
+        if constexpr (C::kMins == Mins::kFloat)
+          part = hn::NegMulAdd(hn::Load(df, p->mins[j]),
+                               hn::Set(df, corrections.sums[j]), part);
+      }
     }
+    if constexpr (C::kScales == Scales::kInteger)
+      part = hn::MulAdd(hn::ConvertTo(df, sums), hn::Load(df, p->d), part);
     y = hn::MulAdd(part, hn::Set(df, x.d), y);
   }
   hn::StoreU(y, df, a.y);

@@ -31,6 +31,16 @@ struct ExactArgs {
   bool first;       // y holds nothing yet
 };
 
+// Scale of sub-block j of each row.
+template <class C>
+HWY_INLINE VF32 ScaleOf(const Panel<C>& p, int j) {
+  if constexpr (C::kScales == Scales::kFloat) {
+    return hn::Load(DF32(), p.scales[j]);
+  } else {
+    return hn::Mul(FloatScale(p.scales[j]), hn::Load(DF32(), p.d));
+  }
+}
+
 // Min of sub-block j of each row.
 template <class C>
 HWY_INLINE VF32 MinOf(const Panel<C>& p, int j) {
@@ -98,7 +108,7 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   for (int g = 0; g < a.groups; ++g, ++p) {
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
     for (int j = 0; j < subs; ++j, x += C::kSub) {
-      const VF32 scale = hn::Load(df, p->scales[j]);
+      const VF32 scale = ScaleOf(*p, j);
       const VF32 min = MinOf(*p, j);
       VF32 p0 = hn::Zero(df), p1 = p0, p2 = p0, p3 = p0;
       for (int i = 0; i < C::kSub / 4; ++i) {

@@ -22,10 +22,10 @@ HWY_INLINE void UnpackKScales(Rows rows, P& out) {
   VU dd, s0, s1, s2;
   Load4(rows, dd, s0, s1, s2);
   const VU low6 = Bytes(63), low4 = Bytes(15), bits45 = Bytes(48);
-  const VF32 d = F16Of(dd);
-  StoreScales<0>(hn::And(s0, low6), d, out.scales);
+  hn::Store(F16Of(dd), DF32(), out.d);
+  StoreScales<0>(hn::And(s0, low6), out.scales);
   StoreScales<0>(
-      hn::Or(hn::And(s2, low4), hn::And(hn::ShiftRight<2>(s0), bits45)), d,
+      hn::Or(hn::And(s2, low4), hn::And(hn::ShiftRight<2>(s0), bits45)),
       out.scales + 4);
   StoreMinPairs(hn::And(s1, low6), out.min_pairs);
   StoreMinPairs(hn::Or(hn::And(hn::ShiftRight<4>(s2), low4),
@@ -40,6 +40,7 @@ struct CodecQ4_K {
   static constexpr int kMaxCode = 15;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ4_K>& out) {
@@ -65,6 +66,7 @@ struct CodecQ5_K {
   static constexpr int kMaxCode = 31;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ5_K>& out) {
@@ -100,6 +102,7 @@ struct CodecQ6_K {
   static constexpr int kMaxCode = 63;
   static constexpr int kOffset = Block::kOffset;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ6_K>& out) {
@@ -132,19 +135,14 @@ struct CodecQ6_K {
       Put(h0, a0, b0, 0), Put(h1, a1, b1, 1), Put(h2, a2, b2, 2),
           Put(h3, a3, b3, 3);
     }
-    const VF32 d = d_rows.Get();
+    hn::Store(d_rows.Get(), DF32(), out.d);
     VU s0, s1, s2, s3;
     Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
-      const DF32 df;
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<0>(s)), d), df,
-                out.scales[i]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<1>(s)), d), df,
-                out.scales[i + 1]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<2>(s)), d), df,
-                out.scales[i + 2]);
-      hn::Store(hn::Mul(hn::ConvertTo(df, SignedByteOf<3>(s)), d), df,
-                out.scales[i + 3]);
+      StoreScale(SignedByteOf<0>(s), out.scales[i]);
+      StoreScale(SignedByteOf<1>(s), out.scales[i + 1]);
+      StoreScale(SignedByteOf<2>(s), out.scales[i + 2]);
+      StoreScale(SignedByteOf<3>(s), out.scales[i + 3]);
     };
     PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
   }
@@ -156,6 +154,7 @@ struct CodecQ2_K {
   static constexpr int kMaxCode = 3;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ2_K>& out) {
@@ -174,12 +173,12 @@ struct CodecQ2_K {
       };
       Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
     }
-    const VF32 d = d_rows.Get();
+    hn::Store(d_rows.Get(), DF32(), out.d);
     hn::Store(dmin_rows.Get(), DF32(), out.mins[0]);
     VU s0, s1, s2, s3;
     Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
-      StoreScales<0>(hn::And(s, low4), d, out.scales + i);
+      StoreScales<0>(hn::And(s, low4), out.scales + i);
       StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
     };
     PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
@@ -192,6 +191,7 @@ struct CodecQ3_K {
   static constexpr int kMaxCode = 7;
   static constexpr int kOffset = Block::kOffset;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ3_K>& out) {
@@ -203,22 +203,22 @@ struct CodecQ3_K {
     VU before, s0, s1, s2;
     Load4(rows.At(sizeof(Block) - 16), before, s0, s1, s2);
     // The scales begin 2 bytes into the first dword: shift them into place.
-    const VF32 d = F16Of(hn::ShiftRight<16>(s2));
+    hn::Store(F16Of(hn::ShiftRight<16>(s2)), DF32(), out.d);
     const VU t0 = hn::Or(hn::ShiftRight<16>(before), hn::ShiftLeft<16>(s0));
     const VU t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
     const VU t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
     StoreScales<kBase>(
-        hn::Or(hn::And(t0, low4), hn::And(hn::ShiftLeft<4>(t2), bits45)), d,
+        hn::Or(hn::And(t0, low4), hn::And(hn::ShiftLeft<4>(t2), bits45)),
         out.scales);
     StoreScales<kBase>(
-        hn::Or(hn::And(t1, low4), hn::And(hn::ShiftLeft<2>(t2), bits45)), d,
+        hn::Or(hn::And(t1, low4), hn::And(hn::ShiftLeft<2>(t2), bits45)),
         out.scales + 4);
     StoreScales<kBase>(
-        hn::Or(hn::And(hn::ShiftRight<4>(t0), low4), hn::And(t2, bits45)), d,
+        hn::Or(hn::And(hn::ShiftRight<4>(t0), low4), hn::And(t2, bits45)),
         out.scales + 8);
     StoreScales<kBase>(hn::Or(hn::And(hn::ShiftRight<4>(t1), low4),
                               hn::And(hn::ShiftRight<2>(t2), bits45)),
-                       d, out.scales + 12);
+                       out.scales + 12);
 
     const VU low2 = Bytes(3), bit2 = Bytes(4);
     for (size_t piece = 0; piece < 2; ++piece) {

@@ -12,12 +12,10 @@
 
 #include <algorithm>
 
-#include "backends/cpu/kernel_name.h"
 #include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/quant/dot-inl.h"
 #include "backends/cpu/quant/exact-inl.h"
 #include "hwy/cache_control.h"
-#include "ops/fused.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -50,13 +48,17 @@ template <class C>
 constexpr size_t kGroupBytes =
     sizeof(typename C::Block) * (kGroupSize / C::Block::kCount);
 
+// Tokens whose sums are kept in scratch while a task's groups pass by. In the
+// result they lie a row apart, often a power of two, which caches hold few of.
+constexpr int64_t kTokenChunk = 512;
+
 // Scratch of one worker.
 template <class C>
 struct MatMulScratch {
-  Panel<C> panels[kTilePanels * kGroupsForMany];
+  alignas(64) float y[kTokenChunk][kTaskRows];
   // Where the last rows of a matrix, fewer than a panel has, find company.
   alignas(64) uint8_t rows[kLanes * kGroupBytes<C>];
-  alignas(64) float y[8][kLanes];
+  Panel<C> panels[kTilePanels * kGroupsForMany];
 };
 
 // One call's operands.
@@ -67,6 +69,9 @@ struct MatMulArgs {
   int64_t k() const { return w->dim(1); }
   int groups() const {
     return static_cast<int>((k() + kGroupSize - 1) / kGroupSize);
+  }
+  int64_t rows_from(int64_t row) const {
+    return std::min(kTaskRows, w->dim(0) - row);
   }
 };
 
@@ -97,7 +102,7 @@ HWY_INLINE void PrefetchNextTask(const MatMulArgs& m, int64_t row, int g) {
 // Unpacks group g of the panel that begins at row `row`.
 template <class C>
 HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
-                              MatMulScratch<C>& scratch, Panel<C>& out) {
+                              uint8_t* rows_copy, Panel<C>& out) {
   using Block = typename C::Block;
   constexpr int kBlocks = kGroupSize / Block::kCount;
   const auto stride = static_cast<size_t>(m.w->stride(0));
@@ -112,11 +117,11 @@ HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
     return;
   }
   const size_t bytes = static_cast<size_t>(blocks) * sizeof(Block);
-  std::memset(scratch.rows, 0, sizeof(scratch.rows));
+  std::memset(rows_copy, 0, kLanes * kGroupBytes<C>);
   for (int64_t r = 0; r < rows; ++r)
-    std::memcpy(scratch.rows + static_cast<size_t>(r) * kGroupBytes<C>,
+    std::memcpy(rows_copy + static_cast<size_t>(r) * kGroupBytes<C>,
                 data + static_cast<size_t>(r) * stride + offset, bytes);
-  C::Unpack({scratch.rows, kGroupBytes<C>}, blocks, out);
+  C::Unpack({rows_copy, kGroupBytes<C>}, blocks, out);
 }
 
 // What one kind of activations does with unpacked panels.
@@ -127,8 +132,7 @@ struct FastTiles {
   // kT tokens from t on times kR panels of groups [g, g + groups).
   template <int kR, int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panels, int g,
-                             int groups, int last_subs, int64_t t, float* y,
-                             size_t y_stride) {
+                             int groups, int last_subs, int64_t t, float* y) {
     TileArgs a;
     a.panels = panels;
     a.panel_stride = kGroupsForMany;
@@ -138,7 +142,7 @@ struct FastTiles {
     a.x_stride =
         static_cast<size_t>(kT > 1 ? m.x->Row(t + 1) - m.x->Row(t) : 0);
     a.y = y;
-    a.y_stride = y_stride;
+    a.y_stride = kTaskRows;
     a.first = g == 0;
     DotTile<C, kR, kT>(a);
   }
@@ -147,25 +151,25 @@ struct FastTiles {
   template <int kR>
   static HWY_INLINE int RunSome(const MatMulArgs& m, const Panel<C>* panels,
                                 int g, int groups, int last_subs, int64_t t,
-                                int64_t left, float* y, size_t y_stride) {
+                                int64_t left, float* y) {
     if constexpr (kTileTokens >= 6 && kR == kTilePanels) {
       if (left >= 6) {
-        Run<kR, 6>(m, panels, g, groups, last_subs, t, y, y_stride);
+        Run<kR, 6>(m, panels, g, groups, last_subs, t, y);
         return 6;
       }
     }
     if constexpr (kTileTokens >= 4) {
       if (left >= 4) {
-        Run<kR, 4>(m, panels, g, groups, last_subs, t, y, y_stride);
+        Run<kR, 4>(m, panels, g, groups, last_subs, t, y);
         return 4;
       }
       if (left >= 2 && kR == kTilePanels) {
         Run<kR, kR == kTilePanels ? 2 : 1>(m, panels, g, groups, last_subs, t,
-                                           y, y_stride);
+                                           y);
         return 2;
       }
     }
-    Run<kR, 1>(m, panels, g, groups, last_subs, t, y, y_stride);
+    Run<kR, 1>(m, panels, g, groups, last_subs, t, y);
     return 1;
   }
 };
@@ -176,8 +180,7 @@ struct ExactTiles {
 
   template <int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panel, int g,
-                             int groups, int last_subs, int64_t t, float* y,
-                             size_t y_stride) {
+                             int groups, int last_subs, int64_t t, float* y) {
     ExactArgs a;
     a.panel = panel;
     a.groups = groups;
@@ -188,7 +191,7 @@ struct ExactTiles {
                                      m.x->template RowAs<const float>(t))
                : 0;
     a.y = y;
-    a.y_stride = y_stride;
+    a.y_stride = kTaskRows;
     a.first = g == 0;
     ExactTile<C, kT>(a);
   }
@@ -196,127 +199,84 @@ struct ExactTiles {
   template <int kR>
   static HWY_INLINE int RunSome(const MatMulArgs& m, const Panel<C>* panels,
                                 int g, int groups, int last_subs, int64_t t,
-                                int64_t left, float* y, size_t y_stride) {
+                                int64_t left, float* y) {
     const int tokens = left >= 4 ? 4 : 1;
     for (int r = 0; r < kR; ++r) {
       const Panel<C>* panel = panels + r * kGroupsForMany;
       float* to = y + r * kLanes;
       if (tokens == 4) {
-        Run<4>(m, panel, g, groups, last_subs, t, to, y_stride);
+        Run<4>(m, panel, g, groups, last_subs, t, to);
       } else {
-        Run<1>(m, panel, g, groups, last_subs, t, to, y_stride);
+        Run<1>(m, panel, g, groups, last_subs, t, to);
       }
     }
     return tokens;
   }
 };
 
-// Panels kR from row `row` on, all columns, all tokens.
+// Sub-blocks of group g that hold columns.
+template <class C>
+HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
+  const int64_t left = m.k() - static_cast<int64_t>(g) * kGroupSize;
+  return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
+}
+
+// Panels kR from row `row` on, all columns, tokens [first, first + count), to
+// column `at` of the scratch's y.
 template <class C, class Tiles, int kR>
-void MultiplyPanels(const MatMulArgs& m, int64_t row,
-                    MatMulScratch<C>& scratch) {
-  const int64_t tokens = m.x->rows();
-  const int64_t valid = std::min<int64_t>(kR * kLanes, m.w->dim(0) - row);
-  const bool whole = valid == kR * kLanes;
+void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
+                    int64_t count, MatMulScratch<C>& scratch) {
   // A tile wants tokens at one distance: so they are in a dense tensor and in a
   // slice of a matrix, not in a permuted one of higher rank.
   const bool even = m.x->dense || m.x->rank <= 2;
   const int groups = m.groups();
-  const int step = tokens == 1 ? 1 : kGroupsForMany;
-  const auto y_stride = static_cast<size_t>(m.w->dim(0));
+  const int step = m.x->rows() == 1 ? 1 : kGroupsForMany;
   for (int g = 0; g < groups; g += step) {
     const int n = std::min(step, groups - g);
     for (int r = 0; r < kR; ++r)
       for (int i = 0; i < n; ++i)
-        UnpackPanel<C>(m, row + r * kLanes, g + i, scratch,
+        UnpackPanel<C>(m, row + r * kLanes, g + i, scratch.rows,
                        scratch.panels[r * kGroupsForMany + i]);
-    const int64_t columns = std::min<int64_t>(
-        kGroupSize, m.k() - static_cast<int64_t>(g + n - 1) * kGroupSize);
-    const int last_subs = static_cast<int>(columns / C::kSub);
-    for (int64_t t = 0; t < tokens;) {
-      float* y = m.y->template RowAs<float>(t) + row;
-      const int64_t left = even ? tokens - t : 1;
-      if (whole) {
-        t += Tiles::template RunSome<kR>(m, scratch.panels, g, n, last_subs, t,
-                                         left, y, y_stride);
-        continue;
-      }
-      // Lanes beyond the matrix must not be written: through a copy.
-      const int64_t some = std::min<int64_t>(left, 4);
-      if (g > 0)
-        for (int64_t i = 0; i < some; ++i)
-          std::copy_n(y + static_cast<size_t>(i) * y_stride, valid,
-                      scratch.y[i]);
-      const int done = Tiles::template RunSome<kR>(
-          m, scratch.panels, g, n, last_subs, t, some, scratch.y[0], kLanes);
-      for (int i = 0; i < done; ++i)
-        std::copy_n(scratch.y[i], valid, y + static_cast<size_t>(i) * y_stride);
-      t += done;
-    }
+    const int last_subs = SubsOf<C>(m, g + n - 1);
+    for (int64_t t = 0; t < count;)
+      t += Tiles::template RunSome<kR>(m, scratch.panels, g, n, last_subs,
+                                       first + t, even ? count - t : 1,
+                                       &scratch.y[t][at]);
   }
+}
+
+// `rows` sums of each of the tokens [first, first + count), from scratch to the
+// result.
+inline void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
+                      int64_t first, int64_t count, const float* from,
+                      int64_t stride) {
+  for (int64_t t = 0; t < count; ++t)
+    std::copy_n(from + t * stride, rows, m.y->RowAs<float>(first + t) + row);
 }
 
 template <class C, class Tiles>
 void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
-  const int64_t first = begin * kTaskRows;
-  const int64_t last = std::min(m.w->dim(0), end * kTaskRows);
-  int64_t row = first;
-  for (; row + kTilePanels * kLanes <= last; row += kTilePanels * kLanes)
-    MultiplyPanels<C, Tiles, kTilePanels>(m, row, scratch);
-  for (; row < last; row += kLanes)
-    MultiplyPanels<C, Tiles, 1>(m, row, scratch);
-  AddBiasAndActivate(a, first, last);
-}
-
-HWY_INLINE int64_t BlockTasks(const KernelArgs& a) {
-  return (a.in[1].dim(0) + kTaskRows - 1) / kTaskRows;
-}
-
-// One token is bound by memory, about 15 bytes a nanosecond and core; many by
-// arithmetic, about 50 multiply-adds a nanosecond exact and 200 fast.
-template <class C, bool kFast>
-double BlockTaskNs(const KernelArgs& a) {
-  const double values = static_cast<double>(kTaskRows * a.in[0].row_length());
-  const double bytes = values * sizeof(typename C::Block) / C::Block::kCount;
-  const double tokens = static_cast<double>(a.in[0].rows());
-  return 20 + std::max(bytes / 15, values * tokens / (kFast ? 200 : 50));
-}
-
-template <class C>
-bool SupportsBlocks(const Graph& graph, const Node& node, DType x) {
-  return graph.value(node.inputs[1]).type.dtype == C::Block::kType &&
-         graph.value(node.inputs[0]).type.dtype == x;
-}
-
-template <class C>
-void AddQMatMul(KernelList& out) {
-  const auto Scratch = [](const KernelArgs&) {
-    return static_cast<int64_t>(sizeof(MatMulScratch<C>));
-  };
-  out.push_back({.op = &kQMatMul,
-                 .name = KernelName<"qmatmul.q8_a.", typename C::Block>(),
-                 .supports =
-                     [](const Graph& graph, const Node& node) {
-                       return SupportsBlocks<C>(graph, node, DType::kQ8_A);
-                     },
-                 .strided = 1,
-                 .tasks = BlockTasks,
-                 .task_ns = BlockTaskNs<C, true>,
-                 .scratch_bytes = Scratch,
-                 .run = QMatMulBlocks<C, FastTiles<C>>});
-  out.push_back({.op = &kQMatMul,
-                 .name = KernelName<"qmatmul.", typename C::Block>(),
-                 .supports =
-                     [](const Graph& graph, const Node& node) {
-                       return SupportsBlocks<C>(graph, node, DType::kF32);
-                     },
-                 .strided = 1,
-                 .tasks = BlockTasks,
-                 .task_ns = BlockTaskNs<C, false>,
-                 .scratch_bytes = Scratch,
-                 .run = QMatMulBlocks<C, ExactTiles<C>>});
+  const int64_t tokens = m.x->rows();
+  for (int64_t row = begin * kTaskRows;
+       row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
+    for (int64_t first = 0; first < tokens; first += kTokenChunk) {
+      const int64_t count = std::min(kTokenChunk, tokens - first);
+      for (int64_t at = 0; at < m.rows_from(row); at += kTilePanels * kLanes) {
+        if (m.rows_from(row) - at > (kTilePanels - 1) * kLanes) {
+          MultiplyPanels<C, Tiles, kTilePanels>(m, row + at, at, first, count,
+                                                scratch);
+        } else {
+          MultiplyPanels<C, Tiles, 1>(m, row + at, at, first, count, scratch);
+        }
+      }
+      StoreRows(m, row, m.rows_from(row), first, count, scratch.y[0],
+                kTaskRows);
+    }
+  }
+  AddBiasAndActivate(a, begin * kTaskRows,
+                     std::min(m.w->dim(0), end * kTaskRows));
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -19,6 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "backends/cpu/quant/traits.h"
 #include "hwy/highway.h"
@@ -50,6 +51,10 @@ constexpr int kLanes = static_cast<int>(HWY_MAX_LANES_D(DU));
 // instruction (AVX-512 VNNI); 8-bit codes are then stored plus 128.
 constexpr bool kVnni = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL;
 
+// Whether bytes are multiplied by pairs into int16 first (x86 before VNNI). On
+// the portable baseline that instruction does not exist either.
+constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
+
 // What is taken off a stored code: value = scale * (code - kBias) - min.
 template <class C>
 constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
@@ -60,7 +65,11 @@ struct alignas(64) Panel {
   static constexpr int kSubs = kGroupSize / C::kSub;
   // codes[i]: columns 4i .. 4i + 3 of each row.
   uint8_t codes[kGroupSize / 4][4 * kLanes];
-  float scales[kSubs][kLanes];
+  // kInteger: int32, or int16 twice (kPairwise).
+  std::conditional_t<C::kScales == Scales::kFloat, float, int32_t>
+      scales[kSubs][kLanes];
+  // kInteger: what they are multiplied with.
+  float d[kLanes];
   // kPaired: mins as pairs of int16, and what they are multiplied with.
   // kFloat: mins[0..kSubs).
   int32_t min_pairs[C::kMins == Mins::kPaired ? kSubs / 2 : 1][kLanes];
@@ -179,15 +188,28 @@ HWY_INLINE void StoreSigned(VU v, uint8_t* to) {
   StoreCodes(kVnni ? hn::Xor(v, Bytes(128)) : v, to);
 }
 
-// Four scales, one in each byte of a lane, times d; to four rows of scales.
-// kBase is taken off each.
+// A sub-block's integer scale of each row.
+HWY_INLINE void StoreScale(VI scale, int32_t* to) {
+  const DI d;
+  if constexpr (kPairwise)
+    scale =
+        hn::Or(hn::And(scale, hn::Set(d, 0xFFFF)), hn::ShiftLeft<16>(scale));
+  hn::Store(scale, d, to);
+}
+
+// The same scale as a float.
+HWY_INLINE VF32 FloatScale(const int32_t* from) {
+  const VI scale = hn::Load(DI(), from);
+  return hn::ConvertTo(DF32(), kPairwise ? hn::ShiftRight<16>(scale) : scale);
+}
+
+// Four scales, one in each byte of a lane, to four rows. kBase is taken off
+// each.
 template <int kBase>
-HWY_INLINE void StoreScales(VU bytes, VF32 d, float (*to)[kLanes]) {
-  const DF32 df;
+HWY_INLINE void StoreScales(VU bytes, int32_t (*to)[kLanes]) {
   const VI base = hn::Set(DI(), kBase);
-  const auto Put = [&](VI s, float* row) HWY_ATTR {
-    if (kBase != 0) s = hn::Sub(s, base);
-    hn::Store(hn::Mul(hn::ConvertTo(df, s), d), df, row);
+  const auto Put = [&](VI s, int32_t* row) HWY_ATTR {
+    StoreScale(kBase != 0 ? hn::Sub(s, base) : s, row);
   };
   Put(ByteOf<0>(bytes), to[0]);
   Put(ByteOf<1>(bytes), to[1]);

@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
 #include "backends/cpu/simd-inl.h"
@@ -31,6 +32,9 @@ HWY_INLINE void SumSixteens(BlockQ8_A& block) {
     const auto high = hn::PromoteTo(d16, hn::LoadU(d8, q + 8));
     block.sums[g] = hn::ReduceSum(d16, hn::Add(low, high));
   }
+  for (size_t g = 0; g < 8; ++g)
+    block.sums32[g] =
+        static_cast<int16_t>(block.sums[2 * g] + block.sums[2 * g + 1]);
 }
 
 // One block from n <= 256 values; the rest of it is zero. See kQuantize.
@@ -54,6 +58,7 @@ HWY_INLINE void QuantizeBlock(const float* HWY_RESTRICT x, int64_t n,
     return;
   }
   block.d = largest / BlockQ8_A::kMax;
+  std::memset(block.padding, 0, sizeof(block.padding));
   const auto inverse = hn::Set(d, BlockQ8_A::kMax / largest);
   ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
     const auto q =

@@ -88,6 +88,7 @@ struct CodecNibbles {
   static constexpr int kMaxCode = 15;
   static constexpr int kOffset = kMinsOf == Mins::kNone ? 8 : 0;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = kMinsOf;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
@@ -111,6 +112,7 @@ struct CodecFiveBits {
   static constexpr int kMaxCode = 31;
   static constexpr int kOffset = kMinsOf == Mins::kNone ? 16 : 0;
   static constexpr bool kSignedCodes = false;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = kMinsOf;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
@@ -144,6 +146,7 @@ struct CodecQ8_0 {
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecQ8_0>& out) {
@@ -167,6 +170,7 @@ struct CodecQ8_K {
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
+  static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ8_K>& out) {

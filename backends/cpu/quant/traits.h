@@ -9,6 +9,12 @@ namespace cpu {
 // 256-value formats.
 constexpr int kGroupSize = 256;
 
+// What a code is multiplied with.
+enum class Scales {
+  kFloat,    // a float of each sub-block
+  kInteger,  // d of the super-block times a small integer of the sub-block
+};
+
 // The part of a value that does not depend on its code: value = scale * code -
 // min.
 enum class Mins {

@@ -1,0 +1,57 @@
+#include "backends/cpu/amx.h"
+
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdint>
+#endif
+
+namespace weft::inline v0 {
+namespace cpu {
+namespace {
+
+#if defined(__x86_64__) && defined(__linux__)
+
+bool CpuHasAmx() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  constexpr unsigned kOsXsave = 1u << 27;
+  if ((c & kOsXsave) == 0) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
+  return (d & kTile) != 0 && (d & kInt8) != 0;
+}
+
+// Whether the kernel saves tiles when it switches threads.
+bool SystemSavesTiles() {
+  uint32_t low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  constexpr uint32_t kConfig = 1u << 17, kData = 1u << 18;
+  return (low & kConfig) != 0 && (low & kData) != 0;
+}
+
+bool RequestPermission() {
+  // From the kernel's documentation of "dynamic features" (x86/xstate).
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+bool Ask() { return CpuHasAmx() && SystemSavesTiles() && RequestPermission(); }
+
+#else
+
+bool Ask() { return false; }
+
+#endif
+
+}  // namespace
+
+bool AmxUsable() {
+  static const bool usable = Ask();
+  return usable;
+}
+
+}  // namespace cpu
+}  // namespace weft::inline v0
