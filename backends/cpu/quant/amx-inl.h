@@ -23,15 +23,13 @@
 
 #include "backends/cpu/quant/matmul-inl.h"
 
+// CPUs with AMX have all of AVX3_ZEN4.
+#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
+
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
-
-// CPUs with AMX have all of AVX3_ZEN4.
-constexpr bool kAmx = HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4;
-
-#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
 
 // With fewer tokens vectors are as fast: the planes of a panel do not pay.
 constexpr int64_t kLeastAmxTokens = 40;
@@ -409,12 +407,12 @@ void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
   AddBiasAndActivate(a, begin * kTaskRows, rows);
 }
 
-#endif  // AVX3_ZEN4
-
 // NOLINTNEXTLINE(google-readability-namespace-comments)
 }  // namespace HWY_NAMESPACE
 }  // namespace cpu
 }  // namespace weft::inline v0
 HWY_AFTER_NAMESPACE();
+
+#endif  // AVX3_ZEN4
 
 #endif  // WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
