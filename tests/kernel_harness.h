@@ -3,6 +3,7 @@
 #define WEFT_TESTS_KERNEL_HARNESS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,6 +21,9 @@ struct CallOptions {
   int in_place = -1;
   // Each task is a call of its own, the last one first.
   bool one_by_one = false;
+  // States lie in tiles: the one that is written as said here, those that are
+  // read as keys and values.
+  std::optional<cpu::StateLayout> tiled = {};
 
   std::string ToString() const;
 };
