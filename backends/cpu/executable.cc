@@ -1,5 +1,7 @@
 #include "backends/cpu/executable.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +24,8 @@ constexpr double kMinParallelNs = 8000;
 constexpr int64_t kChunksPerWorker = 4;
 // A chunk should not become shorter than the fork-join it causes.
 constexpr double kMinChunkNs = 2000;
+
+constexpr int64_t kHugePage = int64_t{2} << 20;
 
 // Pieces in which to hand out tasks that take that long; 1 = stay on this
 // thread.
@@ -57,9 +61,12 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph,
 absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(int64_t bytes) {
   if (bytes == 0) return Memory();
   void* p = nullptr;
-  if (posix_memalign(&p, kArenaAlignment, static_cast<size_t>(bytes)) != 0)
+  const bool huge = bytes >= kHugePage;
+  if (posix_memalign(&p, static_cast<size_t>(huge ? kHugePage : kArenaAlignment),
+                     static_cast<size_t>(bytes)) != 0)
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot allocate ", bytes, " bytes"));
+  if (huge) madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   // Zeroed: states start so, and no result may depend on old memory.
   std::memset(p, 0, static_cast<size_t>(bytes));
   return Memory(static_cast<std::byte*>(p));
@@ -196,7 +203,11 @@ void CpuExecutable::Resize(const SymbolValues& symbols) {
 int CpuExecutable::RunTasks(const KernelArgs& args,
                             void (*run)(const KernelArgs&, int64_t, int64_t),
                             int64_t tasks, int64_t chunks) {
-  const auto run_chunk = [&](int64_t chunk, int worker) {
+  if (chunks <= 1) {
+    run(args, 0, tasks);
+    return 1;
+  }
+  pool_.Run(chunks, [&](int64_t chunk, int worker) {
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * worker_scratch_;
     const auto body = [&] {
@@ -206,13 +217,7 @@ int CpuExecutable::RunTasks(const KernelArgs& args,
       body();
     else
       timer_->Chunk(worker, body);
-  };
-  if (chunks <= 1) {
-    chunks = 1;
-    run_chunk(0, 0);
-    return 1;
-  }
-  pool_.Run(chunks, run_chunk);
+  });
   return static_cast<int>(std::min<int64_t>(chunks, pool_.threads()));
 }
 

@@ -29,6 +29,11 @@ namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#ifndef STRIPE
+#define STRIPE 24
+#endif
+constexpr int64_t kStripe = STRIPE;
+
 // One block at work.
 class BlockRunner {
  public:
@@ -57,7 +62,9 @@ class BlockRunner {
       StoreRows(m_.part, m_.part_sum);
       return;
     }
-    Clear(m_.total, m_.total_most, m_.total_sum);
+    std::fill_n(m_.total, rows_ * s_.e_padded, 0.0f);
+    std::fill_n(m_.total_most, rows_, kMinusInfinity);
+    std::fill_n(m_.total_sum, rows_, 0.0f);
     for (int64_t part = parts.first; part < parts.end; ++part) {
       RunPart(part);
       for (int64_t r = 0; r < rows_; ++r)
@@ -112,18 +119,18 @@ class BlockRunner {
     m_.high[r] = static_cast<int32_t>(std::max(keys.low, keys.high));
   }
 
-  void Clear(float* values, float* most, float* sum) const {
-    std::fill_n(values, rows_ * s_.e_padded, 0.0f);
-    std::fill_n(most, rows_, kMinusInfinity);
-    std::fill_n(sum, rows_, 0.0f);
-  }
-
   void RunPart(int64_t part) {
-    Clear(m_.part, m_.part_most, m_.part_sum);
+    std::fill_n(m_.part, rows_ * s_.e_padded, 0.0f);
+    std::fill_n(m_.part_sums, rows_ * kMaxLanes, 0.0f);
+    std::fill_n(m_.part_most, rows_, kMinusInfinity);
     const int64_t low = std::max(keys_.low, part * kPart);
     const int64_t high = std::min(keys_.high, (part + 1) * kPart);
     for (int64_t first = low / kChunk * kChunk; first < high; first += kChunk)
       RunChunk(first, std::min(kChunk, high - first));
+    const DF d;
+    for (int64_t r = 0; r < rows_; ++r)
+      m_.part_sum[r] =
+          hn::ReduceSum(d, hn::LoadU(d, m_.part_sums + r * kMaxLanes));
   }
 
   void RunChunk(int64_t first, int64_t count) {
@@ -133,9 +140,15 @@ class BlockRunner {
     if (begin == end) return;
     const KvChunk chunk = {first, count, At(*s_.k, key_base_, first),
                            At(*s_.v, value_base_, first)};
-    scores_(s_, m_, chunk, begin, end);
-    SoftmaxChunk(s_, m_, block_, group_, first, begin, end);
-    mix_(s_, m_, chunk, begin, end);
+    if (scores_.unpack != nullptr) scores_.unpack(s_, m_, chunk);
+    if (mix_.unpack != nullptr) mix_.unpack(s_, m_, chunk);
+    Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
+    for (int64_t r = begin; r < end; r += kStripe) {
+      const int64_t last = std::min(end, r + kStripe);
+      scores_.rows(s_, m_, chunk, r, last, keys);
+      SoftmaxChunk(s_, m_, block_, group_, first, r, last);
+      mix_.rows(s_, m_, chunk, r, last, values);
+    }
   }
 
   bool Sees(int64_t r, int64_t first, int64_t count) const {
@@ -147,8 +160,9 @@ class BlockRunner {
   static KvRows At(const View& v, const std::byte* base, int64_t first) {
     const int64_t stride = v.stride(v.rank == 4 ? 1 : 0);
     if (v.layout == StateLayout::kRows)
-      return {base + first * stride, stride};
-    return {base + first / kTilePositions * stride, stride};
+      return {base + first * stride, stride, stride};
+    return {base + first / kTilePositions * stride, stride,
+            stride / kTilePositions};
   }
 
   void StoreRows(const float* values, const float* sums) const {
@@ -198,19 +212,21 @@ void RunParts(const AttentionShape& s, const AttentionScratch& m,
   }
 }
 
-// Tasks [begin, end) of those that are a block and a group. The last block
-// comes first: it sees the most keys, and short tasks at the end let all
-// threads end together.
+// Tasks [begin, end) of those that are a group and a block. Blocks of a group
+// follow each other, so that its keys and values stay in a core's cache; the
+// last block, which sees the most of them, comes first, so that short tasks end
+// the step and all threads end together.
 void RunBlocks(const AttentionShape& s, const AttentionScratch& m,
                int64_t begin, int64_t end) {
-  int64_t task = s.CountBlocks() * s.groups;
-  for (int64_t t = 0; t < s.tokens && task > begin;) {
-    const TokenBlock block = s.BlockAt(t);
-    task -= s.groups;
-    for (int64_t group = 0; group < s.groups; ++group)
-      if (task + group >= begin && task + group < end)
-        BlockRunner(s, m, block, group).RunAll();
-    t = block.end;
+  const int64_t blocks = s.CountBlocks();
+  for (int64_t group = begin / blocks; group * blocks < end; ++group) {
+    int64_t task = (group + 1) * blocks;
+    for (int64_t t = 0; t < s.tokens;) {
+      const TokenBlock block = s.BlockAt(t);
+      --task;
+      if (task >= begin && task < end) BlockRunner(s, m, block, group).RunAll();
+      t = block.end;
+    }
   }
 }
 

@@ -16,6 +16,7 @@
 #include "backends/cpu/kernels/attention_tile-inl.h"
 #include "backends/cpu/kernels/kv_load-inl.h"
 #include "backends/cpu/kernels/kv_unpack-inl.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -27,7 +28,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Keys and values of `count` positions from `first` on, as they are stored.
 struct KvChunk {
   int64_t first, count;
-  KvRows keys, values;  // of tiles: the first tile, and the stride of tiles
+  KvRows keys, values;
 };
 
 // Calls f(integral constant n, r) for pieces of rows [begin, end), n rows from
@@ -53,6 +54,26 @@ HWY_INLINE void ForEachPiece(int64_t begin, int64_t end, const F& f) {
     }
   }
 }
+
+// Asks for memory while rows are worked at, so that it does not come all at
+// once.
+class Prefetcher {
+ public:
+  // The chunk after `now`, over the time of `rows` rows.
+  Prefetcher(const KvRows& now, int64_t rows)
+      : at_(now.first + kChunk * now.bytes),
+        end_(at_ + kChunk * now.bytes),
+        per_row_(kChunk * now.bytes / rows) {}
+  HWY_INLINE void Step(int64_t rows) {
+    const std::byte* const to = std::min(at_ + per_row_ * rows + 63, end_);
+    for (; at_ < to; at_ += 64) hwy::Prefetch(at_);
+  }
+
+ private:
+  const std::byte* at_;
+  const std::byte* end_;
+  int64_t per_row_;
+};
 
 // ---- Scores ----
 
@@ -98,11 +119,12 @@ HWY_NOINLINE void ScoreRows(const Keys& keys, const float* q, int64_t q_stride,
 
 template <int kMost, class Keys>
 void ScoreAll(const Keys& keys, const AttentionShape& s,
-              const AttentionScratch& m, int64_t count, int64_t begin,
-              int64_t end) {
+              const AttentionScratch& m, const KvChunk& c, int64_t begin,
+              int64_t end, Prefetcher* next) {
   ForEachPiece<kMost>(begin, end, [&](auto n, int64_t r) HWY_ATTR {
+    if (next != nullptr) next->Step(n);
     ScoreRows<decltype(n)::value>(keys, m.q + r * s.d_padded, s.d_padded, s.d,
-                                  count, m.scores + r * kChunk);
+                                  c.count, m.scores + r * kChunk);
   });
 }
 
@@ -123,12 +145,16 @@ HWY_NOINLINE void MixColumns(const Values& values, const MixArgs& a,
                              int64_t column) {
   const DF df;
   const size_t lanes = hn::Lanes(df);
+  // Copies: what is stored below might be the arguments, for all that the
+  // compiler knows.
+  float* const out = a.out + column;
+  const float* const keep = a.keep;
+  const size_t stride = static_cast<size_t>(a.out_stride);
   Tile<kRows, kVectors>(
       a.count, a.p, kChunk, values.At(column),
-      [&](size_t r, size_t v, auto sum) HWY_ATTR {
-        float* to = a.out + static_cast<int64_t>(r) * a.out_stride + column +
-                    static_cast<int64_t>(v * lanes);
-        hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, a.keep[r]), sum),
+      [=](size_t r, size_t v, auto sum) HWY_ATTR {
+        float* to = out + r * stride + v * lanes;
+        hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, keep[r]), sum),
                    df, to);
       });
 }
@@ -180,8 +206,9 @@ void MixRows(const Values& values, MixArgs a, int64_t e, float* weights) {
 template <int kMost, class Values>
 void MixAll(const Values& values, const AttentionShape& s,
             const AttentionScratch& m, const KvChunk& c, int64_t begin,
-            int64_t end) {
+            int64_t end, Prefetcher* next) {
   ForEachPiece<kMost>(begin, end, [&](auto n, int64_t r) HWY_ATTR {
+    if (next != nullptr) next->Step(n);
     // Not beyond what any of the rows sees: p is 0 there, but what is stored
     // may be infinite or no number at all.
     const int64_t high = *std::max_element(m.high + r, m.high + r + n);
@@ -197,101 +224,106 @@ void MixAll(const Values& values, const AttentionShape& s,
 
 // ---- Formats and layouts ----
 
-// The products over a chunk, for rows [begin, end) of a block.
-using Product = void (*)(const AttentionShape& s, const AttentionScratch& m,
-                         const KvChunk& c, int64_t begin, int64_t end);
+// One product over a chunk, for one format and layout.
+struct Product {
+  // Makes an f32 copy of the chunk for `rows` to read; null where these read
+  // it as stored.
+  void (*unpack)(const AttentionShape& s, const AttentionScratch& m,
+                 const KvChunk& c);
+  // For rows [begin, end) of a block, while the chunk of `next` is on its way.
+  void (*rows)(const AttentionShape& s, const AttentionScratch& m,
+               const KvChunk& c, int64_t begin, int64_t end, Prefetcher& next);
+};
 
 // Rows of a tile over an unpacked chunk.
 inline constexpr int kPanelRows = 6;
 
 template <class Block>
-void ScoresFromTiles(const AttentionShape& s, const AttentionScratch& m,
-                     const KvChunk& c, int64_t begin, int64_t end) {
-  const KeyTiles<Block> tiles = {c.keys.first, c.keys.stride};
-  ScoreAll<kDirectRows>(tiles, s, m, c.count, begin, end);
-}
-
-template <class Block>
-void ScoresFromUnpackedTiles(const AttentionShape& s, const AttentionScratch& m,
-                             const KvChunk& c, int64_t begin, int64_t end) {
+void UnpackTiledKeys(const AttentionShape& s, const AttentionScratch& m,
+                     const KvChunk& c) {
   UnpackKeys<Block>({c.keys.first, c.keys.stride}, s.d, c.count, m.keys,
                     m.key_scales);
-  const KeyPanel<IsScaled<Block>()> panel = {m.keys, m.key_scales};
-  ScoreAll<kPanelRows>(panel, s, m, c.count, begin, end);
 }
-
 template <class Block>
-void ScoresFromRows(const AttentionShape& s, const AttentionScratch& m,
-                    const KvChunk& c, int64_t begin, int64_t end) {
+void UnpackKeyRows(const AttentionShape& s, const AttentionScratch& m,
+                   const KvChunk& c) {
   UnpackKeys<Block>(c.keys, s, c.count, m);
-  const KeyPanel<IsScaled<Block>()> panel = {m.keys, m.key_scales};
-  ScoreAll<kPanelRows>(panel, s, m, c.count, begin, end);
 }
-
 template <class Block>
-void MixFromTiles(const AttentionShape& s, const AttentionScratch& m,
-                  const KvChunk& c, int64_t begin, int64_t end) {
-  const ValueTiles<Block> tiles = {c.values.first, c.values.stride};
-  MixAll<kDirectRows>(tiles, s, m, c, begin, end);
-}
-
-template <class Block>
-void MixFromUnpackedTiles(const AttentionShape& s, const AttentionScratch& m,
-                          const KvChunk& c, int64_t begin, int64_t end) {
+void UnpackTiledValues(const AttentionShape& s, const AttentionScratch& m,
+                       const KvChunk& c) {
   UnpackValues<Block>({c.values.first, c.values.stride}, s.e, s.e_padded,
                       c.count, m.values, m.value_scales);
-  const ValuePanel<IsScaled<Block>()> panel = {m.values, m.value_scales,
-                                               s.e_padded};
-  MixAll<kPanelRows>(panel, s, m, c, begin, end);
 }
-
 template <class Block>
-void MixFromRows(const AttentionShape& s, const AttentionScratch& m,
-                 const KvChunk& c, int64_t begin, int64_t end) {
+void UnpackValueRows(const AttentionShape& s, const AttentionScratch& m,
+                     const KvChunk& c) {
   UnpackValues<Block>(c.values, s, c.count, m);
-  const ValuePanel<IsScaled<Block>()> panel = {m.values, m.value_scales,
-                                               s.e_padded};
-  MixAll<kPanelRows>(panel, s, m, c, begin, end);
 }
-
-// Ways to read one format.
-struct Products {
-  Product scores_direct, scores_unpacked, scores_from_rows;
-  Product mix_direct, mix_unpacked, mix_from_rows;
-};
 
 template <class Block>
-constexpr Products ProductsOf() {
-  return {ScoresFromTiles<Block>, ScoresFromUnpackedTiles<Block>,
-          ScoresFromRows<Block>,  MixFromTiles<Block>,
-          MixFromUnpackedTiles<Block>, MixFromRows<Block>};
+void ScoresFromTiles(const AttentionShape& s, const AttentionScratch& m,
+                     const KvChunk& c, int64_t begin, int64_t end, Prefetcher&) {
+  const KeyTiles<Block> tiles = {c.keys.first, c.keys.stride};
+  ScoreAll<kDirectRows>(tiles, s, m, c, begin, end, nullptr);
+}
+template <class Block>
+void ScoresFromPanel(const AttentionShape& s, const AttentionScratch& m,
+                     const KvChunk& c, int64_t begin, int64_t end,
+                     Prefetcher& next) {
+  const KeyPanel<IsScaled<Block>()> panel = {m.keys, m.key_scales};
+  ScoreAll<kPanelRows>(panel, s, m, c, begin, end, &next);
+}
+template <class Block>
+void MixFromTiles(const AttentionShape& s, const AttentionScratch& m,
+                  const KvChunk& c, int64_t begin, int64_t end, Prefetcher&) {
+  const ValueTiles<Block> tiles = {c.values.first, c.values.stride};
+  MixAll<kDirectRows>(tiles, s, m, c, begin, end, nullptr);
+}
+template <class Block>
+void MixFromPanel(const AttentionShape& s, const AttentionScratch& m,
+                  const KvChunk& c, int64_t begin, int64_t end,
+                     Prefetcher& next) {
+  const ValuePanel<IsScaled<Block>()> panel = {m.values, m.value_scales,
+                                               s.e_padded};
+  MixAll<kPanelRows>(panel, s, m, c, begin, end, &next);
 }
 
-inline Products ProductsOf(DType dtype) {
+// Calls f(Block) for the format.
+template <class F>
+Product WithFormat(DType dtype, const F& f) {
   switch (dtype) {
     case DType::kF16:
-      return ProductsOf<BlockF16>();
+      return f(BlockF16());
     case DType::kBF16:
-      return ProductsOf<BlockBF16>();
+      return f(BlockBF16());
     case DType::kQ8_0:
-      return ProductsOf<BlockQ8_0>();
+      return f(BlockQ8_0());
     case DType::kQ4_0:
-      return ProductsOf<BlockQ4_0>();
+      return f(BlockQ4_0());
     default:
-      return ProductsOf<BlockF32>();
+      return f(BlockF32());
   }
 }
 
 inline Product ScoresFor(const View& keys, bool direct) {
-  const Products p = ProductsOf(keys.dtype);
-  if (keys.layout == StateLayout::kRows) return p.scores_from_rows;
-  return direct ? p.scores_direct : p.scores_unpacked;
+  return WithFormat(keys.dtype, [&](auto block) -> Product {
+    using Block = decltype(block);
+    if (keys.layout == StateLayout::kRows)
+      return {UnpackKeyRows<Block>, ScoresFromPanel<Block>};
+    if (direct) return {nullptr, ScoresFromTiles<Block>};
+    return {UnpackTiledKeys<Block>, ScoresFromPanel<Block>};
+  });
 }
 
 inline Product MixFor(const View& values, bool direct) {
-  const Products p = ProductsOf(values.dtype);
-  if (values.layout == StateLayout::kRows) return p.mix_from_rows;
-  return direct ? p.mix_direct : p.mix_unpacked;
+  return WithFormat(values.dtype, [&](auto block) -> Product {
+    using Block = decltype(block);
+    if (values.layout == StateLayout::kRows)
+      return {UnpackValueRows<Block>, MixFromPanel<Block>};
+    if (direct) return {nullptr, MixFromTiles<Block>};
+    return {UnpackTiledValues<Block>, MixFromPanel<Block>};
+  });
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -41,6 +41,7 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   m.weights = c.Take<float>(kDirectRows * kChunk);
   m.part = c.Take<float>(rows * s.e_padded);
   m.total = c.Take<float>(rows * s.e_padded);
+  m.part_sums = c.Take<float>(rows * kMaxLanes);
   for (float** array : {&m.part_most, &m.part_sum, &m.total_most, &m.total_sum,
                         &m.keep})
     *array = c.Take<float>(rows);

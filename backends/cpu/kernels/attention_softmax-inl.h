@@ -27,16 +27,18 @@ inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // 2^x for x <= 0 (and a little above), within 4.4e-7; exactly 1 for 0, 0 below
-// 2^-126, NaN for NaN.
+// -126.5, NaN for NaN.
 //
-// x = n + f with |f| <= 1/2. The sum with kRound leaves n + 127 in the low bits,
-// which are the exponent of 2^n once they are shifted. The polynomial is our
+// x = n + f with |f| <= 1/2. The sum with `round` leaves n + 127 in the low
+// bits, which are the exponent of 2^n once they are shifted, and 0 for -127. The polynomial is our
 // own: the one of degree 5 with p(0) = 1 that has the smallest relative error,
 // found by Remez exchange in 50 digits.
 template <class DF>
 HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x) {
   const hn::RebindToUnsigned<DF> du;
   const auto round = hn::Set(d, 12582912.0f + 127.0f);  // 1.5 * 2^23 + bias
+  // The operand that Max returns for a NaN is the second.
+  x = hn::Max(hn::Set(d, -127.0f), x);
   const auto shifted = hn::Add(x, round);
   const auto f = hn::Sub(x, hn::Sub(shifted, round));
   auto p = hn::Set(d, 0.001112550926354402f);
@@ -47,7 +49,7 @@ HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x) {
   p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
   const auto power =
       hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(du, shifted)));
-  return hn::IfThenZeroElse(hn::Lt(x, hn::Set(d, -126.0f)), hn::Mul(p, power));
+  return hn::Mul(p, power);
 }
 
 // A maximum that can be subtracted from what it is the maximum of.
@@ -102,8 +104,9 @@ HWY_INLINE float LargestScore(const float* scores) {
   return hn::ReduceMax(d, most);
 }
 
-// scores[j] = 2^(scores[j] - most); their sum.
-HWY_INLINE float Exponentials(float most, float* scores) {
+// scores[j] = 2^(scores[j] - most); sums = sums * keep + these, lane by lane.
+HWY_INLINE void Exponentials(float most, float keep, float* scores,
+                             float* sums) {
   const DF d;
   const auto shift = hn::Set(d, most == kMinusInfinity ? 0.0f : most);
   auto sum = hn::Zero(d);
@@ -112,7 +115,7 @@ HWY_INLINE float Exponentials(float most, float* scores) {
     hn::StoreU(p, d, scores + j);
     sum = hn::Add(sum, p);
   }
-  return hn::ReduceSum(d, sum);
+  hn::StoreU(hn::MulAdd(hn::LoadU(d, sums), hn::Set(d, keep), sum), d, sums);
 }
 
 // Rows [begin, end) over the chunk at `first`: scores to probabilities relative
@@ -147,8 +150,8 @@ HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
     StorePart(PowerOf2(d, hn::Sub(before, Finite(d, now))), d, keep, lanes);
   });
   for (int64_t r = begin; r < end; ++r)
-    m.part_sum[r] = m.part_sum[r] * m.keep[r] +
-                    Exponentials(m.part_most[r], m.scores + r * kChunk);
+    Exponentials(m.part_most[r], m.keep[r], m.scores + r * kChunk,
+                 m.part_sums + r * kMaxLanes);
 }
 
 // Adds a part to a total of the same row: n weighted values, sum, maximum.

@@ -46,10 +46,12 @@ HWY_INLINE void SumTile(std::index_sequence<kIs...>, int64_t n, const float* a,
                         int64_t a_stride, const B& b, const Store& store,
                         Sums... sums) {
   const DF d;
-  for (int64_t i = 0; i < n; ++i)
+  for (int64_t i = 0; i < n; ++i) {
+    b.template Prefetch<kVectors>(i);
     ((sums = hn::MulAdd(hn::Set(d, a[kIs / kVectors * a_stride + i]),
                         b(i, kIs % kVectors), sums)),
      ...);
+  }
   (store(kIs / kVectors, kIs % kVectors, sums), ...);
 }
 
@@ -63,7 +65,8 @@ HWY_INLINE void StartTile(std::index_sequence<kIs...> indices, int64_t n,
 }
 
 // store(r, v, sum over i < n of a[r * a_stride + i] * b(i, v)) for all rows and
-// vectors of a tile.
+// vectors of a tile. b.Prefetch<kVectors>(i) may ask for memory that is needed
+// later.
 template <int kRows, int kVectors, class B, class Store>
 HWY_INLINE void Tile(int64_t n, const float* a, int64_t a_stride, const B& b,
                      const Store& store) {

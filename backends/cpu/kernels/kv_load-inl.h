@@ -14,10 +14,12 @@
 #endif
 
 #include <algorithm>
+#include <type_traits>
 
 #include "backends/cpu/decode-inl.h"
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/kv_layout.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -96,6 +98,26 @@ struct KeyTiles {
   struct Run {
     const std::byte* base;  // of the first vector
     int64_t tile_bytes, at, lanes;
+    // A line or two of what stands here in the next chunk: the lines of the
+    // tiles of a run in turn, so that they are through when the run is.
+    template <int kVectors>
+    HWY_INLINE void Prefetch(int64_t i) const {
+      const int64_t tiles =
+          std::max<int64_t>(1, kVectors * lanes / kTilePositions);
+      const std::byte* next =
+          base + kChunkPositions / kTilePositions * tile_bytes +
+          i % tiles * tile_bytes;
+      const int64_t line = i / tiles * 64;
+      if constexpr (IsScaled<Block>()) {
+        constexpr int64_t kBytes = sizeof(KeyBlock<Block>);
+        if (line < kBytes) hwy::Prefetch(next + line);
+      } else if constexpr (sizeof(Block) == 4) {
+        hwy::Prefetch(next + 2 * line);
+        hwy::Prefetch(next + 2 * line + 64);
+      } else {
+        hwy::Prefetch(next + line);
+      }
+    }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t column = static_cast<int64_t>(v) * lanes;
       const std::byte* tile = base + column / kTilePositions * tile_bytes;
@@ -145,6 +167,8 @@ struct KeyPanel {
   struct Run {
     const float* base;
     int64_t lanes;
+    template <int kVectors>
+    HWY_INLINE void Prefetch(int64_t) const {}
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       return hn::LoadU(DF(), base + i * kChunkPositions +
                                  static_cast<int64_t>(v) * lanes);
@@ -170,6 +194,28 @@ struct ValueTiles {
   struct Run {
     const std::byte* base;  // of the chunk's first tile, and dimension
     int64_t tile_bytes, at, lanes;
+    // The same of the next chunk.
+    template <int kVectors>
+    HWY_INLINE void Prefetch(int64_t i) const {
+      if constexpr (IsScaled<Block>()) {
+        // A position has 16 or 32 bytes of a block.
+        constexpr int64_t kBytes = sizeof(Block::q);
+        if (i % (64 / kBytes) == 0)
+          hwy::Prefetch(base +
+                        (kChunkPositions + i) / kTilePositions * tile_bytes +
+                        i % kTilePositions * kBytes);
+      } else {
+        constexpr int64_t kBytes = sizeof(Block);
+        const std::byte* next =
+            base + (kChunkPositions + i) * (tile_bytes / kTilePositions) +
+            at * kBytes;
+        const int64_t bytes = kVectors * lanes * kBytes;
+        hwy::Prefetch(next);
+        if (bytes > 64) hwy::Prefetch(next + 64);
+        if (bytes > 128) hwy::Prefetch(next + 128);
+        if (bytes > 192) hwy::Prefetch(next + 192);
+      }
+    }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t column = at + static_cast<int64_t>(v) * lanes;
       if constexpr (IsScaled<Block>()) {
@@ -219,6 +265,8 @@ struct ValuePanel {
   struct Run {
     const float* base;
     int64_t stride, lanes;
+    template <int kVectors>
+    HWY_INLINE void Prefetch(int64_t) const {}
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       return hn::LoadU(DF(),
                        base + i * stride + static_cast<int64_t>(v) * lanes);

@@ -63,10 +63,11 @@ void UnpackValues(const ValueTiles<Block>& from, int64_t e, int64_t e_padded,
 
 // ---- From rows ----
 
-// Rows of consecutive positions.
+// Stored rows of consecutive positions.
 struct KvRows {
-  const std::byte* first;
-  int64_t stride;
+  const std::byte* first;  // or the first tile
+  int64_t stride;          // from one position, or tile, to the next
+  int64_t bytes;           // of a position, on average
 };
 
 HWY_INLINE void DecodePlain(const BlockF32* row, int64_t n, float* out) {
