@@ -1,76 +1,48 @@
 // Google Benchmark of fused attention: 32 query heads in 4 groups of size 64,
 // as TinyLlama-1.1B has them, over lengths and KV formats; decoding (1 token)
-// and prefill (512 tokens that end the context). Beside it, what one thread
-// reaches with nothing but f32 multiply-adds, in the same sitting:
-//   weft-kernel-bench --benchmark_filter='^(attention|peak)/.*/AVX2'
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "tests/attention_bench.cc"
-#include "hwy/foreach_target.h"
-//
-#include "hwy/highway.h"
-//
+// and prefill (512 tokens that end the context). Beside it, in the same
+// sitting, what the machine reaches with nothing but f32 multiply-adds and with
+// nothing but reading:
+//   weft-kernel-bench --benchmark_filter='^(attention|limits)/.*/AVX2'
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "backends/backend.h"
-#include "backends/cpu/pick_target.h"
-#include "backends/cpu/target_names.h"
 #include "benchmark/benchmark.h"
 #include "graph/sample.h"
 #include "ops/fused.h"
 #include "ops/ops.h"
 #include "tests/sample_data.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace weft::inline v0 {
-namespace HWY_NAMESPACE {
-namespace {
-namespace hn = hwy::HWY_NAMESPACE;
-
-template <size_t... kIs, class... Sums>
-HWY_INLINE float Loop(std::index_sequence<kIs...>, int64_t n, Sums... sums) {
-  const hn::CappedTag<float, 16> d;
-  const auto a = hn::Set(d, 0.999f), b = hn::Set(d, 1e-3f);
-  for (int64_t i = 0; i < n; ++i) ((sums = hn::MulAdd(sums, a, b)), ...);
-  return hn::GetLane((sums + ...));
-}
-
-template <size_t... kIs>
-HWY_INLINE float Start(std::index_sequence<kIs...> is, int64_t n) {
-  const hn::CappedTag<float, 16> d;
-  return Loop(is, n, hn::Set(d, static_cast<float>(kIs))...);
-}
-
-// n times 12 independent multiply-adds of a vector (registers of every target
-// hold them, and they hide the latency of any); returns how many values that
-// is.
-int64_t MultiplyAdds(int64_t n) {
-  benchmark::DoNotOptimize(Start(std::make_index_sequence<12>(), n));
-  return 12 * n *
-         static_cast<int64_t>(hn::Lanes(hn::CappedTag<float, 16>()));
-}
-
-}  // namespace
-}  // namespace HWY_NAMESPACE
-}  // namespace weft::inline v0
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace weft::inline v0 {
 namespace {
-HWY_EXPORT(MultiplyAdds);
 
 using benchmark::Counter;
 
-void RunPeak(benchmark::State& state, const std::string& target) {
-  const auto loop = cpu::PickTarget(HWY_DISPATCH_TABLE(MultiplyAdds),
-                                    cpu::ParseTarget(target).value_or(0));
-  double done = 0;
-  for (auto _ : state) done += 2e-9 * static_cast<double>(loop(100000));
-  state.counters["GFLOPS"] = Counter(done, Counter::kIsRate);
+// The rates are the probe's own: best of several tries.
+void RunLimits(benchmark::State& state, const std::string& target,
+               int threads) {
+  constexpr int64_t kBytes = int64_t{256} << 20;
+  const auto backend =
+      MakeBackend("cpu", {.threads = threads, .target = target});
+  auto probe = backend.ok() ? (*backend)->MakeProbe(kBytes)
+                            : absl::StatusOr<std::unique_ptr<Probe>>(
+                                  backend.status());
+  if (!probe.ok()) {
+    state.SkipWithError(probe.status().ToString().c_str());
+    return;
+  }
+  double bytes = 0, operations = 0;
+  for (auto _ : state) {
+    bytes = std::max(bytes, (*probe)->Read().bytes_per_second);
+    for (const Peak& peak : (*probe)->Peaks())
+      if (peak.arithmetic == Arithmetic::kF32)
+        operations = std::max(operations, peak.operations_per_second);
+  }
+  state.counters["GB/s"] = 1e-9 * bytes;
+  state.counters["GFLOPS"] = 1e-9 * operations;
 }
 
 struct Case {
@@ -161,10 +133,11 @@ void Register(const Case& c, const std::string& target) {
 
 const bool registered = [] {
   for (const std::string& target : (*MakeBackend("cpu"))->Targets()) {
-    benchmark::RegisterBenchmark(
-        absl::StrCat("peak/f32_fma/", target).c_str(),
-        [=](benchmark::State& state) { RunPeak(state, target); })
-        ->Unit(benchmark::kMicrosecond);
+    for (const int threads : {1, 2})
+      benchmark::RegisterBenchmark(
+          absl::StrCat("limits/", target, "/threads:", threads).c_str(),
+          [=](benchmark::State& state) { RunLimits(state, target, threads); })
+          ->Unit(benchmark::kMicrosecond);
     for (const DType kv : {DType::kF32, DType::kF16, DType::kBF16,
                            DType::kQ8_0, DType::kQ4_0})
       for (const int64_t context : {512, 4096, 16384})
@@ -177,4 +150,3 @@ const bool registered = [] {
 
 }  // namespace
 }  // namespace weft::inline v0
-#endif  // HWY_ONCE

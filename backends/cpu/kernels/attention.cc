@@ -110,10 +110,13 @@ class BlockRunner {
     const auto scale = hn::Set(
         d, p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E);
     const float* from = s_.Query(Token(r), Head(r));
-    float* to = m_.q + r * s_.d_padded;
+    const bool pack = scores_.unpack == nullptr;
+    float* to = pack ? m_.row : m_.q + r * s_.d_padded;
     ForEachVector(d, s_.d, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
       StorePart(hn::Mul(LoadPart(d, from + i, lanes), scale), d, to + i, lanes);
     });
+    if (pack)
+      for (int64_t i = 0; i < s_.d; ++i) m_.q[i * kDirectRows + r] = to[i];
     const KeyRange keys = s_.VisibleKeys(Token(r));
     m_.low[r] = static_cast<int32_t>(keys.low);
     m_.high[r] = static_cast<int32_t>(std::max(keys.low, keys.high));

@@ -25,6 +25,9 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Rows of a tile over an unpacked chunk.
+inline constexpr int kPanelRows = 6;
+
 // Keys and values of `count` positions from `first` on, as they are stored.
 struct KvChunk {
   int64_t first, count;
@@ -78,36 +81,31 @@ class Prefetcher {
 // ---- Scores ----
 
 // kRows rows of queries times the keys of `columns` positions.
-template <int kRows, class Keys>
-HWY_NOINLINE void ScoreRows(const Keys& keys, const float* q, int64_t q_stride,
-                            int64_t d, int64_t columns, float* scores) {
+template <int kRows, class Queries, class Keys>
+HWY_NOINLINE void ScoreRows(const Queries& q, const Keys& keys, int64_t d,
+                            int64_t columns, float* scores) {
   const DF df;
-  constexpr bool kScaled = IsScaled<typename Keys::Stored>();
   // 3 vectors do not divide a chunk.
   constexpr int kFit = TileVectors(kRows, 4);
   constexpr int kVectors = kFit == 3 ? 2 : kFit;
-  const int64_t lanes = LanesOfF();
-  for (int64_t c = 0; c < columns; c += kVectors * lanes) {
+  const size_t lanes = hn::Lanes(df);
+  const int64_t step = kVectors * LanesOfF();
+  for (int64_t c = 0; c < columns; c += step) {
     float* to = scores + c;
-    if constexpr (!kScaled) {
-      Tile<kRows, kVectors>(d, q, q_stride, keys.At(0, c),
-                            [&](size_t r, size_t v, auto sum) HWY_ATTR {
-                              hn::StoreU(sum, df,
-                                         to + r * kChunk +
-                                             v * static_cast<size_t>(lanes));
+    if constexpr (!IsScaled<typename Keys::Stored>()) {
+      Tile<kRows, kVectors>(d, q, keys.At(0, c, step),
+                            [=](size_t r, size_t v, auto sum) HWY_ATTR {
+                              hn::StoreU(sum, df, to + r * kChunk + v * lanes);
                             });
     } else {
       HWY_ALIGN float buffer[kChunk];
       for (int64_t b = 0; b * kKvBlock < d; ++b) {
-        const float* scales =
-            keys.Scales(b, c, kVectors * lanes, buffer);
-        const int64_t n = std::min(kKvBlock, d - b * kKvBlock);
+        const float* scales = keys.Scales(b, c, step, buffer);
         Tile<kRows, kVectors>(
-            n, q + b * kKvBlock, q_stride, keys.At(b, c),
-            [&](size_t r, size_t v, auto sum) HWY_ATTR {
-              const size_t at = v * static_cast<size_t>(lanes);
-              float* score = to + r * kChunk + at;
-              const auto scale = hn::LoadU(df, scales + at);
+            std::min(kKvBlock, d - b * kKvBlock), q.From(b * kKvBlock),
+            keys.At(b, c, step), [=](size_t r, size_t v, auto sum) HWY_ATTR {
+              float* score = to + r * kChunk + v * lanes;
+              const auto scale = hn::LoadU(df, scales + v * lanes);
               const auto before =
                   b == 0 ? hn::Zero(df) : hn::LoadU(df, score);
               hn::StoreU(hn::MulAdd(sum, scale, before), df, score);
@@ -117,14 +115,29 @@ HWY_NOINLINE void ScoreRows(const Keys& keys, const float* q, int64_t q_stride,
   }
 }
 
-template <int kMost, class Keys>
+// Queries of a block that reads keys as stored are packed, others are rows:
+// packing many would cost more than it gains.
+HWY_INLINE PackedRows<kDirectRows> QueriesFor(const AttentionScratch& m,
+                                              const AttentionShape&, int64_t r,
+                                              std::true_type) {
+  return {m.q + r};
+}
+HWY_INLINE Rows<0> QueriesFor(const AttentionScratch& m,
+                              const AttentionShape& s, int64_t r,
+                              std::false_type) {
+  return {m.q + r * s.d_padded, s.d_padded};
+}
+
+template <bool kDirect, class Keys>
 void ScoreAll(const Keys& keys, const AttentionShape& s,
               const AttentionScratch& m, const KvChunk& c, int64_t begin,
               int64_t end, Prefetcher* next) {
+  constexpr int kMost = kDirect ? kDirectRows : kPanelRows;
   ForEachPiece<kMost>(begin, end, [&](auto n, int64_t r) HWY_ATTR {
     if (next != nullptr) next->Step(n);
-    ScoreRows<decltype(n)::value>(keys, m.q + r * s.d_padded, s.d_padded, s.d,
-                                  c.count, m.scores + r * kChunk);
+    ScoreRows<decltype(n)::value>(
+        QueriesFor(m, s, r, std::bool_constant<kDirect>()), keys, s.d, c.count,
+        m.scores + r * kChunk);
   });
 }
 
@@ -151,7 +164,7 @@ HWY_NOINLINE void MixColumns(const Values& values, const MixArgs& a,
   const float* const keep = a.keep;
   const size_t stride = static_cast<size_t>(a.out_stride);
   Tile<kRows, kVectors>(
-      a.count, a.p, kChunk, values.At(column),
+      a.count, Rows<kChunk>{a.p}, values.At(column),
       [=](size_t r, size_t v, auto sum) HWY_ATTR {
         float* to = out + r * stride + v * lanes;
         hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, keep[r]), sum),
@@ -235,9 +248,6 @@ struct Product {
                const KvChunk& c, int64_t begin, int64_t end, Prefetcher& next);
 };
 
-// Rows of a tile over an unpacked chunk.
-inline constexpr int kPanelRows = 6;
-
 template <class Block>
 void UnpackTiledKeys(const AttentionShape& s, const AttentionScratch& m,
                      const KvChunk& c) {
@@ -265,14 +275,14 @@ template <class Block>
 void ScoresFromTiles(const AttentionShape& s, const AttentionScratch& m,
                      const KvChunk& c, int64_t begin, int64_t end, Prefetcher&) {
   const KeyTiles<Block> tiles = {c.keys.first, c.keys.stride};
-  ScoreAll<kDirectRows>(tiles, s, m, c, begin, end, nullptr);
+  ScoreAll<true>(tiles, s, m, c, begin, end, nullptr);
 }
 template <class Block>
 void ScoresFromPanel(const AttentionShape& s, const AttentionScratch& m,
                      const KvChunk& c, int64_t begin, int64_t end,
                      Prefetcher& next) {
   const KeyPanel<IsScaled<Block>()> panel = {m.keys, m.key_scales};
-  ScoreAll<kPanelRows>(panel, s, m, c, begin, end, &next);
+  ScoreAll<false>(panel, s, m, c, begin, end, &next);
 }
 template <class Block>
 void MixFromTiles(const AttentionShape& s, const AttentionScratch& m,

@@ -36,7 +36,7 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   const int64_t d_blocks = CeilDiv(s.d, kKvBlock);
   const int64_t e_blocks = CeilDiv(s.e, kKvBlock);
   Carver c(memory);
-  m.q = c.Take<float>(rows * s.d_padded);
+  m.q = c.Take<float>(std::max(rows, kDirectRows) * s.d_padded);
   m.scores = c.Take<float>(rows * kChunk);
   m.weights = c.Take<float>(kDirectRows * kChunk);
   m.part = c.Take<float>(rows * s.e_padded);

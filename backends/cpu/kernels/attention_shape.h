@@ -116,7 +116,7 @@ struct AttentionScratch {
   AttentionScratch(const AttentionShape& s, std::byte* memory);
   static int64_t Bytes(const KernelArgs& a);
 
-  float* q;             // [rows][d_padded], scaled
+  float* q;             // [rows][d_padded], or [d][kDirectRows]; scaled
   float* scores;        // [rows][kChunk]
   float* weights;       // [kDirectRows][kChunk]: scores times a scale of values
   float* part;          // [rows][e_padded]

@@ -37,41 +37,60 @@ constexpr int TileVectors(int rows, int most) {
   return vectors;
 }
 
+// Rows of floats, kStride apart or `stride` where that is 0.
+template <int64_t kStride>
+struct Rows {
+  const float* first;
+  int64_t stride = kStride;
+  HWY_INLINE float operator()(size_t r, int64_t i) const {
+    return first[static_cast<int64_t>(r) * (kStride == 0 ? stride : kStride) +
+                 i];
+  }
+  HWY_INLINE Rows From(int64_t i) const { return {first + i, stride}; }
+};
+
+// Rows side by side: one pointer reaches all of them. Element i of kStride rows
+// stands at i * kStride.
+template <int64_t kStride>
+struct PackedRows {
+  const float* first;
+  HWY_INLINE float operator()(size_t r, int64_t i) const {
+    return first[i * kStride + static_cast<int64_t>(r)];
+  }
+  HWY_INLINE PackedRows From(int64_t i) const { return {first + i * kStride}; }
+};
+
 // The sums are a parameter pack and not an array: SVE's vectors cannot stand in
 // arrays, and every compiler keeps parameters in registers. What the rows have
 // in common is written once per sum and merged by the compiler.
-template <int kRows, int kVectors, class B, class Store, size_t... kIs,
+template <int kVectors, class A, class B, class Store, size_t... kIs,
           class... Sums>
-HWY_INLINE void SumTile(std::index_sequence<kIs...>, int64_t n, const float* a,
-                        int64_t a_stride, const B& b, const Store& store,
-                        Sums... sums) {
+HWY_INLINE void SumTile(std::index_sequence<kIs...>, int64_t n, const A& a,
+                        const B& b, const Store& store, Sums... sums) {
   const DF d;
   for (int64_t i = 0; i < n; ++i) {
     b.template Prefetch<kVectors>(i);
-    ((sums = hn::MulAdd(hn::Set(d, a[kIs / kVectors * a_stride + i]),
-                        b(i, kIs % kVectors), sums)),
+    ((sums = hn::MulAdd(hn::Set(d, a(kIs / kVectors, i)), b(i, kIs % kVectors),
+                        sums)),
      ...);
   }
   (store(kIs / kVectors, kIs % kVectors, sums), ...);
 }
 
-template <int kRows, int kVectors, class B, class Store, size_t... kIs>
+template <int kVectors, class A, class B, class Store, size_t... kIs>
 HWY_INLINE void StartTile(std::index_sequence<kIs...> indices, int64_t n,
-                          const float* a, int64_t a_stride, const B& b,
-                          const Store& store) {
+                          const A& a, const B& b, const Store& store) {
   const DF d;
-  SumTile<kRows, kVectors>(indices, n, a, a_stride, b, store,
-                           (static_cast<void>(kIs), hn::Zero(d))...);
+  SumTile<kVectors>(indices, n, a, b, store,
+                    (static_cast<void>(kIs), hn::Zero(d))...);
 }
 
-// store(r, v, sum over i < n of a[r * a_stride + i] * b(i, v)) for all rows and
-// vectors of a tile. b.Prefetch<kVectors>(i) may ask for memory that is needed
-// later.
-template <int kRows, int kVectors, class B, class Store>
-HWY_INLINE void Tile(int64_t n, const float* a, int64_t a_stride, const B& b,
-                     const Store& store) {
-  StartTile<kRows, kVectors>(std::make_index_sequence<kRows * kVectors>(), n,
-                             a, a_stride, b, store);
+// store(r, v, sum over i < n of a(r, i) * b(i, v)) for all rows and vectors of
+// a tile. b.Prefetch<kVectors>(i) may ask for memory that is needed later.
+template <int kRows, int kVectors, class A, class B, class Store>
+HWY_INLINE void Tile(int64_t n, const A& a, const B& b, const Store& store) {
+  StartTile<kVectors>(std::make_index_sequence<kRows * kVectors>(), n, a, b,
+                      store);
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

@@ -98,25 +98,15 @@ struct KeyTiles {
   struct Run {
     const std::byte* base;  // of the first vector
     int64_t tile_bytes, at, lanes;
-    // A line or two of what stands here in the next chunk: the lines of the
-    // tiles of a run in turn, so that they are through when the run is.
+    const std::byte* next;  // this run's share of the next chunk
+
+    // As many bytes as are read now, in their order.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
-      const int64_t tiles =
-          std::max<int64_t>(1, kVectors * lanes / kTilePositions);
-      const std::byte* next =
-          base + kChunkPositions / kTilePositions * tile_bytes +
-          i % tiles * tile_bytes;
-      const int64_t line = i / tiles * 64;
-      if constexpr (IsScaled<Block>()) {
-        constexpr int64_t kBytes = sizeof(KeyBlock<Block>);
-        if (line < kBytes) hwy::Prefetch(next + line);
-      } else if constexpr (sizeof(Block) == 4) {
-        hwy::Prefetch(next + 2 * line);
-        hwy::Prefetch(next + 2 * line + 64);
-      } else {
-        hwy::Prefetch(next + line);
-      }
+      const int64_t step = kVectors * lanes * static_cast<int64_t>(
+                               sizeof(Block)) / Block::kCount;
+      for (int64_t line = 0; line < step; line += 64)
+        hwy::Prefetch(next + i * step + line);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t column = static_cast<int64_t>(v) * lanes;
@@ -131,8 +121,13 @@ struct KeyTiles {
       }
     }
   };
-  HWY_INLINE Run At(int64_t b, int64_t column) const {
-    return {Tile(b, column), tile_bytes, column % kTilePositions, LanesOfF()};
+  HWY_INLINE Run At(int64_t b, int64_t column, int64_t columns) const {
+    const std::byte* next =
+        chunk + kChunkPositions / kTilePositions * tile_bytes +
+        column * (tile_bytes / kTilePositions) +
+        b * columns * static_cast<int64_t>(sizeof(Block));
+    return {Tile(b, column), tile_bytes, column % kTilePositions, LanesOfF(),
+            next};
   }
   // Scales of `n` columns (a multiple of 16 or of the lanes) of block b.
   HWY_INLINE const float* Scales(int64_t b, int64_t column, int64_t n,
@@ -174,7 +169,7 @@ struct KeyPanel {
                                  static_cast<int64_t>(v) * lanes);
     }
   };
-  HWY_INLINE Run At(int64_t b, int64_t column) const {
+  HWY_INLINE Run At(int64_t b, int64_t column, int64_t) const {
     return {keys + b * kKvBlock * kChunkPositions + column, LanesOfF()};
   }
   HWY_INLINE const float* Scales(int64_t b, int64_t column, int64_t,
@@ -197,23 +192,17 @@ struct ValueTiles {
     // The same of the next chunk.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
+      constexpr int64_t kBlock = sizeof(Block);
       if constexpr (IsScaled<Block>()) {
-        // A position has 16 or 32 bytes of a block.
-        constexpr int64_t kBytes = sizeof(Block::q);
-        if (i % (64 / kBytes) == 0)
-          hwy::Prefetch(base +
-                        (kChunkPositions + i) / kTilePositions * tile_bytes +
-                        i % kTilePositions * kBytes);
+        hwy::Prefetch(base + kChunkPositions / kTilePositions * tile_bytes +
+                      i / kTilePositions * tile_bytes +
+                      i % kTilePositions * kBlock);
       } else {
-        constexpr int64_t kBytes = sizeof(Block);
         const std::byte* next =
             base + (kChunkPositions + i) * (tile_bytes / kTilePositions) +
-            at * kBytes;
-        const int64_t bytes = kVectors * lanes * kBytes;
-        hwy::Prefetch(next);
-        if (bytes > 64) hwy::Prefetch(next + 64);
-        if (bytes > 128) hwy::Prefetch(next + 128);
-        if (bytes > 192) hwy::Prefetch(next + 192);
+            at * kBlock;
+        for (int64_t line = 0; line < kVectors * lanes * kBlock; line += 64)
+          hwy::Prefetch(next + line);
       }
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {

@@ -35,7 +35,7 @@ void UnpackKeys(const KeyTiles<Block>& from, int64_t d, int64_t count,
   const int64_t step = IsScaled<Block>() ? kKvBlock : d;
   for (int64_t first = 0; first < d; first += step) {
     const int64_t b = first / kKvBlock;
-    const auto run = from.At(b, 0);
+    const auto run = from.At(b, 0, kChunkPositions);
     for (int64_t i = 0; i < std::min(step, d - first); ++i) {
       float* to = keys + (first + i) * kChunkPositions;
       for (int64_t c = 0; c < columns; c += lanes)
