@@ -29,10 +29,10 @@ namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-#ifndef STRIPE
-#define STRIPE 24
-#endif
-constexpr int64_t kStripe = STRIPE;
+// Rows that go through both products before the next ones: their queries,
+// scores and values (18 KB for heads of 64) stay in L1 between the steps. All
+// rows at once, or 6, are 2 to 4 % slower.
+constexpr int64_t kStripe = 24;
 
 // One block at work.
 class BlockRunner {
@@ -149,7 +149,7 @@ class BlockRunner {
     for (int64_t r = begin; r < end; r += kStripe) {
       const int64_t last = std::min(end, r + kStripe);
       scores_.rows(s_, m_, chunk, r, last, keys);
-      SoftmaxChunk(s_, m_, block_, group_, first, r, last);
+      SoftmaxChunk(s_, m_, block_, group_, first, count, r, last);
       mix_.rows(s_, m_, chunk, r, last, values);
     }
   }

@@ -35,7 +35,7 @@ struct KvChunk {
 };
 
 // Calls f(integral constant n, r) for pieces of rows [begin, end), n rows from
-// r on: as many of kMost (6 or 8) as there are, the rest in even pieces.
+// r on: as many of kMost as there are, the rest in even pieces.
 template <int kMost, class F>
 HWY_INLINE void ForEachPiece(int64_t begin, int64_t end, const F& f) {
   for (int64_t r = begin; r < end;) {
@@ -47,9 +47,9 @@ HWY_INLINE void ForEachPiece(int64_t begin, int64_t end, const F& f) {
     if (left >= kMost) {
       take(std::integral_constant<int, kMost>());
     } else if (left == 4 || left == 7) {
-      take(std::integral_constant<int, 4>());
+      take(std::integral_constant<int, std::min(4, kMost)>());
     } else if (left >= 3) {
-      take(std::integral_constant<int, 3>());
+      take(std::integral_constant<int, std::min(3, kMost)>());
     } else if (left == 2) {
       take(std::integral_constant<int, 2>());
     } else {
@@ -193,33 +193,98 @@ void MixVectors(const Values& values, const MixArgs& a, int64_t column,
   }
 }
 
+// weights = p times the scales of block b.
 template <int kRows, class Values>
-void MixRows(const Values& values, MixArgs a, int64_t e, float* weights) {
+HWY_INLINE void ScaleWeights(const Values& values, const MixArgs& a, int64_t b,
+                             float* weights) {
   const DF df;
+  HWY_ALIGN float buffer[kChunk];
+  const float* scales = values.Scales(b, buffer);
+  for (int64_t r = 0; r < kRows; ++r)
+    for (int64_t j = 0; j < a.count; j += LanesOfF())
+      hn::StoreU(hn::Mul(hn::LoadU(df, a.p + r * kChunk + j),
+                         hn::LoadU(df, scales + j)),
+                 df, weights + r * kChunk + j);
+}
+
+template <int kRows, class Values>
+void MixRows(const Values& values, const MixArgs& a, int64_t e,
+             float* weights) {
   const int64_t lanes = LanesOfF();
   if constexpr (!IsScaled<typename Values::Stored>()) {
     MixVectors<kRows>(values, a, 0, (e + lanes - 1) / lanes);
   } else {
-    HWY_ALIGN float buffer[kChunk];
-    const float* p = a.p;
-    a.p = weights;
+    MixArgs scaled = a;
+    scaled.p = weights;
     for (int64_t first = 0; first < e; first += kKvBlock) {
-      const float* scales = values.Scales(first / kKvBlock, buffer);
-      for (int64_t r = 0; r < kRows; ++r)
-        for (int64_t j = 0; j < a.count; j += lanes)
-          hn::StoreU(hn::Mul(hn::LoadU(df, p + r * kChunk + j),
-                             hn::LoadU(df, scales + j)),
-                     df, weights + r * kChunk + j);
+      ScaleWeights<kRows>(values, a, first / kKvBlock, weights);
       const int64_t n = std::min(kKvBlock, e - first);
-      MixVectors<kRows>(values, a, first, (n + lanes - 1) / lanes);
+      MixVectors<kRows>(values, scaled, first, (n + lanes - 1) / lanes);
     }
   }
 }
 
-template <int kMost, class Values>
-void MixAll(const Values& values, const AttentionShape& s,
-            const AttentionScratch& m, const KvChunk& c, int64_t begin,
-            int64_t end, Prefetcher* next) {
+// A head of one vector: a sum for each position would wait for the one before
+// it. Positions take turns in kTurns sums instead, which are added at the end.
+inline constexpr int kTurns = 4;
+
+HWY_INLINE bool IsNarrow(int64_t e) { return e <= LanesOfF(); }
+
+template <class Run>
+struct TurnedValues {
+  Run run;
+  int64_t last;
+  template <int kVectors>
+  HWY_INLINE void Prefetch(int64_t i) const {
+    run.template Prefetch<1>(i * kTurns);
+  }
+  // Beyond the last position p is 0: any value that is seen will do.
+  HWY_INLINE VF operator()(int64_t i, size_t turn) const {
+    return run(std::min(i * kTurns + static_cast<int64_t>(turn), last), 0);
+  }
+};
+
+struct TurnedRows {
+  const float* p;  // [rows][kChunk]
+  HWY_INLINE float operator()(size_t r, int64_t i, size_t turn) const {
+    return p[r * kChunk + static_cast<size_t>(i) * kTurns + turn];
+  }
+};
+
+template <int kRows, class Values>
+HWY_NOINLINE void MixNarrow(const Values& values, const MixArgs& a,
+                            float* weights) {
+  const DF df;
+  const size_t lanes = hn::Lanes(df);
+  const float* p = a.p;
+  if constexpr (IsScaled<typename Values::Stored>()) {
+    ScaleWeights<kRows>(values, a, 0, weights);
+    p = weights;
+  }
+  HWY_ALIGN float sums[kRows * kTurns * kMaxLanes];
+  const auto run = values.At(0);
+  Tile<kRows, kTurns>(
+      (a.count + kTurns - 1) / kTurns, TurnedRows{p},
+      TurnedValues<decltype(values.At(0))>{run, a.count - 1},
+      [&](size_t r, size_t turn, auto sum) HWY_ATTR {
+        hn::StoreU(sum, df, sums + (r * kTurns + turn) * lanes);
+      });
+  for (size_t r = 0; r < kRows; ++r) {
+    const float* four = sums + r * kTurns * lanes;
+    const auto sum =
+        hn::Add(hn::Add(hn::LoadU(df, four), hn::LoadU(df, four + lanes)),
+                hn::Add(hn::LoadU(df, four + 2 * lanes),
+                        hn::LoadU(df, four + 3 * lanes)));
+    float* to = a.out + static_cast<int64_t>(r) * a.out_stride;
+    hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, a.keep[r]), sum), df,
+               to);
+  }
+}
+
+template <int kMost, class Values, class F>
+HWY_INLINE void ForEachMix(const AttentionShape& s, const AttentionScratch& m,
+                           const KvChunk& c, int64_t begin, int64_t end,
+                           Prefetcher* next, const F& f) {
   ForEachPiece<kMost>(begin, end, [&](auto n, int64_t r) HWY_ATTR {
     if (next != nullptr) next->Step(n);
     // Not beyond what any of the rows sees: p is 0 there, but what is stored
@@ -227,12 +292,27 @@ void MixAll(const Values& values, const AttentionShape& s,
     const int64_t high = *std::max_element(m.high + r, m.high + r + n);
     const int64_t count = std::min(c.count, high - c.first);
     if (count <= 0) return;
-    MixRows<decltype(n)::value>(
-        values,
-        {m.scores + r * kChunk, m.keep + r, m.part + r * s.e_padded,
-         s.e_padded, count},
-        s.e, m.weights);
+    f(n, MixArgs{m.scores + r * kChunk, m.keep + r, m.part + r * s.e_padded,
+                 s.e_padded, count});
   });
+}
+
+template <int kMost, class Values>
+void MixAll(const Values& values, const AttentionShape& s,
+            const AttentionScratch& m, const KvChunk& c, int64_t begin,
+            int64_t end, Prefetcher* next) {
+  if (IsNarrow(s.e)) {
+    constexpr int kNarrow = TileVectors(6, 4) == 4 ? 6 : 3;
+    ForEachMix<kNarrow, Values>(
+        s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
+          MixNarrow<decltype(n)::value>(values, a, m.weights);
+        });
+  } else {
+    ForEachMix<kMost, Values>(
+        s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
+          MixRows<decltype(n)::value>(values, a, s.e, m.weights);
+        });
+  }
 }
 
 // ---- Formats and layouts ----

@@ -26,19 +26,20 @@ namespace hn = hwy::HWY_NAMESPACE;
 inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// 2^x for x <= 0 (and a little above), within 4.4e-7; exactly 1 for 0, 0 below
-// -126.5, NaN for NaN.
+// 2^(x - most) for x <= most and an integer `most`, within 4.4e-7: exactly 1 for
+// x = most, 0 below most - 126.5, NaN for NaN.
 //
-// x = n + f with |f| <= 1/2. The sum with `round` leaves n + 127 in the low
-// bits, which are the exponent of 2^n once they are shifted, and 0 for -127. The polynomial is our
-// own: the one of degree 5 with p(0) = 1 that has the smallest relative error,
-// found by Remez exchange in 50 digits.
+// x - most = n + f with |f| <= 1/2. The sum with 1.5 * 2^23 + 127 - most leaves
+// n + 127 in the low bits, which are the exponent of 2^n once they are shifted,
+// and 0 for n = -127. The polynomial is our own: the one of degree 5 with
+// p(0) = 1 that has the smallest relative error, found by Remez exchange in 50
+// digits.
 template <class DF>
-HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x) {
+HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x, hn::Vec<DF> most) {
   const hn::RebindToUnsigned<DF> du;
-  const auto round = hn::Set(d, 12582912.0f + 127.0f);  // 1.5 * 2^23 + bias
+  const auto round = hn::Sub(hn::Set(d, 12582912.0f + 127.0f), most);
   // The operand that Max returns for a NaN is the second.
-  x = hn::Max(hn::Set(d, -127.0f), x);
+  x = hn::Max(hn::Sub(most, hn::Set(d, 127.0f)), x);
   const auto shifted = hn::Add(x, round);
   const auto f = hn::Sub(x, hn::Sub(shifted, round));
   auto p = hn::Set(d, 0.001112550926354402f);
@@ -77,7 +78,8 @@ HWY_NOINLINE inline void AdjustScores(const AttentionShape& s, const Bias& bias,
 }
 
 // Keys outside [low, high) become -inf.
-HWY_INLINE void MaskScores(int64_t low, int64_t high, float* scores) {
+HWY_INLINE void MaskScores(int64_t low, int64_t high, int64_t columns,
+                           float* scores) {
   const DF d;
   const hn::RebindToSigned<DF> di;
   // Within the chunk, where a vector's comparison counts in 32 bits.
@@ -85,7 +87,7 @@ HWY_INLINE void MaskScores(int64_t low, int64_t high, float* scores) {
                                     std::clamp<int64_t>(low, 0, kChunk)));
   const auto to = hn::Set(di, static_cast<int32_t>(
                                   std::clamp<int64_t>(high, 0, kChunk)));
-  ForEachVector(d, kChunk, [&](auto, int64_t j, int64_t) HWY_ATTR {
+  ForEachVector(d, columns, [&](auto, int64_t j, int64_t) HWY_ATTR {
     const auto at = hn::Iota(di, static_cast<int32_t>(j));
     const auto inside = hn::And(hn::Ge(at, from), hn::Lt(at, to));
     hn::StoreU(hn::IfThenElse(hn::RebindMask(d, inside),
@@ -95,37 +97,40 @@ HWY_INLINE void MaskScores(int64_t low, int64_t high, float* scores) {
   });
 }
 
-HWY_INLINE float LargestScore(const float* scores) {
+HWY_INLINE float LargestScore(int64_t columns, const float* scores) {
   const DF d;
   auto most = hn::LoadU(d, scores);
-  for (int64_t j = static_cast<int64_t>(hn::Lanes(d)); j < kChunk;
+  for (int64_t j = static_cast<int64_t>(hn::Lanes(d)); j < columns;
        j += static_cast<int64_t>(hn::Lanes(d)))
     most = hn::Max(most, hn::LoadU(d, scores + j));
   return hn::ReduceMax(d, most);
 }
 
 // scores[j] = 2^(scores[j] - most); sums = sums * keep + these, lane by lane.
-HWY_INLINE void Exponentials(float most, float keep, float* scores,
-                             float* sums) {
+// `keep` is a power of two.
+HWY_INLINE void Exponentials(float most, float keep, int64_t columns,
+                             float* scores, float* sums) {
   const DF d;
-  const auto shift = hn::Set(d, most == kMinusInfinity ? 0.0f : most);
+  const auto finite = hn::Set(d, most == kMinusInfinity ? 0.0f : most);
   auto sum = hn::Zero(d);
-  for (int64_t j = 0; j < kChunk; j += static_cast<int64_t>(hn::Lanes(d))) {
-    const auto p = PowerOf2(d, hn::Sub(hn::LoadU(d, scores + j), shift));
+  for (int64_t j = 0; j < columns; j += static_cast<int64_t>(hn::Lanes(d))) {
+    const auto p = PowerOf2(d, hn::LoadU(d, scores + j), finite);
     hn::StoreU(p, d, scores + j);
     sum = hn::Add(sum, p);
   }
   hn::StoreU(hn::MulAdd(hn::LoadU(d, sums), hn::Set(d, keep), sum), d, sums);
 }
 
-// Rows [begin, end) over the chunk at `first`: scores to probabilities relative
+// Rows [begin, end) over `count` positions from `first` on: scores to probabilities relative
 // to the running maximum, which is updated like the sum; `keep` is what the
 // part's values so far are to be multiplied with.
 HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
                                       const AttentionScratch& m,
                                       const TokenBlock& block, int64_t group,
-                                      int64_t first, int64_t begin,
-                                      int64_t end) {
+                                      int64_t first, int64_t count,
+                                      int64_t begin, int64_t end) {
+  // Whole vectors; what lies beyond would add exact zeros.
+  const int64_t columns = (count + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
   const bool adjust = s.params->softcap > 0 || s.has_bias();
   for (int64_t r = begin; r < end; ++r) {
     float* scores = m.scores + r * kChunk;
@@ -136,21 +141,23 @@ HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
           s, s.BiasOf(block.begin + r / heads, group * heads + r % heads),
           visible, first, scores);
     }
-    if (visible.low > first || visible.high < first + kChunk)
-      MaskScores(visible.low - first, visible.high - first, scores);
-    m.keep[r] = LargestScore(scores);
+    if (visible.low > first || visible.high < first + columns)
+      MaskScores(visible.low - first, visible.high - first, columns, scores);
+    m.keep[r] = LargestScore(columns, scores);
   }
   ForEachVector(DF(), end - begin, [&](auto d, int64_t i,
                                        int64_t lanes) HWY_ATTR {
     float* most = m.part_most + begin + i;
     float* keep = m.keep + begin + i;
     const auto before = LoadPart(d, most, lanes);
-    const auto now = hn::Max(before, LoadPart(d, keep, lanes));
+    // The next integer: what was summed before is scaled by a power of two,
+    // which is exact.
+    const auto now = hn::Ceil(hn::Max(before, LoadPart(d, keep, lanes)));
     StorePart(now, d, most, lanes);
-    StorePart(PowerOf2(d, hn::Sub(before, Finite(d, now))), d, keep, lanes);
+    StorePart(PowerOf2(d, before, Finite(d, now)), d, keep, lanes);
   });
   for (int64_t r = begin; r < end; ++r)
-    Exponentials(m.part_most[r], m.keep[r], m.scores + r * kChunk,
+    Exponentials(m.part_most[r], m.keep[r], columns, m.scores + r * kChunk,
                  m.part_sums + r * kMaxLanes);
 }
 
@@ -163,9 +170,8 @@ HWY_NOINLINE inline void AddPart(const float* part, float part_most,
   const auto before = hn::Set(d1, total_most);
   const auto more = hn::Set(d1, part_most);
   const auto most = hn::Max(before, more);
-  const float keep =
-      hn::GetLane(PowerOf2(d1, hn::Sub(before, Finite(d1, most))));
-  const float gain = hn::GetLane(PowerOf2(d1, hn::Sub(more, Finite(d1, most))));
+  const float keep = hn::GetLane(PowerOf2(d1, before, Finite(d1, most)));
+  const float gain = hn::GetLane(PowerOf2(d1, more, Finite(d1, most)));
   total_most = hn::GetLane(most);
   total_sum = total_sum * keep + part_sum * gain;
   ForEachVector(d, n, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {

@@ -42,7 +42,7 @@ template <int64_t kStride>
 struct Rows {
   const float* first;
   int64_t stride = kStride;
-  HWY_INLINE float operator()(size_t r, int64_t i) const {
+  HWY_INLINE float operator()(size_t r, int64_t i, size_t) const {
     return first[static_cast<int64_t>(r) * (kStride == 0 ? stride : kStride) +
                  i];
   }
@@ -54,7 +54,7 @@ struct Rows {
 template <int64_t kStride>
 struct PackedRows {
   const float* first;
-  HWY_INLINE float operator()(size_t r, int64_t i) const {
+  HWY_INLINE float operator()(size_t r, int64_t i, size_t) const {
     return first[i * kStride + static_cast<int64_t>(r)];
   }
   HWY_INLINE PackedRows From(int64_t i) const { return {first + i * kStride}; }
@@ -70,8 +70,8 @@ HWY_INLINE void SumTile(std::index_sequence<kIs...>, int64_t n, const A& a,
   const DF d;
   for (int64_t i = 0; i < n; ++i) {
     b.template Prefetch<kVectors>(i);
-    ((sums = hn::MulAdd(hn::Set(d, a(kIs / kVectors, i)), b(i, kIs % kVectors),
-                        sums)),
+    ((sums = hn::MulAdd(hn::Set(d, a(kIs / kVectors, i, kIs % kVectors)),
+                        b(i, kIs % kVectors), sums)),
      ...);
   }
   (store(kIs / kVectors, kIs % kVectors, sums), ...);
@@ -85,8 +85,8 @@ HWY_INLINE void StartTile(std::index_sequence<kIs...> indices, int64_t n,
                     (static_cast<void>(kIs), hn::Zero(d))...);
 }
 
-// store(r, v, sum over i < n of a(r, i) * b(i, v)) for all rows and vectors of
-// a tile. b.Prefetch<kVectors>(i) may ask for memory that is needed later.
+// store(r, v, sum over i < n of a(r, i, v) * b(i, v)) for all rows and vectors
+// of a tile. b.Prefetch<kVectors>(i) may ask for memory that is needed later.
 template <int kRows, int kVectors, class A, class B, class Store>
 HWY_INLINE void Tile(int64_t n, const A& a, const B& b, const Store& store) {
   StartTile<kVectors>(std::make_index_sequence<kRows * kVectors>(), n, a, b,
