@@ -38,11 +38,12 @@ struct KvChunk {
 // r on: as many of kMost as there are, the rest in even pieces.
 template <int kMost, class F>
 HWY_INLINE void ForEachPiece(int64_t begin, int64_t end, const F& f) {
-  for (int64_t r = begin; r < end;) {
-    const auto take = [&](auto n) HWY_ATTR {
-      f(n, r);
-      r += n;
-    };
+  int64_t r = begin;
+  const auto take = [&](auto n) HWY_ATTR {
+    f(n, r);
+    r += n;
+  };
+  while (r < end) {
     const int64_t left = end - r;
     if (left >= kMost) {
       take(std::integral_constant<int, kMost>());
@@ -89,29 +90,12 @@ HWY_NOINLINE void ScoreRows(const Queries& q, const Keys& keys, int64_t d,
   constexpr int kFit = TileVectors(kRows, 4);
   constexpr int kVectors = kFit == 3 ? 2 : kFit;
   const size_t lanes = hn::Lanes(df);
-  const int64_t step = kVectors * LanesOfF();
-  for (int64_t c = 0; c < columns; c += step) {
+  for (int64_t c = 0; c < columns; c += kVectors * LanesOfF()) {
     float* to = scores + c;
-    if constexpr (!IsScaled<typename Keys::Stored>()) {
-      Tile<kRows, kVectors>(d, q, keys.At(0, c, step),
-                            [=](size_t r, size_t v, auto sum) HWY_ATTR {
-                              hn::StoreU(sum, df, to + r * kChunk + v * lanes);
-                            });
-    } else {
-      HWY_ALIGN float buffer[kChunk];
-      for (int64_t b = 0; b * kKvBlock < d; ++b) {
-        const float* scales = keys.Scales(b, c, step, buffer);
-        Tile<kRows, kVectors>(
-            std::min(kKvBlock, d - b * kKvBlock), q.From(b * kKvBlock),
-            keys.At(b, c, step), [=](size_t r, size_t v, auto sum) HWY_ATTR {
-              float* score = to + r * kChunk + v * lanes;
-              const auto scale = hn::LoadU(df, scales + v * lanes);
-              const auto before =
-                  b == 0 ? hn::Zero(df) : hn::LoadU(df, score);
-              hn::StoreU(hn::MulAdd(sum, scale, before), df, score);
-            });
-      }
-    }
+    Tile<kRows, kVectors>(d, q, keys.At(c),
+                          [=](size_t r, size_t v, auto sum) HWY_ATTR {
+                            hn::StoreU(sum, df, to + r * kChunk + v * lanes);
+                          });
   }
 }
 
@@ -172,12 +156,13 @@ HWY_NOINLINE void MixColumns(const Values& values, const MixArgs& a,
       });
 }
 
-// `vectors` from `column` on, in as even parts as fit into registers.
 template <int kRows, class Values>
-void MixVectors(const Values& values, const MixArgs& a, int64_t column,
-                int64_t vectors) {
+void MixRows(const Values& values, const MixArgs& a, int64_t e) {
   constexpr int kMost = TileVectors(kRows, 4);
   const int64_t lanes = LanesOfF();
+  int64_t vectors = (e + lanes - 1) / lanes;
+  int64_t column = 0;
+  // As even parts as fit into registers.
   while (vectors > 0) {
     const int64_t parts = (vectors + kMost - 1) / kMost;
     const int64_t n = (vectors + parts - 1) / parts;
@@ -190,37 +175,6 @@ void MixVectors(const Values& values, const MixArgs& a, int64_t column,
       if (n == 4) MixColumns<kRows, 4>(values, a, column);
     column += n * lanes;
     vectors -= n;
-  }
-}
-
-// weights = p times the scales of block b.
-template <int kRows, class Values>
-HWY_INLINE void ScaleWeights(const Values& values, const MixArgs& a, int64_t b,
-                             float* weights) {
-  const DF df;
-  HWY_ALIGN float buffer[kChunk];
-  const float* scales = values.Scales(b, buffer);
-  for (int64_t r = 0; r < kRows; ++r)
-    for (int64_t j = 0; j < a.count; j += LanesOfF())
-      hn::StoreU(hn::Mul(hn::LoadU(df, a.p + r * kChunk + j),
-                         hn::LoadU(df, scales + j)),
-                 df, weights + r * kChunk + j);
-}
-
-template <int kRows, class Values>
-void MixRows(const Values& values, const MixArgs& a, int64_t e,
-             float* weights) {
-  const int64_t lanes = LanesOfF();
-  if constexpr (!IsScaled<typename Values::Stored>()) {
-    MixVectors<kRows>(values, a, 0, (e + lanes - 1) / lanes);
-  } else {
-    MixArgs scaled = a;
-    scaled.p = weights;
-    for (int64_t first = 0; first < e; first += kKvBlock) {
-      ScaleWeights<kRows>(values, a, first / kKvBlock, weights);
-      const int64_t n = std::min(kKvBlock, e - first);
-      MixVectors<kRows>(values, scaled, first, (n + lanes - 1) / lanes);
-    }
   }
 }
 
@@ -252,19 +206,13 @@ struct TurnedRows {
 };
 
 template <int kRows, class Values>
-HWY_NOINLINE void MixNarrow(const Values& values, const MixArgs& a,
-                            float* weights) {
+HWY_NOINLINE void MixNarrow(const Values& values, const MixArgs& a) {
   const DF df;
   const size_t lanes = hn::Lanes(df);
-  const float* p = a.p;
-  if constexpr (IsScaled<typename Values::Stored>()) {
-    ScaleWeights<kRows>(values, a, 0, weights);
-    p = weights;
-  }
   HWY_ALIGN float sums[kRows * kTurns * kMaxLanes];
   const auto run = values.At(0);
   Tile<kRows, kTurns>(
-      (a.count + kTurns - 1) / kTurns, TurnedRows{p},
+      (a.count + kTurns - 1) / kTurns, TurnedRows{a.p},
       TurnedValues<decltype(values.At(0))>{run, a.count - 1},
       [&](size_t r, size_t turn, auto sum) HWY_ATTR {
         hn::StoreU(sum, df, sums + (r * kTurns + turn) * lanes);
@@ -305,12 +253,12 @@ void MixAll(const Values& values, const AttentionShape& s,
     constexpr int kNarrow = TileVectors(6, 4) == 4 ? 6 : 3;
     ForEachMix<kNarrow, Values>(
         s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
-          MixNarrow<decltype(n)::value>(values, a, m.weights);
+          MixNarrow<decltype(n)::value>(values, a);
         });
   } else {
     ForEachMix<kMost, Values>(
         s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
-          MixRows<decltype(n)::value>(values, a, s.e, m.weights);
+          MixRows<decltype(n)::value>(values, a, s.e);
         });
   }
 }
@@ -329,10 +277,20 @@ struct Product {
 };
 
 template <class Block>
+KeyTiles<Block> TiledKeys(const AttentionShape& s, const AttentionScratch& m,
+                          const KvChunk& c) {
+  return {c.keys.first, c.keys.stride, s.d, m.key_scales};
+}
+template <class Block>
+ValueTiles<Block> TiledValues(const AttentionShape& s,
+                              const AttentionScratch& m, const KvChunk& c) {
+  return {c.values.first, c.values.stride, s.e, m.value_scales};
+}
+
+template <class Block>
 void UnpackTiledKeys(const AttentionShape& s, const AttentionScratch& m,
                      const KvChunk& c) {
-  UnpackKeys<Block>({c.keys.first, c.keys.stride}, s.d, c.count, m.keys,
-                    m.key_scales);
+  UnpackKeys(TiledKeys<Block>(s, m, c), s.d, c.count, m.keys);
 }
 template <class Block>
 void UnpackKeyRows(const AttentionShape& s, const AttentionScratch& m,
@@ -342,8 +300,7 @@ void UnpackKeyRows(const AttentionShape& s, const AttentionScratch& m,
 template <class Block>
 void UnpackTiledValues(const AttentionShape& s, const AttentionScratch& m,
                        const KvChunk& c) {
-  UnpackValues<Block>({c.values.first, c.values.stride}, s.e, s.e_padded,
-                      c.count, m.values, m.value_scales);
+  UnpackValues(TiledValues<Block>(s, m, c), s.e, s.e_padded, c.count, m.values);
 }
 template <class Block>
 void UnpackValueRows(const AttentionShape& s, const AttentionScratch& m,
@@ -353,30 +310,26 @@ void UnpackValueRows(const AttentionShape& s, const AttentionScratch& m,
 
 template <class Block>
 void ScoresFromTiles(const AttentionShape& s, const AttentionScratch& m,
-                     const KvChunk& c, int64_t begin, int64_t end, Prefetcher&) {
-  const KeyTiles<Block> tiles = {c.keys.first, c.keys.stride};
-  ScoreAll<true>(tiles, s, m, c, begin, end, nullptr);
-}
-template <class Block>
-void ScoresFromPanel(const AttentionShape& s, const AttentionScratch& m,
                      const KvChunk& c, int64_t begin, int64_t end,
-                     Prefetcher& next) {
-  const KeyPanel<IsScaled<Block>()> panel = {m.keys, m.key_scales};
-  ScoreAll<false>(panel, s, m, c, begin, end, &next);
+                     Prefetcher&) {
+  ScoreAll<true>(TiledKeys<Block>(s, m, c), s, m, c, begin, end, nullptr);
 }
 template <class Block>
 void MixFromTiles(const AttentionShape& s, const AttentionScratch& m,
                   const KvChunk& c, int64_t begin, int64_t end, Prefetcher&) {
-  const ValueTiles<Block> tiles = {c.values.first, c.values.stride};
-  MixAll<kDirectRows>(tiles, s, m, c, begin, end, nullptr);
+  MixAll<kDirectRows>(TiledValues<Block>(s, m, c), s, m, c, begin, end,
+                      nullptr);
 }
-template <class Block>
-void MixFromPanel(const AttentionShape& s, const AttentionScratch& m,
-                  const KvChunk& c, int64_t begin, int64_t end,
-                     Prefetcher& next) {
-  const ValuePanel<IsScaled<Block>()> panel = {m.values, m.value_scales,
-                                               s.e_padded};
-  MixAll<kPanelRows>(panel, s, m, c, begin, end, &next);
+inline void ScoresFromPanel(const AttentionShape& s, const AttentionScratch& m,
+                            const KvChunk& c, int64_t begin, int64_t end,
+                            Prefetcher& next) {
+  ScoreAll<false>(KeyPanel{m.keys}, s, m, c, begin, end, &next);
+}
+inline void MixFromPanel(const AttentionShape& s, const AttentionScratch& m,
+                         const KvChunk& c, int64_t begin, int64_t end,
+                         Prefetcher& next) {
+  MixAll<kPanelRows>(ValuePanel{m.values, s.e_padded}, s, m, c, begin, end,
+                     &next);
 }
 
 // Calls f(Block) for the format.
@@ -400,9 +353,9 @@ inline Product ScoresFor(const View& keys, bool direct) {
   return WithFormat(keys.dtype, [&](auto block) -> Product {
     using Block = decltype(block);
     if (keys.layout == StateLayout::kRows)
-      return {UnpackKeyRows<Block>, ScoresFromPanel<Block>};
+      return {UnpackKeyRows<Block>, ScoresFromPanel};
     if (direct) return {nullptr, ScoresFromTiles<Block>};
-    return {UnpackTiledKeys<Block>, ScoresFromPanel<Block>};
+    return {UnpackTiledKeys<Block>, ScoresFromPanel};
   });
 }
 
@@ -410,9 +363,9 @@ inline Product MixFor(const View& values, bool direct) {
   return WithFormat(values.dtype, [&](auto block) -> Product {
     using Block = decltype(block);
     if (values.layout == StateLayout::kRows)
-      return {UnpackValueRows<Block>, MixFromPanel<Block>};
+      return {UnpackValueRows<Block>, MixFromPanel};
     if (direct) return {nullptr, MixFromTiles<Block>};
-    return {UnpackTiledValues<Block>, MixFromPanel<Block>};
+    return {UnpackTiledValues<Block>, MixFromPanel};
   });
 }
 

@@ -38,7 +38,6 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   Carver c(memory);
   m.q = c.Take<float>(std::max(rows, kDirectRows) * s.d_padded);
   m.scores = c.Take<float>(rows * kChunk);
-  m.weights = c.Take<float>(kDirectRows * kChunk);
   m.part = c.Take<float>(rows * s.e_padded);
   m.total = c.Take<float>(rows * s.e_padded);
   m.part_sums = c.Take<float>(rows * kMaxLanes);
@@ -51,9 +50,7 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   m.key_scales = c.Take<float>(d_blocks * kChunk);
   m.values = c.Take<float>(kChunk * s.e_padded);
   m.value_scales = c.Take<float>(e_blocks * kChunk);
-  const int64_t blocks = std::max(d_blocks, e_blocks);
-  m.row = c.Take<float>(blocks * kKvBlock);
-  m.row_scales = c.Take<float>(blocks);
+  m.row = c.Take<float>(std::max(d_blocks, e_blocks) * kKvBlock);
   return c.bytes();
 }
 

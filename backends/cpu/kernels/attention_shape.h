@@ -118,7 +118,6 @@ struct AttentionScratch {
 
   float* q;             // [rows][d_padded], or [d][kDirectRows]; scaled
   float* scores;        // [rows][kChunk]
-  float* weights;       // [kDirectRows][kChunk]: scores times a scale of values
   float* part;          // [rows][e_padded]
   float* total;         // [rows][e_padded]
   float* part_sums;     // [rows][kMaxLanes]: of each lane
@@ -133,8 +132,7 @@ struct AttentionScratch {
   float* key_scales;    // [blocks of d][kChunk]
   float* values;        // [kChunk][e_padded]
   float* value_scales;  // [blocks of e][kChunk]
-  float* row;           // one row of either, decoded
-  float* row_scales;
+  float* row;           // one row of either, decoded; one query
 };
 
 int64_t AttentionTasks(const KernelArgs& a);

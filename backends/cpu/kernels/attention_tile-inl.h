@@ -46,7 +46,6 @@ struct Rows {
     return first[static_cast<int64_t>(r) * (kStride == 0 ? stride : kStride) +
                  i];
   }
-  HWY_INLINE Rows From(int64_t i) const { return {first + i, stride}; }
 };
 
 // Rows side by side: one pointer reaches all of them. Element i of kStride rows
@@ -57,7 +56,6 @@ struct PackedRows {
   HWY_INLINE float operator()(size_t r, int64_t i, size_t) const {
     return first[i * kStride + static_cast<int64_t>(r)];
   }
-  HWY_INLINE PackedRows From(int64_t i) const { return {first + i * kStride}; }
 };
 
 // The sums are a parameter pack and not an array: SVE's vectors cannot stand in

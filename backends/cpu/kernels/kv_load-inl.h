@@ -1,10 +1,7 @@
 // Keys and values as the inner loop of attention reads them: straight from the
-// tiles of a cache, or from a chunk unpacked to f32. Per-target code.
-//
-// A quantised value is d * q. Attention multiplies with q and puts d where it
-// is needed least often: keys have one d for each position and 32 dimensions,
-// which scales a partial sum; a value's d scales the probability. Unpacked
-// chunks keep q and d apart too, so that all ways give the same bits.
+// tiles of a cache, or from a chunk unpacked to f32. A quantised value is d * q,
+// an exact product in f32, so that both ways give the same bits. Per-target
+// code.
 #if defined(WEFT_BACKENDS_CPU_KERNELS_KV_LOAD_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_KERNELS_KV_LOAD_INL_H_
@@ -61,103 +58,101 @@ HWY_INLINE VF LoadNibbles(const uint8_t* q, int shift) {
   return hn::ConvertTo(DF(), hn::Sub(nibble, hn::Set(d32, 8)));
 }
 
-// Value `i` of a KeyBlock at positions at .. at + lanes - 1.
-HWY_INLINE VF LoadKeys(const KeyBlock<BlockQ8_0>& b, int64_t i, int64_t at) {
+// Value `i` of a KeyBlock at positions at .. at + lanes - 1, without d.
+HWY_INLINE VF LoadQuants(const KeyBlock<BlockQ8_0>& b, int64_t i, int64_t at) {
   return LoadBytes(&b.q[i][at]);
 }
-HWY_INLINE VF LoadKeys(const KeyBlock<BlockQ4_0>& b, int64_t i, int64_t at) {
+HWY_INLINE VF LoadQuants(const KeyBlock<BlockQ4_0>& b, int64_t i, int64_t at) {
   return LoadNibbles(&b.q[i % 16][at], static_cast<int>(i / 16 * 4));
 }
-// Values i .. i + lanes - 1 of position `at` of a ValueBlock.
-HWY_INLINE VF LoadBlockValues(const ValueBlock<BlockQ8_0>& b, int64_t at,
-                              int64_t i) {
+// Values i .. i + lanes - 1 of position `at` of a ValueBlock, without d.
+HWY_INLINE VF LoadQuants(const ValueBlock<BlockQ8_0>& b, int64_t at,
+                         int64_t i) {
   return LoadBytes(&b.q[at][i]);
 }
-HWY_INLINE VF LoadBlockValues(const ValueBlock<BlockQ4_0>& b, int64_t at,
-                              int64_t i) {
+HWY_INLINE VF LoadQuants(const ValueBlock<BlockQ4_0>& b, int64_t at,
+                         int64_t i) {
   return LoadNibbles(&b.q[at][i % 16], static_cast<int>(i / 16 * 4));
 }
 
-// n f16 scales to f32; n is a multiple of 16.
-HWY_INLINE void LoadScales(const uint16_t* d, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; i += LanesOfF())
-    hn::StoreU(LoadHalf(DF(), d + i), DF(), out + i);
+// The scales of a chunk in tiles of KeyBlocks or ValueBlocks, n values long:
+// f32 [blocks][kChunkPositions].
+template <class Tiled>
+void LoadScales(const std::byte* chunk, int64_t tile_bytes, int64_t n,
+                float* scales) {
+  for (int64_t b = 0; b * kKvBlock < n; ++b)
+    for (int64_t t = 0; t < kChunkPositions; t += kTilePositions) {
+      const auto& block = reinterpret_cast<const Tiled*>(
+          chunk + t / kTilePositions * tile_bytes)[b];
+      for (int64_t i = 0; i < kTilePositions; i += LanesOfF())
+        hn::StoreU(LoadHalf(DF(), block.d + i), DF(),
+                   scales + b * kChunkPositions + t + i);
+    }
 }
 
 // ---- Keys: element (i, v) is dimension i at positions of a vector ----
 
-// A chunk in tiles. Columns are positions within the chunk, counted from one
-// that a run of kVectors vectors begins at.
+// A chunk in tiles. Columns are positions within the chunk.
 template <class Block>
-struct KeyTiles {
-  using Stored = Block;
-  const std::byte* chunk;
-  int64_t tile_bytes;
+class KeyTiles {
+ public:
+  // `scales` is memory for those of d values.
+  KeyTiles(const std::byte* chunk, int64_t tile_bytes, int64_t d, float* scales)
+      : chunk_(chunk), tile_bytes_(tile_bytes), scales_(scales) {
+    if constexpr (IsScaled<Block>())
+      LoadScales<KeyBlock<Block>>(chunk, tile_bytes, d, scales);
+  }
 
-  // Dimensions [32 b, 32 b + 32) (all, of plain values) from `column` on.
+  // Vectors from `column` on.
   struct Run {
-    const std::byte* base;  // of the first vector
+    const std::byte* tile;  // of the first vector
     int64_t tile_bytes, at, lanes;
+    const float* scales;    // of the first vector
     const std::byte* next;  // this run's share of the next chunk
 
     // As many bytes as are read now, in their order.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
-      const int64_t step = kVectors * lanes * static_cast<int64_t>(
-                               sizeof(Block)) / Block::kCount;
+      const int64_t step = kVectors * lanes *
+                           static_cast<int64_t>(sizeof(Block)) / Block::kCount;
       for (int64_t line = 0; line < step; line += 64)
         hwy::Prefetch(next + i * step + line);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t column = static_cast<int64_t>(v) * lanes;
-      const std::byte* tile = base + column / kTilePositions * tile_bytes;
+      const std::byte* from = tile + column / kTilePositions * tile_bytes;
       const int64_t position = at + column % kTilePositions;
       if constexpr (IsScaled<Block>()) {
-        return LoadKeys(*reinterpret_cast<const KeyBlock<Block>*>(tile), i,
-                        position);
+        const int64_t b = i / kKvBlock;
+        return hn::Mul(
+            LoadQuants(reinterpret_cast<const KeyBlock<Block>*>(from)[b],
+                       i % kKvBlock, position),
+            hn::LoadU(DF(), scales + b * kChunkPositions + column));
       } else {
-        return LoadStored(reinterpret_cast<const Block*>(tile) +
+        return LoadStored(reinterpret_cast<const Block*>(from) +
                           i * kTilePositions + position);
       }
     }
   };
-  HWY_INLINE Run At(int64_t b, int64_t column, int64_t columns) const {
-    const std::byte* next =
-        chunk + kChunkPositions / kTilePositions * tile_bytes +
-        column * (tile_bytes / kTilePositions) +
-        b * columns * static_cast<int64_t>(sizeof(Block));
-    return {Tile(b, column), tile_bytes, column % kTilePositions, LanesOfF(),
-            next};
-  }
-  // Scales of `n` columns (a multiple of 16 or of the lanes) of block b.
-  HWY_INLINE const float* Scales(int64_t b, int64_t column, int64_t n,
-                                 float* buffer) const {
-    for (int64_t j = 0; j < n; j += LanesOfF()) {
-      const auto* block = reinterpret_cast<const KeyBlock<Block>*>(
-          Tile(b, column + j));
-      hn::StoreU(LoadHalf(DF(), &block->d[(column + j) % kTilePositions]),
-                 DF(), buffer + j);
-    }
-    return buffer;
+  HWY_INLINE Run At(int64_t column) const {
+    return {chunk_ + column / kTilePositions * tile_bytes_,
+            tile_bytes_,
+            column % kTilePositions,
+            LanesOfF(),
+            scales_ + column,
+            chunk_ + (kChunkPositions + column) *
+                         (tile_bytes_ / kTilePositions)};
   }
 
  private:
-  HWY_INLINE const std::byte* Tile(int64_t b, int64_t column) const {
-    const std::byte* tile = chunk + column / kTilePositions * tile_bytes;
-    if constexpr (IsScaled<Block>())
-      return tile + b * static_cast<int64_t>(sizeof(KeyBlock<Block>));
-    return tile;
-  }
+  const std::byte* chunk_;
+  int64_t tile_bytes_;
+  const float* scales_;
 };
 
 // A chunk unpacked to f32 [d][kChunkPositions].
-template <bool kScaled>
 struct KeyPanel {
-  struct Stored {
-    static constexpr int kCount = kScaled ? kKvBlock : 1;
-  };
   const float* keys;
-  const float* scales;  // [blocks][kChunkPositions]
 
   struct Run {
     const float* base;
@@ -169,86 +164,81 @@ struct KeyPanel {
                                  static_cast<int64_t>(v) * lanes);
     }
   };
-  HWY_INLINE Run At(int64_t b, int64_t column, int64_t) const {
-    return {keys + b * kKvBlock * kChunkPositions + column, LanesOfF()};
-  }
-  HWY_INLINE const float* Scales(int64_t b, int64_t column, int64_t,
-                                 float*) const {
-    return scales + b * kChunkPositions + column;
-  }
+  HWY_INLINE Run At(int64_t column) const { return {keys + column, LanesOfF()}; }
 };
 
 // ---- Values: element (i, v) is position i, dimensions of a vector ----
 
+// A chunk in tiles. Columns are dimensions; a vector may reach beyond the last
+// (see kv_layout.h).
 template <class Block>
-struct ValueTiles {
-  using Stored = Block;
-  const std::byte* chunk;
-  int64_t tile_bytes;
+class ValueTiles {
+ public:
+  // `scales` is memory for those of e values.
+  ValueTiles(const std::byte* chunk, int64_t tile_bytes, int64_t e,
+             float* scales)
+      : chunk_(chunk), tile_bytes_(tile_bytes), scales_(scales) {
+    if constexpr (IsScaled<Block>())
+      LoadScales<ValueBlock<Block>>(chunk, tile_bytes, e, scales);
+  }
 
+  // Vectors from `column` on.
   struct Run {
-    const std::byte* base;  // of the chunk's first tile, and dimension
-    int64_t tile_bytes, at, lanes;
+    const std::byte* chunk;
+    int64_t tile_bytes, column, lanes;
+    const float* scales;
+
     // The same of the next chunk.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
-      constexpr int64_t kBlock = sizeof(Block);
-      if constexpr (IsScaled<Block>()) {
-        hwy::Prefetch(base + kChunkPositions / kTilePositions * tile_bytes +
-                      i / kTilePositions * tile_bytes +
-                      i % kTilePositions * kBlock);
-      } else {
-        const std::byte* next =
-            base + (kChunkPositions + i) * (tile_bytes / kTilePositions) +
-            at * kBlock;
-        for (int64_t line = 0; line < kVectors * lanes * kBlock; line += 64)
-          hwy::Prefetch(next + line);
-      }
+      const int64_t step = kVectors * lanes *
+                           static_cast<int64_t>(sizeof(Block)) / Block::kCount;
+      const std::byte* next =
+          chunk +
+          (kChunkPositions + i) / kTilePositions * tile_bytes +
+          i % kTilePositions * (IsScaled<Block>() ? step
+                                                  : tile_bytes / kTilePositions) +
+          column * tile_bytes_per_value();
+      for (int64_t line = 0; line < step; line += 64) hwy::Prefetch(next + line);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
-      const int64_t column = at + static_cast<int64_t>(v) * lanes;
+      const int64_t c = column + static_cast<int64_t>(v) * lanes;
       if constexpr (IsScaled<Block>()) {
-        const std::byte* tile = base + i / kTilePositions * tile_bytes;
-        return LoadBlockValues(
-            *reinterpret_cast<const ValueBlock<Block>*>(tile),
-            i % kTilePositions, column);
+        const std::byte* tile = chunk + i / kTilePositions * tile_bytes;
+        const int64_t b = c / kKvBlock;
+        return hn::Mul(
+            LoadQuants(reinterpret_cast<const ValueBlock<Block>*>(tile)[b],
+                       i % kTilePositions, c % kKvBlock),
+            hn::Set(DF(), scales[b * kChunkPositions + i]));
       } else {
         // Tiles of plain values are rows, one after the other.
         return LoadStored(reinterpret_cast<const Block*>(
-                              base + i * (tile_bytes / kTilePositions)) +
-                          column);
+                              chunk + i * (tile_bytes / kTilePositions)) +
+                          c);
       }
     }
+
+   private:
+    // Plain values of a position follow each other; of blocks, all positions
+    // of a tile come before the next block.
+    static constexpr int64_t tile_bytes_per_value() {
+      return static_cast<int64_t>(sizeof(Block)) *
+             (IsScaled<Block>() ? kTilePositions : 1) / Block::kCount;
+    }
   };
-  // Dimensions from `column` on; those of a run lie in one block.
   HWY_INLINE Run At(int64_t column) const {
-    if constexpr (IsScaled<Block>())
-      return {chunk + column / kKvBlock *
-                          static_cast<int64_t>(sizeof(ValueBlock<Block>)),
-              tile_bytes, column % kKvBlock, LanesOfF()};
-    return {chunk, tile_bytes, column, LanesOfF()};
+    return {chunk_, tile_bytes_, column, LanesOfF(), scales_};
   }
-  // Scales of block b for all positions of the chunk.
-  HWY_INLINE const float* Scales(int64_t b, float* buffer) const {
-    const std::byte* tile =
-        chunk + b * static_cast<int64_t>(sizeof(ValueBlock<Block>));
-    for (int64_t j = 0; j < kChunkPositions; j += kTilePositions)
-      LoadScales(reinterpret_cast<const ValueBlock<Block>*>(
-                     tile + j / kTilePositions * tile_bytes)
-                     ->d,
-                 kTilePositions, buffer + j);
-    return buffer;
-  }
+
+ private:
+  const std::byte* chunk_;
+  int64_t tile_bytes_;
+  const float* scales_;
 };
 
 // A chunk unpacked to f32 [kChunkPositions][stride].
-template <bool kScaled>
 struct ValuePanel {
-  struct Stored {
-    static constexpr int kCount = kScaled ? kKvBlock : 1;
-  };
   const float* values;
-  const float* scales;  // [blocks][kChunkPositions]
   int64_t stride;
 
   struct Run {
@@ -263,9 +253,6 @@ struct ValuePanel {
   };
   HWY_INLINE Run At(int64_t column) const {
     return {values + column, stride, LanesOfF()};
-  }
-  HWY_INLINE const float* Scales(int64_t b, float*) const {
-    return scales + b * kChunkPositions;
   }
 };
 
