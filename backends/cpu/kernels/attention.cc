@@ -97,9 +97,11 @@ class BlockRunner {
 
   // The first key or value of the block's slot and group.
   const std::byte* Base(const View& v) const {
-    return v.rank == 4 ? v.data + s_.Slot(block_.begin) * v.stride(0) +
-                             group_ * v.stride(2)
-                       : v.data + group_ * v.stride(1);
+    if (v.rank < 4) return v.data + group_ * v.stride(1);
+    // Nothing is read through a slot that does not exist.
+    const int64_t slot =
+        s_.SlotExists(block_.begin) ? s_.Slot(block_.begin) : 0;
+    return v.data + slot * v.stride(0) + group_ * v.stride(2);
   }
 
   // Queries are scaled so that scores come out in the logarithm's base 2, or
@@ -235,6 +237,9 @@ void RunBlocks(const AttentionShape& s, const AttentionScratch& m,
 
 void RunAttention(const KernelArgs& a, int64_t begin, int64_t end) {
   const AttentionShape s(a);
+  for (int64_t t = 0; t < s.tokens; ++t)
+    if (!s.SlotExists(t))
+      a.bad_index->store(s.Slot(t), std::memory_order_relaxed);
   const AttentionScratch m(s, a.scratch);
   if (s.Split()) {
     RunParts(s, m, a, begin, end);

@@ -100,7 +100,7 @@ bool AttentionShape::Supports(const Graph& graph, const Node& node) {
 }
 
 KeyRange AttentionShape::VisibleKeys(int64_t token) const {
-  if (Slot(token) < 0 || Slot(token) >= n_slots) return {0, 0};
+  if (!SlotExists(token)) return {0, 0};
   KeyRange range = {0, n_keys};
   if (positions == nullptr) return range;
   const int64_t pos = positions[token];

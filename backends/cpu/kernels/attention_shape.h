@@ -80,6 +80,9 @@ struct AttentionShape {
   int64_t Slot(int64_t token) const {
     return slots == nullptr ? 0 : slots[token];
   }
+  bool SlotExists(int64_t token) const {
+    return Slot(token) >= 0 && Slot(token) < n_slots;
+  }
   // Empty for a token whose slot does not exist.
   KeyRange VisibleKeys(int64_t token) const;
   KeyRange VisibleKeys(const TokenBlock& block) const;

@@ -26,20 +26,21 @@ namespace hn = hwy::HWY_NAMESPACE;
 inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// 2^(x - most) for x <= most and an integer `most`, within 4.4e-7: exactly 1 for
-// x = most, 0 below most - 126.5, NaN for NaN.
+// 2^(x - most) for x <= most, within 4.4e-7 of the rounded difference: exactly 1
+// for x = most, a power of two for integers, 0 below most - 126.5, NaN for NaN.
 //
-// x - most = n + f with |f| <= 1/2. The sum with 1.5 * 2^23 + 127 - most leaves
-// n + 127 in the low bits, which are the exponent of 2^n once they are shifted,
-// and 0 for n = -127. The polynomial is our own: the one of degree 5 with
-// p(0) = 1 that has the smallest relative error, found by Remez exchange in 50
-// digits.
+// x - most = n + f with |f| <= 1/2. The sum with 1.5 * 2^23 + 127 leaves n + 127
+// in the low bits, which are the exponent of 2^n once they are shifted, and 0
+// for n = -127. The polynomial is our own: the one of degree 5 with p(0) = 1
+// that has the smallest relative error, found by Remez exchange in 50 digits.
+// (To fold `most` into the constant saves an instruction, and breaks for scores
+// beyond 2^22.)
 template <class DF>
 HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x, hn::Vec<DF> most) {
   const hn::RebindToUnsigned<DF> du;
-  const auto round = hn::Sub(hn::Set(d, 12582912.0f + 127.0f), most);
+  const auto round = hn::Set(d, 12582912.0f + 127.0f);
   // The operand that Max returns for a NaN is the second.
-  x = hn::Max(hn::Sub(most, hn::Set(d, 127.0f)), x);
+  x = hn::Max(hn::Set(d, -127.0f), hn::Sub(x, most));
   const auto shifted = hn::Add(x, round);
   const auto f = hn::Sub(x, hn::Sub(shifted, round));
   auto p = hn::Set(d, 0.001112550926354402f);
@@ -73,8 +74,15 @@ HWY_NOINLINE inline void AdjustScores(const AttentionShape& s, const Bias& bias,
     });
   if (bias.row == nullptr) return;
   const int64_t end = std::min(visible.high, first + kChunk);
-  for (int64_t key = std::max(visible.low, first); key < end; ++key)
-    scores[key - first] += bias.At(key) * kLog2E;
+  for (int64_t key = std::max(visible.low, first); key < end; ++key) {
+    const float b = bias.At(key);
+    // The lowest finite numbers serve as masks, and are to stay finite: a query
+    // that sees nothing else has a result.
+    scores[key - first] +=
+        b == kMinusInfinity
+            ? b
+            : std::max(b * kLog2E, std::numeric_limits<float>::lowest());
+  }
 }
 
 // Keys outside [low, high) become -inf.
@@ -121,9 +129,9 @@ HWY_INLINE void Exponentials(float most, float keep, int64_t columns,
   hn::StoreU(hn::MulAdd(hn::LoadU(d, sums), hn::Set(d, keep), sum), d, sums);
 }
 
-// Rows [begin, end) over `count` positions from `first` on: scores to probabilities relative
-// to the running maximum, which is updated like the sum; `keep` is what the
-// part's values so far are to be multiplied with.
+// Rows [begin, end) over `count` positions from `first` on: scores to
+// probabilities relative to the running maximum, which is updated like the sum;
+// `keep` is what the part's values so far are to be multiplied with.
 HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
                                       const AttentionScratch& m,
                                       const TokenBlock& block, int64_t group,
