@@ -54,8 +54,8 @@ BlockQ8_0 EncodeQ8_0(const float* x) {
   for (int i = 0; i < 32; ++i) {
     const float y = x[i] * inverse;  // NaN for infinity times 0
     if (!std::isnan(y))
-      block.q[i] = static_cast<int8_t>(std::clamp(std::round(y), -127.0f,
-                                                  127.0f));
+      block.q[i] =
+          static_cast<int8_t>(std::clamp(std::round(y), -127.0f, 127.0f));
   }
   return block;
 }

@@ -27,9 +27,9 @@ void RunLimits(benchmark::State& state, const std::string& target,
   constexpr int64_t kBytes = int64_t{256} << 20;
   const auto backend =
       MakeBackend("cpu", {.threads = threads, .target = target});
-  auto probe = backend.ok() ? (*backend)->MakeProbe(kBytes)
-                            : absl::StatusOr<std::unique_ptr<Probe>>(
-                                  backend.status());
+  auto probe = backend.ok()
+                   ? (*backend)->MakeProbe(kBytes)
+                   : absl::StatusOr<std::unique_ptr<Probe>>(backend.status());
   if (!probe.ok()) {
     state.SkipWithError(probe.status().ToString().c_str());
     return;
@@ -60,10 +60,10 @@ double BytesOfLayer(const Case& c) {
 
 // So many that decoding cannot live on a cache of a core.
 int64_t Layers(const Case& c) {
-  return c.tokens > 1 ? 1
-                      : std::clamp<int64_t>(
-                            static_cast<int64_t>(64e6 / BytesOfLayer(c)), 1,
-                            16);
+  return c.tokens > 1
+             ? 1
+             : std::clamp<int64_t>(static_cast<int64_t>(64e6 / BytesOfLayer(c)),
+                                   1, 16);
 }
 
 void Build(const Case& c, SampleGraph& g) {
@@ -91,11 +91,10 @@ void RunAttention(benchmark::State& state, const Case& c,
   const auto backend =
       MakeBackend("cpu", {.threads = c.threads, .target = target});
   auto executable =
-      backend.ok()
-          ? (*backend)->Compile(
-                std::shared_ptr<const Graph>(sample, &sample->graph()),
-                data.weights())
-          : backend.status();
+      backend.ok() ? (*backend)->Compile(
+                         std::shared_ptr<const Graph>(sample, &sample->graph()),
+                         data.weights())
+                   : backend.status();
   if (!executable.ok() || !data.SetInputs(**executable).ok()) {
     state.SkipWithError(executable.status().ToString().c_str());
     return;
@@ -107,16 +106,14 @@ void RunAttention(benchmark::State& state, const Case& c,
     }
   const double layers = static_cast<double>(Layers(c));
   // Each token sees itself and what lies before it.
-  const double pairs = static_cast<double>(c.tokens * c.context -
-                                           c.tokens * (c.tokens - 1) / 2);
-  state.counters["GFLOPS"] =
-      Counter(4e-9 * pairs * kHeads * kSize * layers,
-              Counter::kIsIterationInvariantRate);
+  const double pairs =
+      static_cast<double>(c.tokens * c.context - c.tokens * (c.tokens - 1) / 2);
+  state.counters["GFLOPS"] = Counter(4e-9 * pairs * kHeads * kSize * layers,
+                                     Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = Counter(1e-9 * BytesOfLayer(c) * layers,
                                    Counter::kIsIterationInvariantRate);
-  state.counters["us/layer"] =
-      Counter(1e-6 * layers, Counter::kIsIterationInvariantRate |
-                                 Counter::kInvert);
+  state.counters["us/layer"] = Counter(
+      1e-6 * layers, Counter::kIsIterationInvariantRate | Counter::kInvert);
 }
 
 void Register(const Case& c, const std::string& target) {
@@ -138,8 +135,8 @@ const bool registered = [] {
           absl::StrCat("limits/", target, "/threads:", threads).c_str(),
           [=](benchmark::State& state) { RunLimits(state, target, threads); })
           ->Unit(benchmark::kMicrosecond);
-    for (const DType kv : {DType::kF32, DType::kF16, DType::kBF16,
-                           DType::kQ8_0, DType::kQ4_0})
+    for (const DType kv :
+         {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0})
       for (const int64_t context : {512, 4096, 16384})
         for (const int64_t tokens : {1, 512})
           for (const int threads : {1, 2})

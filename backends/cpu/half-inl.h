@@ -25,19 +25,16 @@ HWY_INLINE hn::Vec<DF> PromoteHalf(DF d,
   const hn::RebindToSigned<DF> di;
   const auto wide = hn::PromoteTo(du, bits);
   const auto sign = hn::ShiftLeft<16>(hn::And(wide, hn::Set(du, 0x8000)));
-  const auto magnitude =
-      hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x7FFF)));
+  const auto magnitude = hn::ShiftLeft<13>(hn::And(wide, hn::Set(du, 0x7FFF)));
   // Exponent and fraction now stand where f32 has them, with a bias of 15
   // instead of 127: 2^112 corrects that, for subnormals too.
   const auto value = hn::Mul(hn::BitCast(d, magnitude), hn::Set(d, 0x1p112f));
   // An exponent of all ones stays one.
-  const auto special =
-      hn::RebindMask(du, hn::Gt(hn::BitCast(di, magnitude),
-                                hn::Set(di, (0x1F << 23) - 1)));
+  const auto special = hn::RebindMask(
+      du, hn::Gt(hn::BitCast(di, magnitude), hn::Set(di, (0x1F << 23) - 1)));
   const auto ones = hn::Or(magnitude, hn::Set(du, 0x7F800000));
   const auto finite = hn::BitCast(du, value);
-  return hn::BitCast(
-      d, hn::Or(sign, hn::IfThenElse(special, ones, finite)));
+  return hn::BitCast(d, hn::Or(sign, hn::IfThenElse(special, ones, finite)));
 #else
   const hn::Rebind<hwy::float16_t, DF> dh;
   return hn::PromoteTo(d, hn::BitCast(dh, bits));

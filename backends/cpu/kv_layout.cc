@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstring>
 
-
 namespace weft::inline v0 {
 namespace cpu {
 namespace {
@@ -54,8 +53,8 @@ void ForEachRunOf(const View& state, std::byte* tile, int64_t at, const F& f) {
 }
 
 template <class F>
-void ForEachRunOfRow(const View& state, int64_t slot, int64_t pos,
-                     int64_t head, const F& f) {
+void ForEachRunOfRow(const View& state, int64_t slot, int64_t pos, int64_t head,
+                     const F& f) {
   std::byte* tile = TileOf(state, slot, pos, head);
   const int64_t at = pos % kTilePositions;
   switch (state.dtype) {

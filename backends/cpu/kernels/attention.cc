@@ -109,8 +109,8 @@ class BlockRunner {
   void PrepareRow(int64_t r) {
     const DF d;
     const KernelParams& p = *s_.params;
-    const auto scale = hn::Set(
-        d, p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E);
+    const auto scale =
+        hn::Set(d, p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E);
     const float* from = s_.Query(Token(r), Head(r));
     const bool pack = scores_.unpack == nullptr;
     float* to = pack ? m_.row : m_.q + r * s_.d_padded;

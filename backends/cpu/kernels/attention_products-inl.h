@@ -129,11 +129,11 @@ void ScoreAll(const Keys& keys, const AttentionShape& s,
 
 // What ScoreAll left of kRows rows.
 struct MixArgs {
-  const float* p;      // [rows][kChunk]
-  const float* keep;   // [rows]
-  float* out;          // [rows][out_stride]
+  const float* p;     // [rows][kChunk]
+  const float* keep;  // [rows]
+  float* out;         // [rows][out_stride]
   int64_t out_stride;
-  int64_t count;       // positions
+  int64_t count;  // positions
 };
 
 // out = out * keep + p times the values, dimensions from `column` on.
@@ -151,8 +151,8 @@ HWY_NOINLINE void MixColumns(const Values& values, const MixArgs& a,
       a.count, Rows<kChunk>{a.p}, values.At(column),
       [=](size_t r, size_t v, auto sum) HWY_ATTR {
         float* to = out + r * stride + v * lanes;
-        hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, keep[r]), sum),
-                   df, to);
+        hn::StoreU(hn::MulAdd(hn::LoadU(df, to), hn::Set(df, keep[r]), sum), df,
+                   to);
       });
 }
 
@@ -211,12 +211,11 @@ HWY_NOINLINE void MixNarrow(const Values& values, const MixArgs& a) {
   const size_t lanes = hn::Lanes(df);
   HWY_ALIGN float sums[kRows * kTurns * kMaxLanes];
   const auto run = values.At(0);
-  Tile<kRows, kTurns>(
-      (a.count + kTurns - 1) / kTurns, TurnedRows{a.p},
-      TurnedValues<decltype(values.At(0))>{run, a.count - 1},
-      [&](size_t r, size_t turn, auto sum) HWY_ATTR {
-        hn::StoreU(sum, df, sums + (r * kTurns + turn) * lanes);
-      });
+  Tile<kRows, kTurns>((a.count + kTurns - 1) / kTurns, TurnedRows{a.p},
+                      TurnedValues<decltype(values.At(0))>{run, a.count - 1},
+                      [&](size_t r, size_t turn, auto sum) HWY_ATTR {
+                        hn::StoreU(sum, df, sums + (r * kTurns + turn) * lanes);
+                      });
   for (size_t r = 0; r < kRows; ++r) {
     const float* four = sums + r * kTurns * lanes;
     const auto sum =
@@ -251,15 +250,15 @@ void MixAll(const Values& values, const AttentionShape& s,
             int64_t end, Prefetcher* next) {
   if (IsNarrow(s.e)) {
     constexpr int kNarrow = TileVectors(6, 4) == 4 ? 6 : 3;
-    ForEachMix<kNarrow, Values>(
-        s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
-          MixNarrow<decltype(n)::value>(values, a);
-        });
+    ForEachMix<kNarrow, Values>(s, m, c, begin, end, next,
+                                [&](auto n, const MixArgs& a) HWY_ATTR {
+                                  MixNarrow<decltype(n)::value>(values, a);
+                                });
   } else {
-    ForEachMix<kMost, Values>(
-        s, m, c, begin, end, next, [&](auto n, const MixArgs& a) HWY_ATTR {
-          MixRows<decltype(n)::value>(values, a, s.e);
-        });
+    ForEachMix<kMost, Values>(s, m, c, begin, end, next,
+                              [&](auto n, const MixArgs& a) HWY_ATTR {
+                                MixRows<decltype(n)::value>(values, a, s.e);
+                              });
   }
 }
 

@@ -119,12 +119,12 @@ struct AttentionScratch {
   AttentionScratch(const AttentionShape& s, std::byte* memory);
   static int64_t Bytes(const KernelArgs& a);
 
-  float* q;             // [rows][d_padded], or [d][kDirectRows]; scaled
-  float* scores;        // [rows][kChunk]
-  float* part;          // [rows][e_padded]
-  float* total;         // [rows][e_padded]
-  float* part_sums;     // [rows][kMaxLanes]: of each lane
-  float* part_most;     // [rows] each, from here on
+  float* q;          // [rows][d_padded], or [d][kDirectRows]; scaled
+  float* scores;     // [rows][kChunk]
+  float* part;       // [rows][e_padded]
+  float* total;      // [rows][e_padded]
+  float* part_sums;  // [rows][kMaxLanes]: of each lane
+  float* part_most;  // [rows] each, from here on
   float* part_sum;
   float* total_most;
   float* total_sum;

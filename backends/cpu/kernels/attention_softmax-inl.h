@@ -26,12 +26,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
-// 2^(x - most) for x <= most, within 4.4e-7 of the rounded difference: exactly 1
-// for x = most, a power of two for integers, 0 below most - 126.5, NaN for NaN.
+// 2^(x - most) for x <= most, within 4.4e-7 of the rounded difference: exactly
+// 1 for x = most, a power of two for integers, 0 below most - 126.5, NaN for
+// NaN.
 //
-// x - most = n + f with |f| <= 1/2. The sum with 1.5 * 2^23 + 127 leaves n + 127
-// in the low bits, which are the exponent of 2^n once they are shifted, and 0
-// for n = -127. The polynomial is our own: the one of degree 5 with p(0) = 1
+// x - most = n + f with |f| <= 1/2. The sum with 1.5 * 2^23 + 127 leaves n +
+// 127 in the low bits, which are the exponent of 2^n once they are shifted, and
+// 0 for n = -127. The polynomial is our own: the one of degree 5 with p(0) = 1
 // that has the smallest relative error, found by Remez exchange in 50 digits.
 // (To fold `most` into the constant saves an instruction, and breaks for scores
 // beyond 2^22.)
@@ -91,17 +92,17 @@ HWY_INLINE void MaskScores(int64_t low, int64_t high, int64_t columns,
   const DF d;
   const hn::RebindToSigned<DF> di;
   // Within the chunk, where a vector's comparison counts in 32 bits.
-  const auto from = hn::Set(di, static_cast<int32_t>(
-                                    std::clamp<int64_t>(low, 0, kChunk)));
-  const auto to = hn::Set(di, static_cast<int32_t>(
-                                  std::clamp<int64_t>(high, 0, kChunk)));
+  const auto from =
+      hn::Set(di, static_cast<int32_t>(std::clamp<int64_t>(low, 0, kChunk)));
+  const auto to =
+      hn::Set(di, static_cast<int32_t>(std::clamp<int64_t>(high, 0, kChunk)));
   ForEachVector(d, columns, [&](auto, int64_t j, int64_t) HWY_ATTR {
     const auto at = hn::Iota(di, static_cast<int32_t>(j));
     const auto inside = hn::And(hn::Ge(at, from), hn::Lt(at, to));
-    hn::StoreU(hn::IfThenElse(hn::RebindMask(d, inside),
-                              hn::LoadU(d, scores + j),
-                              hn::Set(d, kMinusInfinity)),
-               d, scores + j);
+    hn::StoreU(
+        hn::IfThenElse(hn::RebindMask(d, inside), hn::LoadU(d, scores + j),
+                       hn::Set(d, kMinusInfinity)),
+        d, scores + j);
   });
 }
 
@@ -145,25 +146,25 @@ HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
     const KeyRange visible = {m.low[r], m.high[r]};
     if (adjust) {
       const int64_t heads = s.heads_per_group;
-      AdjustScores(
-          s, s.BiasOf(block.begin + r / heads, group * heads + r % heads),
-          visible, first, scores);
+      AdjustScores(s,
+                   s.BiasOf(block.begin + r / heads, group * heads + r % heads),
+                   visible, first, scores);
     }
     if (visible.low > first || visible.high < first + columns)
       MaskScores(visible.low - first, visible.high - first, columns, scores);
     m.keep[r] = LargestScore(columns, scores);
   }
-  ForEachVector(DF(), end - begin, [&](auto d, int64_t i,
-                                       int64_t lanes) HWY_ATTR {
-    float* most = m.part_most + begin + i;
-    float* keep = m.keep + begin + i;
-    const auto before = LoadPart(d, most, lanes);
-    // The next integer: what was summed before is scaled by a power of two,
-    // which is exact.
-    const auto now = hn::Ceil(hn::Max(before, LoadPart(d, keep, lanes)));
-    StorePart(now, d, most, lanes);
-    StorePart(PowerOf2(d, before, Finite(d, now)), d, keep, lanes);
-  });
+  ForEachVector(
+      DF(), end - begin, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+        float* most = m.part_most + begin + i;
+        float* keep = m.keep + begin + i;
+        const auto before = LoadPart(d, most, lanes);
+        // The next integer: what was summed before is scaled by a power of two,
+        // which is exact.
+        const auto now = hn::Ceil(hn::Max(before, LoadPart(d, keep, lanes)));
+        StorePart(now, d, most, lanes);
+        StorePart(PowerOf2(d, before, Finite(d, now)), d, keep, lanes);
+      });
   for (int64_t r = begin; r < end; ++r)
     Exponentials(m.part_most[r], m.keep[r], columns, m.scores + r * kChunk,
                  m.part_sums + r * kMaxLanes);

@@ -1,6 +1,6 @@
 // Keys and values as the inner loop of attention reads them: straight from the
-// tiles of a cache, or from a chunk unpacked to f32. A quantised value is d * q,
-// an exact product in f32, so that both ways give the same bits. Per-target
+// tiles of a cache, or from a chunk unpacked to f32. A quantised value is d *
+// q, an exact product in f32, so that both ways give the same bits. Per-target
 // code.
 #if defined(WEFT_BACKENDS_CPU_KERNELS_KV_LOAD_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
@@ -54,7 +54,8 @@ HWY_INLINE VF LoadNibbles(const uint8_t* q, int shift) {
   const hn::RebindToSigned<DF> d32;
   const hn::Rebind<uint8_t, DF> d8;
   const auto wide = hn::PromoteTo(d32, hn::LoadU(d8, q));
-  const auto nibble = hn::And(hn::ShiftRightSame(wide, shift), hn::Set(d32, 15));
+  const auto nibble =
+      hn::And(hn::ShiftRightSame(wide, shift), hn::Set(d32, 15));
   return hn::ConvertTo(DF(), hn::Sub(nibble, hn::Set(d32, 8)));
 }
 
@@ -135,13 +136,13 @@ class KeyTiles {
     }
   };
   HWY_INLINE Run At(int64_t column) const {
-    return {chunk_ + column / kTilePositions * tile_bytes_,
-            tile_bytes_,
-            column % kTilePositions,
-            LanesOfF(),
-            scales_ + column,
-            chunk_ + (kChunkPositions + column) *
-                         (tile_bytes_ / kTilePositions)};
+    return {
+        chunk_ + column / kTilePositions * tile_bytes_,
+        tile_bytes_,
+        column % kTilePositions,
+        LanesOfF(),
+        scales_ + column,
+        chunk_ + (kChunkPositions + column) * (tile_bytes_ / kTilePositions)};
   }
 
  private:
@@ -160,11 +161,13 @@ struct KeyPanel {
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t) const {}
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
-      return hn::LoadU(DF(), base + i * kChunkPositions +
-                                 static_cast<int64_t>(v) * lanes);
+      return hn::LoadU(
+          DF(), base + i * kChunkPositions + static_cast<int64_t>(v) * lanes);
     }
   };
-  HWY_INLINE Run At(int64_t column) const { return {keys + column, LanesOfF()}; }
+  HWY_INLINE Run At(int64_t column) const {
+    return {keys + column, LanesOfF()};
+  }
 };
 
 // ---- Values: element (i, v) is position i, dimensions of a vector ----
@@ -194,12 +197,12 @@ class ValueTiles {
       const int64_t step = kVectors * lanes *
                            static_cast<int64_t>(sizeof(Block)) / Block::kCount;
       const std::byte* next =
-          chunk +
-          (kChunkPositions + i) / kTilePositions * tile_bytes +
-          i % kTilePositions * (IsScaled<Block>() ? step
-                                                  : tile_bytes / kTilePositions) +
+          chunk + (kChunkPositions + i) / kTilePositions * tile_bytes +
+          i % kTilePositions *
+              (IsScaled<Block>() ? step : tile_bytes / kTilePositions) +
           column * tile_bytes_per_value();
-      for (int64_t line = 0; line < step; line += 64) hwy::Prefetch(next + line);
+      for (int64_t line = 0; line < step; line += 64)
+        hwy::Prefetch(next + line);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t c = column + static_cast<int64_t>(v) * lanes;

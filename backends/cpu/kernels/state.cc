@@ -166,9 +166,8 @@ void ForEachBlock(const float* x, int64_t n, const F& f) {
 
 template <class Block>
 void StoreRow(const float* x, int64_t n, Block* y) {
-  ForEachBlock<Block>(x, n, [&](int64_t i, const Block& block) {
-    y[i] = block;
-  });
+  ForEachBlock<Block>(x, n,
+                      [&](int64_t i, const Block& block) { y[i] = block; });
 }
 
 // ---- Rows into tiles: position `at` of a tile ----
@@ -181,8 +180,7 @@ void StoreKey(const float* x, int64_t n, std::byte* tile, int64_t at) {
       Block row[kKvBlock];
       const int64_t count = std::min(kKvBlock, n - i);
       StoreRow(x + i, count, row);
-      for (int64_t j = 0; j < count; ++j)
-        to[(i + j) * kTilePositions] = row[j];
+      for (int64_t j = 0; j < count; ++j) to[(i + j) * kTilePositions] = row[j];
     }
   } else {
     auto* blocks = reinterpret_cast<KeyBlock<Block>*>(tile);
@@ -222,8 +220,8 @@ void Place(const View& state, int64_t slot, int64_t pos, int64_t head_offset,
   std::byte* at = state.data + slot * state.stride(0) + head_offset;
   switch (state.layout) {
     case StateLayout::kRows:
-      return StoreRow(
-          x, n, reinterpret_cast<Block*>(at + pos * state.stride(1)));
+      return StoreRow(x, n,
+                      reinterpret_cast<Block*>(at + pos * state.stride(1)));
     case StateLayout::kKeyTiles:
       return StoreKey<Block>(x, n, at + pos / kTilePositions * state.stride(1),
                              pos % kTilePositions);
