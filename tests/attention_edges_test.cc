@@ -27,15 +27,14 @@ constexpr int64_t kQueries = 24;  // those that are compared
 
 class AttentionEdges : public testing::TestWithParam<std::string> {
  protected:
-  static AttentionSetup Setup(const std::string& target) {
+  static AttentionSetup OnTarget() {
     AttentionSetup setup;
     setup.context = kContext;
     setup.tokens = kContext;
-    setup.backend_options = {1, target};
+    setup.backend_options = {1, GetParam()};
     return setup;
   }
-  AttentionSetup Setup() const { return Setup(GetParam()); }
-  AttentionSetup Reference(AttentionSetup setup) const {
+  static AttentionSetup OnReference(AttentionSetup setup) {
     setup.backend = "reference";
     setup.backend_options = {1, ""};
     return setup;
@@ -57,7 +56,7 @@ class AttentionEdges : public testing::TestWithParam<std::string> {
   void ExpectEqualsReference(
       const AttentionSetup& setup,
       const std::function<void(AttentionRun&)>& prepare = {}) {
-    AttentionRun reference(Reference(setup)), run(setup);
+    AttentionRun reference(OnReference(setup)), run(setup);
     if (prepare) prepare(reference);
     if (prepare) prepare(run);
     constexpr int64_t kFirst = kContext - kQueries;
@@ -83,7 +82,7 @@ class AttentionEdges : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(AttentionEdges, MasksOfMinusInfinity) {
-  AttentionSetup setup = Setup();
+  AttentionSetup setup = OnTarget();
   setup.bias = Biases(setup, [](int64_t head, int64_t key) {
     if (head == 0) return key < 64 ? -kInf : 0.0f;   // the first chunk
     if (head == 1) return key < 100 ? 0.0f : -kInf;  // the last ones
@@ -97,7 +96,7 @@ TEST_P(AttentionEdges, MasksOfMinusInfinity) {
 TEST_P(AttentionEdges, ScoresFarFromZero) {
   for (const float far : {-kMost, -1e9f, -65504.0f, 1e7f, 1e30f}) {
     SCOPED_TRACE(absl::StrCat("bias ", far));
-    AttentionSetup setup = Setup();
+    AttentionSetup setup = OnTarget();
     setup.bias = Biases(setup, [far](int64_t head, int64_t key) {
       if (head == 0) return key < 100 ? far : 0.0f;
       if (head == 1) return key < 100 ? 0.0f : far;
@@ -114,7 +113,7 @@ TEST_P(AttentionEdges, ScoresFarFromZero) {
 }
 
 TEST_P(AttentionEdges, LargeQueriesAndKeys) {
-  AttentionSetup setup = Setup();
+  AttentionSetup setup = OnTarget();
   ExpectEqualsReference(setup, [](AttentionRun& run) {
     // One key for each head and query lies far above the others.
     for (int64_t pos = 0; pos < kContext; ++pos)
@@ -123,7 +122,7 @@ TEST_P(AttentionEdges, LargeQueriesAndKeys) {
 }
 
 TEST_P(AttentionEdges, NanMakesNan) {
-  ExpectEqualsReference(Setup(), [](AttentionRun& run) {
+  ExpectEqualsReference(OnTarget(), [](AttentionRun& run) {
     run.At(0, 130).k[0] = kNan;  // of one group
     run.At(0, 3).v[17] = kNan;
   });
@@ -133,7 +132,7 @@ TEST_P(AttentionEdges, NanMakesNan) {
 TEST_P(AttentionEdges, WhatLiesBeyondIsNotSeen) {
   for (const DType kv : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0})
     for (const int64_t chunk : {1, 50}) {
-      AttentionSetup setup = Setup();
+      AttentionSetup setup = OnTarget();
       setup.kv_k = setup.kv_v = kv;
       AttentionRun clean(setup), dirty(setup);
       for (int64_t pos = 0; pos < kContext; ++pos) {
@@ -155,7 +154,7 @@ TEST_P(AttentionEdges, WhatLiesBeyondIsNotSeen) {
 }
 
 TEST_P(AttentionEdges, ReportsSlotsThatDoNotExist) {
-  AttentionRun run(Setup());
+  AttentionRun run(OnTarget());
   for (const int64_t slot : {-1, 1, 1 << 30}) {
     const std::vector<AttentionRun::Place> places = {{0, 0}, {slot, 1}};
     const auto step = run.Step(places);

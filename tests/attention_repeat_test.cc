@@ -52,7 +52,7 @@ const Case kCases[] = {
 class AttentionRepeatTest
     : public testing::TestWithParam<std::tuple<Case, std::string>> {
  protected:
-  AttentionSetup Setup(int threads) const {
+  static AttentionSetup Threads(int threads) {
     AttentionSetup setup = std::get<0>(GetParam()).setup;
     setup.backend_options = {threads, std::get<1>(GetParam())};
     return setup;
@@ -70,7 +70,7 @@ void ExpectSameBits(const std::vector<float>& got,
 
 // The start of a sequence, and positions around the beginning of a third part.
 TEST_P(AttentionRepeatTest, AnyChunksAndThreads) {
-  AttentionRun whole(Setup(1));
+  AttentionRun whole(Threads(1));
   const std::vector<float> start = whole.Positions(0, 70, 64);
   whole.Positions(70, 1000, 64);
   const std::vector<float> end = whole.Positions(1000, 1063, 64);
@@ -78,7 +78,7 @@ TEST_P(AttentionRepeatTest, AnyChunksAndThreads) {
        {std::pair{1, 1}, {3, 1}, {2, 7}, {3, 64}}) {
     const std::string what =
         absl::StrCat("chunks of ", chunk, ", ", threads, " threads");
-    AttentionRun run(Setup(threads));
+    AttentionRun run(Threads(threads));
     ExpectSameBits(run.Positions(0, 70, chunk), start, what);
     run.Positions(70, 1000, 64);
     ExpectSameBits(run.Positions(1000, 1063, chunk), end, what);
@@ -87,7 +87,7 @@ TEST_P(AttentionRepeatTest, AnyChunksAndThreads) {
 
 TEST_P(AttentionRepeatTest, OtherSequencesInTheStep) {
   constexpr int64_t kLength[] = {40, 600, 23};
-  AttentionSetup setup = Setup(2);
+  AttentionSetup setup = Threads(2);
   setup.slots = 3;
   setup.context = 640;
   std::vector<std::vector<float>> alone;

@@ -321,9 +321,9 @@ void CheckNode(const Graph& graph, const Node& node,
 
 }  // namespace
 
-void CheckKernels(const Sample& sample, const std::string& target,
+void CheckKernels(const Sample& sample, absl::Span<const std::string> targets,
                   uint64_t seed) {
-  SCOPED_TRACE(absl::StrCat(sample.name, ", ", target, ", seed ", seed));
+  SCOPED_TRACE(absl::StrCat(sample.name, ", seed ", seed));
   SampleGraph built;
   int outputs = 0;
   for (const Value y : sample.build(built))
@@ -345,7 +345,10 @@ void CheckKernels(const Sample& sample, const std::string& target,
     if (node.op->writes_state)
       entry[size_t(node.outputs[0])] =
           data.Of(graph.producer(node.inputs[0]).name);
-    CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+    for (const std::string& target : targets) {
+      SCOPED_TRACE(target);
+      CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+    }
   }
 }
 

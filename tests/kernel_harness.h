@@ -46,8 +46,9 @@ std::string Difference(const HostTensor& got, const HostTensor& want,
 
 // Calls the kernel of every compute node of the sample on the reference's
 // inputs, in every way that must give the same bits (dense and strided, in one
-// call and task by task, in place), and compares with the reference.
-void CheckKernels(const Sample& sample, const std::string& target,
+// call and task by task, in place), and compares with the reference. On each of
+// the targets.
+void CheckKernels(const Sample& sample, absl::Span<const std::string> targets,
                   uint64_t seed);
 
 // The kernels of one target, by its name; empty when this machine lacks it.

@@ -19,9 +19,9 @@ class Carver {
   explicit Carver(std::byte* memory) : memory_(memory) {}
   template <class T>
   T* Take(int64_t n) {
-    T* const p = reinterpret_cast<T*>(memory_ + bytes_);
+    const int64_t at = bytes_;
     bytes_ += AlignUp(n * static_cast<int64_t>(sizeof(T)));
-    return memory_ == nullptr ? nullptr : p;
+    return memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + at);
   }
   int64_t bytes() const { return bytes_; }
 
