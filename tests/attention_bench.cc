@@ -1,10 +1,12 @@
-// Google Benchmark of fused attention: 32 query heads in 4 groups of size 64,
-// as TinyLlama-1.1B has them, over lengths and KV formats; decoding (1 token)
-// and prefill (512 tokens that end the context). Beside it, in the same
-// sitting, what the machine reaches with nothing but f32 multiply-adds and with
-// nothing but reading:
+// Google Benchmark of fused attention: 32 query heads in 4 groups, of size 64
+// as TinyLlama-1.1B has them and of others, over lengths and KV formats;
+// decoding (1 token) and prefill (512 tokens that end the context). Beside it,
+// in the same sitting, the chain of ops that it stands for, with the memory of
+// both, and what the machine reaches with nothing but f32 multiply-adds and
+// with nothing but reading:
 //   weft-kernel-bench --benchmark_filter='^(attention|limits)/.*/AVX2'
 #include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 
@@ -49,13 +51,15 @@ struct Case {
   DType kv;
   int64_t context, tokens;
   int threads;
+  int64_t size = 64;  // of a head
+  bool fused = true;
 };
 
-constexpr int64_t kHeads = 32, kGroups = 4, kSize = 64;
+constexpr int64_t kHeads = 32, kGroups = 4;
 
 double BytesOfLayer(const Case& c) {
   return static_cast<double>(c.context * kGroups * 2 *
-                             RowBytes(c.kv, kSize).value_or(0));
+                             RowBytes(c.kv, c.size).value_or(0));
 }
 
 // So many that decoding cannot live on a cache of a core.
@@ -68,18 +72,20 @@ int64_t Layers(const Case& c) {
 
 void Build(const Case& c, SampleGraph& g) {
   FusedAttention a;
-  a.q = g.Normal({c.tokens, kHeads, kSize});
+  a.q = g.Normal({c.tokens, kHeads, c.size});
   a.step = {g.Positions({c.tokens}, c.context - c.tokens),
             g.Ids({c.tokens}, 1)};
-  a.options.scale = 0.125;
-  const Value row = g.Normal({c.tokens, kGroups, kSize});
+  a.options.scale = 1 / std::sqrt(static_cast<double>(c.size));
+  const Value row = g.Normal({c.tokens, kGroups, c.size});
   const auto filled = [&] {
-    return Append(g.State(c.kv, {1, c.context, kGroups, kSize}), row, a.step);
+    return Append(g.State(c.kv, {1, c.context, kGroups, c.size}), row, a.step);
   };
   for (int64_t layer = 0; layer < Layers(c); ++layer) {
     a.k = filled();
     a.v = filled();
-    g.graph().Output(absl::StrCat("y", layer), Attention(a));
+    g.graph().Output(
+        absl::StrCat("y", layer),
+        c.fused ? Attention(a) : Attend(a.q, a.k, a.v, a.step, a.options));
   }
 }
 
@@ -104,11 +110,14 @@ void RunAttention(benchmark::State& state, const Case& c,
       state.SkipWithError(s.ToString().c_str());
       return;
     }
+  const MemoryUse& memory = (*executable)->plan().memory;
+  state.counters["MB"] =
+      1e-6 * static_cast<double>(memory.arena + memory.scratch);
   const double layers = static_cast<double>(Layers(c));
   // Each token sees itself and what lies before it.
   const double pairs =
       static_cast<double>(c.tokens * c.context - c.tokens * (c.tokens - 1) / 2);
-  state.counters["GFLOPS"] = Counter(4e-9 * pairs * kHeads * kSize * layers,
+  state.counters["GFLOPS"] = Counter(4e-9 * pairs * kHeads * c.size * layers,
                                      Counter::kIsIterationInvariantRate);
   state.counters["GB/s"] = Counter(1e-9 * BytesOfLayer(c) * layers,
                                    Counter::kIsIterationInvariantRate);
@@ -116,12 +125,22 @@ void RunAttention(benchmark::State& state, const Case& c,
       1e-6 * layers, Counter::kIsIterationInvariantRate | Counter::kInvert);
 }
 
+// "attention/f16/decode/4096/AVX2/threads:1"; "attention128/..." for heads of
+// that size, "attention_chain/..." for the ops one by one.
+std::string NameOf(const Case& c, const std::string& target) {
+  const std::string what =
+      absl::StrCat("attention", c.fused ? "" : "_chain",
+                   c.size == 64 ? "" : absl::StrCat(c.size));
+  const std::string step = c.tokens == 1     ? "decode"
+                           : c.tokens == 512 ? "prefill"
+                                             : absl::StrCat(c.tokens);
+  return absl::StrCat(what, "/", Name(c.kv), "/", step, "/", c.context, "/",
+                      target, "/threads:", c.threads);
+}
+
 void Register(const Case& c, const std::string& target) {
   auto* bench = benchmark::RegisterBenchmark(
-      absl::StrCat("attention/", Name(c.kv), "/",
-                   c.tokens == 1 ? "decode" : "prefill", "/", c.context, "/",
-                   target, "/threads:", c.threads)
-          .c_str(),
+      NameOf(c, target).c_str(),
       [=](benchmark::State& state) { RunAttention(state, c, target); });
   bench->Unit(benchmark::kMicrosecond);
   // Processor time of the one thread: other programs do not count.
@@ -141,6 +160,13 @@ const bool registered = [] {
         for (const int64_t tokens : {1, 512})
           for (const int threads : {1, 2})
             Register({kv, context, tokens, threads}, target);
+    for (const int64_t size : {128, 256})
+      for (const int64_t tokens : {1, 512})
+        Register({DType::kF16, 4096, tokens, 1, size}, target);
+    // The chain copies the keys for each token: 512 tokens would take 17 GB.
+    for (const bool fused : {true, false})
+      Register({DType::kF16, 512, 32, 1, 64, fused}, target);
+    Register({DType::kF16, 4096, 1, 1, 64, false}, target);
   }
   return true;
 }();
