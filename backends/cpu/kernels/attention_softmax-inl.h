@@ -40,8 +40,13 @@ template <class DF>
 HWY_INLINE hn::Vec<DF> PowerOf2(DF d, hn::Vec<DF> x, hn::Vec<DF> most) {
   const hn::RebindToUnsigned<DF> du;
   const auto round = hn::Set(d, 12582912.0f + 127.0f);
-  // The operand that Max returns for a NaN is the second.
-  x = hn::Max(hn::Set(d, -127.0f), hn::Sub(x, most));
+  const auto least = hn::Set(d, -127.0f);
+  x = hn::Sub(x, most);
+#if HWY_ARCH_X86
+  x = hn::Max(least, x);  // the second operand where either is NaN
+#else
+  x = hn::IfThenElse(hn::Lt(x, least), least, x);  // Arm's takes the number
+#endif
   const auto shifted = hn::Add(x, round);
   const auto f = hn::Sub(x, hn::Sub(shifted, round));
   auto p = hn::Set(d, 0.001112550926354402f);

@@ -41,10 +41,14 @@ void StoreRow(const float* x, int64_t n, BlockF32* y) {
 
 void StoreRow(const float* x, int64_t n, BlockF16* y) {
   const hn::Rebind<hwy::float16_t, D> d16;
-  hwy::float16_t* to = reinterpret_cast<hwy::float16_t*>(y);
+  const hn::Rebind<uint16_t, D> bits;
+  uint16_t* to = reinterpret_cast<uint16_t*>(y);
   ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+    // As the bits that they are read as: compilers may take a store of f16 and
+    // a load of integers for strangers.
     const auto half = hn::DemoteTo(d16, LoadPart(d, x + i, lanes));
-    hn::StoreN(half, d16, to + i, static_cast<size_t>(lanes));
+    hn::StoreN(hn::BitCast(bits, half), bits, to + i,
+               static_cast<size_t>(lanes));
   });
 }
 
