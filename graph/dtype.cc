@@ -132,4 +132,10 @@ void DecodeRows(DType type, const void* data, int64_t rows, int64_t n,
   }
 }
 
+std::optional<int64_t> PaddedRowBytes(DType type, int64_t n) {
+  const int64_t block = Info(type).block_values;
+  if (n > std::numeric_limits<int64_t>::max() - block) return std::nullopt;
+  return RowBytes(type, n < 0 ? n : (n + block - 1) / block * block);
+}
+
 }  // namespace weft::inline v0

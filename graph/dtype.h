@@ -93,8 +93,14 @@ inline bool IsDecodable(DType type) { return Info(type).decode != nullptr; }
 // whole number of blocks and has to be, or where the product overflows int64.
 std::optional<int64_t> RowBytes(DType type, int64_t n);
 
+// The same where the last block may be part padding, as in rows of states (the
+// head of a KV cache need not fill whole blocks): never null for want of whole
+// blocks.
+std::optional<int64_t> PaddedRowBytes(DType type, int64_t n);
+
 // Decodes `rows` rows of `n` values that follow each other into out[rows][n].
-// The dtype must be decodable and take rows of that length.
+// The dtype must be decodable; a row that ends inside a block is padded to the
+// whole block.
 void DecodeRows(DType type, const void* data, int64_t rows, int64_t n,
                 float* out);
 

@@ -47,7 +47,11 @@ Value Graph::AddSource(const OpDef& op, absl::string_view name, TensorType type,
   if (type.shape.rank() > kMaxRank)
     return Fail(absl::StrCat(op.name, " ", name, ": rank above ", kMaxRank),
                 at);
-  if (type.BoundBytes() == 0)
+  // Blocks that are part padding are a state's alone: what lies in a file or
+  // comes from a caller is whole.
+  const int64_t row = type.shape.rank() == 0 ? 1 : type.shape.dim(-1).bound();
+  if (type.BoundBytes() == 0 ||
+      (op.kind != OpKind::kState && !RowBytes(type.dtype, row).has_value()))
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
                              ": rows are no whole blocks of ",
                              Info(type.dtype).block_values, " values"),

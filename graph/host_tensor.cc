@@ -1,5 +1,6 @@
 #include "graph/host_tensor.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace weft::inline v0 {
@@ -14,7 +15,8 @@ HostTensor::HostTensor(DType type, Dims shape)
     : dtype(type), dims(std::move(shape)) {
   const int64_t row = rank() == 0 ? 1 : dim(-1);
   const int64_t rows = row == 0 ? 0 : elements() / row;
-  bytes.resize(static_cast<size_t>(RowBytes(dtype, row).value_or(0) * rows));
+  bytes.resize(
+      static_cast<size_t>(PaddedRowBytes(dtype, row).value_or(0) * rows));
 }
 
 HostTensor HostTensor::FromFloats(Dims dims, absl::Span<const float> values) {

@@ -18,7 +18,8 @@ using Dims = absl::InlinedVector<int64_t, kMaxRank>;
 int64_t Elements(absl::Span<const int64_t> dims);
 
 // The data of references and constants. `dims` are concrete; the data is zero
-// when made by the constructor. Rows of block formats are whole blocks.
+// when made by the constructor. Rows of block formats are whole blocks; the last
+// one of a state's row may be part padding.
 struct HostTensor {
   HostTensor() = default;
   HostTensor(DType dtype, Dims dims);

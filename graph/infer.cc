@@ -1,4 +1,6 @@
 // Shape inference: an op's own rule, or the types of its expansion.
+#include <string>
+
 #include "absl/strings/str_cat.h"
 #include "graph/graph.h"
 #include "graph/status_macros.h"
@@ -17,9 +19,15 @@ absl::string_view Summary(const OpDef& op) {
 Values ExpandInto(Graph& into, const OpDef& op,
                   absl::Span<const TensorType> inputs, const Attrs& attrs) {
   Values in;
-  for (size_t i = 0; i < inputs.size(); ++i)
-    in.push_back(
-        into.Input(absl::StrCat(i), inputs[i].dtype, inputs[i].shape, Where()));
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto& [dtype, shape] = inputs[i];
+    const std::string name = absl::StrCat(i);
+    // Only states have rows that end within a block.
+    const bool whole =
+        shape.rank() == 0 || RowBytes(dtype, shape.dim(-1).bound()).has_value();
+    in.push_back(whole ? into.Input(name, dtype, shape, Where())
+                       : into.State(name, dtype, shape, Where()));
+  }
   return op.expand({in, attrs});
 }
 

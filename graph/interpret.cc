@@ -16,7 +16,7 @@ absl::Status RunExpansion(const OpDef& op, const Attrs& attrs,
   Graph expansion;
   const Values results = ExpandInto(expansion, op, in_types, attrs);
   WEFT_RETURN_IF_ERROR(expansion.status());
-  size_t next = 0;  // Input nodes come in the order of the op's inputs
+  size_t next = 0;  // sources come in the order of the op's inputs
   WEFT_ASSIGN_OR_RETURN(
       Interpretation run,
       Interpret(expansion, symbols,

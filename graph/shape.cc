@@ -74,7 +74,8 @@ int64_t TensorType::BoundBytes() const {
   const Dim& row = shape.dim(-1);
   const int64_t rows =
       Shape(shape.dims().first(shape.dims().size() - 1)).BoundElements();
-  return SaturatingProduct(RowBytes(dtype, row.bound()).value_or(0), rows);
+  return SaturatingProduct(PaddedRowBytes(dtype, row.bound()).value_or(0),
+                           rows);
 }
 
 std::string TensorType::ToString() const {

@@ -109,9 +109,9 @@ struct TensorType {
   DType dtype = DType::kUnknown;
   Shape shape;
 
-  // Bytes with every symbol at its bound, rows being whole blocks; 0 when the
-  // fastest dimension is no multiple of the block (the builder refuses that),
-  // the largest int64 where the size overflows.
+  // Bytes with every symbol at its bound; rows are whole blocks, the last of
+  // which may be part padding (the builder lets only states have such). 0 for a
+  // dtype without a size, the largest int64 where the size overflows.
   int64_t BoundBytes() const;
 
   std::string ToString() const;  // "q8_0[64,64]"

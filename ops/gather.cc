@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "graph/half.h"
+#include "graph/encode_row.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
 #include "ops/op_helpers.h"
@@ -67,14 +67,19 @@ absl::StatusOr<TensorTypes> InferAppend(const Call& call) {
   const TensorType& state = call.in[0];
   const TensorType& x = call.in[1];
   WEFT_RETURN_IF_ERROR(
-      call.Require(IsDecodable(state.dtype),
+      call.Require(CanEncodeRow(state.dtype),
                    absl::StrCat("C1: a state of ", Name(state.dtype),
-                                " cannot hold numbers")));
+                                " cannot be written; f32, f16, bf16, q8_0 and "
+                                "q4_0 can")));
   WEFT_RETURN_IF_ERROR(RequireDType(call, "C2", 1, DType::kF32));
   WEFT_RETURN_IF_ERROR(call.Require(
       HoldsRowsOf(state.shape, x.shape),
       absl::StrCat("C3: a state of shape ", state.shape.ToString(),
                    " does not hold rows of ", x.shape.ToString())));
+  WEFT_RETURN_IF_ERROR(call.Require(
+      Info(state.dtype).block_values == 1 || state.shape.rank() > 2,
+      absl::StrCat("C5: one ", Name(state.dtype),
+                   " block would hold several positions")));
   const Shape per_token({x.shape.dim(0)});
   for (const size_t i : {size_t{2}, size_t{3}}) {
     WEFT_RETURN_IF_ERROR(RequireDType(call, "C4", i, DType::kI32));
@@ -87,38 +92,27 @@ absl::StatusOr<TensorTypes> InferAppend(const Call& call) {
   return TensorTypes{state};
 }
 
-// Stores x as element `i` of a tensor of the dtype.
-absl::Status StoreRow(const float* x, int64_t n, DType dtype, std::byte* to) {
-  switch (dtype) {
-    case DType::kF32:
-      std::copy_n(x, n, reinterpret_cast<float*>(to));
-      return absl::OkStatus();
-    case DType::kF16:
-      std::transform(x, x + n, reinterpret_cast<uint16_t*>(to), F32ToF16);
-      return absl::OkStatus();
-    case DType::kBF16:
-      std::transform(x, x + n, reinterpret_cast<uint16_t*>(to), F32ToBF16);
-      return absl::OkStatus();
-    default:
-      return absl::UnimplementedError(
-          absl::StrCat("append: no encoder for a state of ", Name(dtype)));
-  }
-}
-
 absl::Status AppendReference(const RefCall& call) {
   const HostTensor& x = *call.in[1];
   const HostTensor& slot = *call.in[2];
   const HostTensor& pos = *call.in[3];
   HostTensor& state = *call.out[0];
-  const AxisView places(state, 1);  // [slots, context, a row's bytes]
-  const int64_t n = Elements(x.dims) / std::max<int64_t>(1, x.dim(0));
+  const size_t place_bytes =
+      state.bytes.size() / static_cast<size_t>(state.dim(0) * state.dim(1));
+  // Each row of the fastest dimension by itself: a block never straddles two.
+  const int64_t n = x.rank() < 2 ? 1 : x.dim(-1);
+  const int64_t rows = Elements(x.dims) / std::max<int64_t>(1, x.dim(0) * n);
+  const int64_t row_bytes = PaddedRowBytes(state.dtype, n).value_or(0);
   for (int64_t t = 0; t < x.dim(0); ++t) {
     const int64_t s = slot.i32()[t];
     const int64_t p = pos.i32()[t];
     WEFT_RETURN_IF_ERROR(CheckIndex("slot", t, s, state.dim(0)));
     WEFT_RETURN_IF_ERROR(CheckIndex("pos", t, p, state.dim(1)));
-    WEFT_RETURN_IF_ERROR(StoreRow(x.f32() + t * n, n, state.dtype,
-                                  state.bytes.data() + places.At(s, p)));
+    std::byte* place = state.bytes.data() +
+                       static_cast<size_t>(s * state.dim(1) + p) * place_bytes;
+    for (int64_t row = 0; row < rows; ++row)
+      EncodeRow(state.dtype, x.f32() + (t * rows + row) * n, n,
+                place + row * row_bytes);
   }
   return absl::OkStatus();
 }
@@ -161,19 +155,23 @@ const OpDef kAppend = {
         "The state with state[slot[t], pos[t]] = x[t] for each token.\n"
         "state [slots, context, ...], x f32[T, ...], slot i32[T], "
         "pos i32[T] -> the state\n"
-        "x is rounded to the state's dtype, to nearest even. The last of "
-        "two tokens with one place wins. At run time, OutOfRange for a "
-        "place outside the state.\n"
-        "C1: the state's dtype has a decoder.\n"
+        "x is rounded to the state's dtype (graph/encode_row.h); a row that "
+        "ends within a block is padded with zeros. The last of two tokens "
+        "with one place wins. At run time, OutOfRange for a place outside the "
+        "state.\n"
+        "C1: the state's dtype is f32, f16, bf16, q8_0 or q4_0.\n"
         "C2: x is f32.\n"
         "C3: the dims after [slots, context] are those after x's T.\n"
-        "C4: slot and pos are i32[T].",
+        "C4: slot and pos are i32[T].\n"
+        "C5: a state of a block format has rank >= 3.",
     .infer = InferAppend,
     .reference = AppendReference,
     .samples = []() -> std::vector<Sample> {
       return {AppendSample(DType::kF32, 2, {3, 17}, 0),
               AppendSample(DType::kF16, 3, {2, 64}, 11),
-              AppendSample(DType::kBF16, 1, {33}, 5)};
+              AppendSample(DType::kBF16, 1, {33}, 5),
+              AppendSample(DType::kQ8_0, 2, {2, 64}, 3),
+              AppendSample(DType::kQ4_0, 2, {3, 20}, 9)};
     },
     .writes_state = true,
     .tolerance = 0,  // a rounding is right or wrong

@@ -33,7 +33,10 @@ TEST(DemoModel, IsFusedAndRunsOnKernelsAlone) {
 
 TEST(DemoModel, EqualsTheReferenceBackend) {
   DemoOptions options = {
-      .context = 8, .kv = DType::kF32, .numerics = Numerics::kExact};
+      .context = 8,
+      .kv_k = DType::kF32,
+      .kv_v = DType::kF32,
+      .numerics = Numerics::kExact};
   const auto demo = Demo(options);
   options.backend = "reference";
   const auto reference = Demo(options);

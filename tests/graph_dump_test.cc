@@ -84,6 +84,12 @@ TEST(GraphDump, ShowsThePlan) {
                            "KV cache", "256 per token", "0 on the slow"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_TRUE(absl::StrContains(Dump({"--plan"}).out, "128 per token"));
+  // 2 layers, 2 heads of 8 each in a block of 32; 100 positions are 2 chunks of
+  // 64, with 64 bytes behind each of the four caches.
+  const std::string quantized =
+      Dump({"--plan", "--context=100", "--kv=q8_0,q4_0"}).out;
+  EXPECT_TRUE(absl::StrContains(quantized, "26 880 bytes  208 per token"))
+      << quantized;
 }
 
 TEST(GraphDump, ProfilesEveryStep) {

@@ -1,6 +1,6 @@
-// Google Benchmark suites: every sample of every op, the matrix products of a
-// 1.1B-parameter llama in every format, and attention over lengths, on every
-// instruction set that this machine can run. tools/dev bench runs them;
+// Google Benchmark suites: every sample of every op, and the matrix products of
+// a 1.1B-parameter llama in every format, on every instruction set that this
+// machine can run. tools/dev bench runs them;
 // --benchmark_filter=qmatmul/.*/AVX2 chooses.
 #include <memory>
 #include <string>
@@ -96,36 +96,6 @@ void RegisterMatMuls(const std::string& target) {
   }
 }
 
-// 32 heads in 4 groups of size 64, as TinyLlama-1.1B has them.
-void RegisterAttention(const std::string& target) {
-  for (const DType kv : {DType::kF32, DType::kF16})
-    for (const int64_t context : {128, 1024, 4096})
-      for (const int64_t tokens : {1, 128}) {
-        constexpr int64_t kHeads = 32, kGroups = 4, kSize = 64;
-        const auto build = [=](SampleGraph& g) {
-          FusedAttention a;
-          a.q = g.Normal({tokens, kHeads, kSize});
-          a.step = {g.Positions({tokens}, context - tokens),
-                    g.Ids({tokens}, 1)};
-          const auto filled = [&] {
-            return Append(g.State(kv, {1, context, kGroups, kSize}),
-                          g.Normal({tokens, kGroups, kSize}), a.step);
-          };
-          a.k = filled();
-          a.v = filled();
-          a.options.scale = 0.125;
-          return Values{Attention(a)};
-        };
-        const double keys = static_cast<double>(context);
-        Register(absl::StrCat("attention/", Name(kv), "/", context, "/",
-                              tokens),
-                 target, build,
-                 {static_cast<double>(tokens) * keys * kHeads * kSize * 2,
-                  keys * kGroups * kSize * 2 *
-                      static_cast<double>(Info(kv).block_bytes)});
-      }
-}
-
 void RegisterAll() {
   for (const std::string& target : (*MakeBackend("cpu"))->Targets()) {
     for (const OpDef* op : AllOps())
@@ -133,7 +103,6 @@ void RegisterAll() {
         Register(absl::StrCat("op/", op->name, "/", sample.name), target,
                  sample.build);
     RegisterMatMuls(target);
-    RegisterAttention(target);
   }
 }
 

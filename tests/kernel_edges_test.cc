@@ -32,7 +32,7 @@ class TargetTest : public ::testing::TestWithParam<std::string> {
   }
 
   void Check(const std::function<Values(SampleGraph&)>& build) {
-    CheckKernels({"edge", build}, GetParam(), Seed());
+    CheckKernels({"edge", build}, {GetParam()}, Seed());
   }
 
   // Calls the kernel of that name.

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/bind.h"
+#include "backends/cpu/kv_layout.h"
 #include "backends/cpu/target_names.h"
 #include "graph/interpret.h"
 #include "graph/plan.h"
@@ -28,9 +29,14 @@ constexpr std::byte kUnset{0xFF};
 // One tensor's memory. With guards: for outputs.
 class Memory {
  public:
-  Memory(const HostTensor& like, bool padded, bool guarded)
+  Memory(const HostTensor& like, bool padded, bool guarded,
+         cpu::StateLayout layout = cpu::StateLayout::kRows)
       : guard_(guarded ? kGuardBytes : 0) {
-    SetView(like, padded);
+    if (layout == cpu::StateLayout::kRows) {
+      SetView(like, padded);
+    } else {
+      SetTiledView(like, layout);
+    }
     const size_t total = static_cast<size_t>(bytes_ + 2 * guard_);
     void* p = nullptr;
     if (posix_memalign(&p, static_cast<size_t>(kArenaAlignment),
@@ -45,14 +51,24 @@ class Memory {
   const cpu::View& view() const { return view_; }
 
   void Write(const HostTensor& tensor) {
-    for (int64_t r = 0; r < view_.rows(); ++r)
-      std::memcpy(view_.Row(r), tensor.bytes.data() + r * row_bytes_,
-                  static_cast<size_t>(row_bytes_));
+    for (int64_t r = 0; r < view_.rows(); ++r) {
+      const std::byte* row = tensor.bytes.data() + r * row_bytes_;
+      if (InTiles()) {
+        cpu::WriteTiledRow(view_, SlotOf(r), PosOf(r), HeadOf(r), row);
+      } else {
+        std::memcpy(view_.Row(r), row, static_cast<size_t>(row_bytes_));
+      }
+    }
   }
   void Read(HostTensor& tensor) const {
-    for (int64_t r = 0; r < view_.rows(); ++r)
-      std::memcpy(tensor.bytes.data() + r * row_bytes_, view_.Row(r),
-                  static_cast<size_t>(row_bytes_));
+    for (int64_t r = 0; r < view_.rows(); ++r) {
+      std::byte* row = tensor.bytes.data() + r * row_bytes_;
+      if (InTiles()) {
+        cpu::ReadTiledRow(view_, SlotOf(r), PosOf(r), HeadOf(r), row);
+      } else {
+        std::memcpy(row, view_.Row(r), static_cast<size_t>(row_bytes_));
+      }
+    }
   }
   bool Intact() const {
     const auto is_guard = [](std::byte b) { return b == kGuard; };
@@ -66,14 +82,30 @@ class Memory {
     void operator()(std::byte* p) const { std::free(p); }
   };
 
-  // Padded: a gap after every row, and after every outer dimension.
-  void SetView(const HostTensor& like, bool padded) {
+  bool InTiles() const { return view_.layout != cpu::StateLayout::kRows; }
+  // Of row r of a state [S, C, G, n].
+  int64_t SlotOf(int64_t r) const { return r / view_.dim(2) / view_.dim(1); }
+  int64_t PosOf(int64_t r) const { return r / view_.dim(2) % view_.dim(1); }
+  int64_t HeadOf(int64_t r) const { return r % view_.dim(2); }
+
+  void SetDims(const HostTensor& like) {
     view_.dtype = like.dtype;
     view_.rank = like.rank();
-    view_.dense = !padded || like.rank() < 2;
     std::copy(like.dims.begin(), like.dims.end(), view_.dims.begin());
+    row_bytes_ = PaddedRowBytes(like.dtype, view_.row_length()).value_or(0);
+  }
+
+  void SetTiledView(const HostTensor& like, cpu::StateLayout layout) {
+    SetDims(like);
+    cpu::SetStateStrides(view_, layout);
+    bytes_ = cpu::StateBytes(view_);
+  }
+
+  // Padded: a gap after every row, and after every outer dimension.
+  void SetView(const HostTensor& like, bool padded) {
+    SetDims(like);
+    view_.dense = !padded || like.rank() < 2;
     const int64_t block = Info(like.dtype).block_bytes;
-    row_bytes_ = RowBytes(like.dtype, view_.row_length()).value_or(0);
     const int64_t gap = view_.dense ? 0 : 1;
     int64_t stride = row_bytes_ + gap * block;
     bytes_ = row_bytes_;
@@ -93,14 +125,35 @@ class Memory {
   std::unique_ptr<std::byte[], Free> memory_;
 };
 
-void RunTasks(const cpu::Kernel& kernel, const cpu::KernelArgs& args,
-              bool one_by_one) {
-  const int64_t tasks = kernel.tasks(args);
+void RunStage(void (*run)(const cpu::KernelArgs&, int64_t, int64_t),
+              const cpu::KernelArgs& args, int64_t tasks, bool one_by_one) {
   if (!one_by_one) {
-    kernel.run(args, 0, tasks);
+    run(args, 0, tasks);
     return;
   }
-  for (int64_t task = tasks; task > 0; --task) kernel.run(args, task - 1, task);
+  for (int64_t task = tasks; task > 0; --task) run(args, task - 1, task);
+}
+
+void RunTasks(const cpu::Kernel& kernel, const cpu::KernelArgs& args,
+              bool one_by_one) {
+  RunStage(kernel.run, args, kernel.tasks(args), one_by_one);
+  if (kernel.finish != nullptr)
+    RunStage(kernel.finish, args, kernel.finish_tasks(args), one_by_one);
+}
+
+int64_t BytesOf(int64_t (*size)(const cpu::KernelArgs&),
+                const cpu::KernelArgs& args) {
+  return size == nullptr ? 0 : size(args);
+}
+
+// How input `i` lies in this way of calling.
+cpu::StateLayout LayoutOf(const cpu::Kernel& kernel, const HostTensor& input,
+                          size_t i, const CallOptions& options) {
+  if (!options.tiled || input.rank() != 4) return cpu::StateLayout::kRows;
+  if (kernel.op->writes_state) return i == 0 ? *options.tiled
+                                             : cpu::StateLayout::kRows;
+  if (i == 1) return cpu::StateLayout::kKeyTiles;
+  return i == 2 ? cpu::StateLayout::kValueTiles : cpu::StateLayout::kRows;
 }
 
 constexpr int64_t kNoBadIndex = INT64_MIN;
@@ -118,7 +171,7 @@ std::string CallOptions::ToString() const {
   return absl::StrCat(
       strided ? "strided" : "dense",
       in_place >= 0 ? absl::StrCat(", in place of input ", in_place) : "",
-      one_by_one ? ", task by task" : "");
+      one_by_one ? ", task by task" : "", tiled ? ", in tiles" : "");
 }
 
 absl::Status CallKernel(const cpu::Kernel& kernel,
@@ -130,7 +183,9 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   std::vector<cpu::View> in_views, out_views;
   const bool state = kernel.op->writes_state;
   for (const HostTensor& tensor : out) {
-    outputs.emplace_back(tensor, state && options.strided, true);
+    outputs.emplace_back(tensor, state && options.strided, true,
+                         state ? LayoutOf(kernel, tensor, 0, options)
+                               : cpu::StateLayout::kRows);
     out_views.push_back(outputs.back().view());
   }
   if (state) outputs[0].Write(out[0]);
@@ -142,7 +197,10 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
       in_views.push_back(out_views[0]);
     } else {
       const bool padded = options.strided && (kernel.strided >> i & 1) != 0;
-      inputs.emplace_back(*in[i], padded, false).Write(*in[i]);
+      inputs
+          .emplace_back(*in[i], padded, false,
+                        LayoutOf(kernel, *in[i], i, options))
+          .Write(*in[i]);
       in_views.push_back(inputs.back().view());
     }
   }
@@ -152,12 +210,16 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   args.out = out_views;
   args.params = &params;
   args.bad_index = &bad_index;
-  const int64_t scratch_bytes =
-      kernel.scratch_bytes == nullptr ? 0 : kernel.scratch_bytes(args);
-  Memory scratch(HostTensor(DType::kI8, {scratch_bytes}), false, true);
+  const Memory scratch(
+      HostTensor(DType::kI8, {BytesOf(kernel.scratch_bytes, args)}), false,
+      true);
+  const Memory shared(
+      HostTensor(DType::kI8, {BytesOf(kernel.shared_bytes, args)}), false,
+      true);
   args.scratch = scratch.view().data;
+  args.shared = shared.view().data;
   RunTasks(kernel, args, options.one_by_one);
-  if (!scratch.Intact())
+  if (!scratch.Intact() || !shared.Intact())
     return absl::InternalError("bytes around the scratch were written");
   for (size_t i = 0; i < out.size(); ++i) {
     if (!outputs[i].Intact())
@@ -213,6 +275,11 @@ std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
     ways.push_back({.strided = true});
     ways.push_back({.strided = true, .one_by_one = true});
   }
+  if (kernel.tiled_states) {
+    for (const cpu::StateLayout layout :
+         {cpu::StateLayout::kKeyTiles, cpu::StateLayout::kValueTiles})
+      ways.push_back({.one_by_one = true, .tiled = layout});
+  }
   for (size_t i = 0; i < in.size(); ++i)
     if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&
         in[i]->elements() == out.elements())
@@ -254,9 +321,9 @@ void CheckNode(const Graph& graph, const Node& node,
 
 }  // namespace
 
-void CheckKernels(const Sample& sample, const std::string& target,
+void CheckKernels(const Sample& sample, absl::Span<const std::string> targets,
                   uint64_t seed) {
-  SCOPED_TRACE(absl::StrCat(sample.name, ", ", target, ", seed ", seed));
+  SCOPED_TRACE(absl::StrCat(sample.name, ", seed ", seed));
   SampleGraph built;
   int outputs = 0;
   for (const Value y : sample.build(built))
@@ -278,7 +345,10 @@ void CheckKernels(const Sample& sample, const std::string& target,
     if (node.op->writes_state)
       entry[size_t(node.outputs[0])] =
           data.Of(graph.producer(node.inputs[0]).name);
-    CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+    for (const std::string& target : targets) {
+      SCOPED_TRACE(target);
+      CheckNode(graph, node, KernelsOfTarget(target), run->values, entry);
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #define WEFT_TESTS_KERNEL_HARNESS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -20,6 +21,9 @@ struct CallOptions {
   int in_place = -1;
   // Each task is a call of its own, the last one first.
   bool one_by_one = false;
+  // States lie in tiles: the one that is written as said here, those that are
+  // read as keys and values.
+  std::optional<cpu::StateLayout> tiled = {};
 
   std::string ToString() const;
 };
@@ -42,8 +46,9 @@ std::string Difference(const HostTensor& got, const HostTensor& want,
 
 // Calls the kernel of every compute node of the sample on the reference's
 // inputs, in every way that must give the same bits (dense and strided, in one
-// call and task by task, in place), and compares with the reference.
-void CheckKernels(const Sample& sample, const std::string& target,
+// call and task by task, in place), and compares with the reference. On each of
+// the targets.
+void CheckKernels(const Sample& sample, absl::Span<const std::string> targets,
                   uint64_t seed);
 
 // The kernels of one target, by its name; empty when this machine lacks it.

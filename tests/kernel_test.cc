@@ -217,7 +217,7 @@ TEST_P(TokensTest, ResultsDoNotDependOnOtherTokens) {
 }
 
 TEST_P(SampleTest, KernelsMatchReference) {
-  CheckKernels(GetParam().sample, GetParam().target, Seed());
+  CheckKernels(GetParam().sample, {GetParam().target}, Seed());
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, SampleTest, ::testing::ValuesIn(AllCases()),

@@ -168,12 +168,19 @@ TEST_F(OpShape, Append_Types) {
   EXPECT_EQ(TypeOf(Append(state, F32("x", {T, 3, 8}), step)), "f16[2,16,3,8]");
 }
 
-TEST_F(OpShape, Append_C1_StateMustHoldNumbers) {
-  Append(graph_.State("kv", DType::kI32, {2, 16, 32}), F32("x", {T, 32}),
+TEST_F(OpShape, Append_TypesOfRowsThatEndWithinABlock) {
+  const Step step = {I32("pos", {T}), I32("slot", {T})};
+  const Value state = graph_.State("kv", DType::kQ8_0, {2, 16, 3, 20});
+  EXPECT_EQ(TypeOf(Append(state, F32("x", {T, 3, 20}), step)),
+            "q8_0[2,16,3,20]");
+}
+
+TEST_F(OpShape, Append_C1_StateMustBeWritable) {
+  Append(graph_.State("kv", DType::kQ5_0, {2, 16, 32}), F32("x", {T, 32}),
          {I32("pos", {T}), I32("slot", {T})}, kAt);
   ExpectError(
-      "append(kv i32[2,16,32], x f32[T,32], slot i32[T], pos i32[T]): C1: a "
-      "state of i32 cannot hold numbers");
+      "append(kv q5_0[2,16,32], x f32[T,32], slot i32[T], pos i32[T]): C1: a "
+      "state of q5_0 cannot be written; f32, f16, bf16, q8_0 and q4_0 can");
 }
 
 TEST_F(OpShape, Append_C2_RowsMustBeF32) {
@@ -199,6 +206,14 @@ TEST_F(OpShape, Append_C4_EveryTokenMustHaveAPlace) {
   ExpectError(
       "append(kv f16[2,16,32], x f32[T,32], slot i32[1], pos i32[T]): C4: "
       "operand 2 has shape [1], not [T]");
+}
+
+TEST_F(OpShape, Append_C5_ABlockMustNotHoldTwoPositions) {
+  Append(graph_.State("kv", DType::kQ8_0, {2, 32}), F32("x", {T}),
+         {I32("pos", {T}), I32("slot", {T})}, kAt);
+  ExpectError(
+      "append(kv q8_0[2,32], x f32[T], slot i32[T], pos i32[T]): C5: one q8_0 "
+      "block would hold several positions");
 }
 
 }  // namespace

@@ -328,13 +328,14 @@ TEST_F(OpReference, AppendRefusesSlotsOutsideTheState) {
                    "slot[1] is 2, not in [0, 2)");
 }
 
-TEST_F(OpReference, AppendNamesAFormatWithoutEncoder) {
-  const Value state = graph_.State("kv", DType::kQ8_0, {1, 1, 32});
-  const auto result = Run(Append(state, Iota({1, 32}), {I32({0}), I32({0})}));
-  EXPECT_TRUE(absl::IsUnimplemented(result.status()));
-  EXPECT_TRUE(absl::StrContains(result.status().message(),
-                                "no encoder for a state of q8_0"))
-      << result.status();
+// Each row is blocks of its own, the last one padded.
+TEST_F(OpReference, AppendRoundsToBlocks) {
+  const Step step = {I32({0}), I32({0})};
+  const Value state = graph_.State("kv", DType::kQ8_0, {1, 1, 2, 3});
+  // Steps of 2 and of 1: 5 is a tie, away from zero.
+  const Value x = F32({1, 2, 3}, {254, 5, -7, 127, 0.5, 1.25});
+  EXPECT_THAT(Eval(Append(state, x, step)),
+              ElementsAre(254, 6, -8, 127, 1, 1));
 }
 
 TEST_F(OpReference, StepsWithoutTokensAreFine) {

@@ -50,9 +50,13 @@ class StoriesTest
     // their larger products costs a digit more.
     tolerance_ = std::get<0>(GetParam()) == "f32" ? 1e-4f : 1e-3f;
   }
-  std::unique_ptr<Session> NewSession(int threads = 1) {
-    auto session =
-        model_->NewSession(Options(std::get<1>(GetParam()), threads));
+  std::unique_ptr<Session> NewSession(int threads = 1,
+                                      DType kv_k = DType::kF32,
+                                      DType kv_v = DType::kF32) {
+    SessionOptions options = Options(std::get<1>(GetParam()), threads);
+    options.kv_k = kv_k;
+    options.kv_v = kv_v;
+    auto session = model_->NewSession(options);
     EXPECT_TRUE(session.ok()) << session.status();
     return *std::move(session);
   }
@@ -102,6 +106,17 @@ TEST_P(StoriesTest, BitIdenticalForAnyChunkingAndThreads) {
           std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
           << threads << " threads, chunks of " << chunk;
     }
+}
+
+TEST_P(StoriesTest, BitIdenticalOverQuantizedCaches) {
+  const std::vector<Token>& tokens = golden_.prompts.back().tokens;
+  auto whole = NewSession(1, DType::kQ8_0, DType::kQ4_0);
+  const std::vector<float> want = AllLogits(*whole, tokens);
+  for (const int64_t chunk : {1, 7}) {
+    auto session = NewSession(2, DType::kQ8_0, DType::kQ4_0);
+    EXPECT_EQ(AllLogits(*session, tokens, chunk), want)
+        << "chunks of " << chunk;
+  }
 }
 
 TEST_P(StoriesTest, TwoSlotsInOneStepEqualEachAlone) {

@@ -184,9 +184,14 @@ TEST(WeftRun, RefusesAPromptLongerThanTheContext) {
       << result.err;
 }
 
+TEST(WeftRun, TakesAFormatOfKeysAndOneOfValues) {
+  for (const char* flag : {"--kv=q8_0", "--kv=q8_0,q4_0", "--kv=bf16,f32"})
+    ExpectSuccess(RunWeft({"--prompt=a", "--max_tokens=3", flag}));
+}
+
 TEST(WeftRun, RefusesValuesOutOfRange) {
   for (const char* flag :
-       {"--kv=q8", "--max_tokens=-1", "--context=-1", "--temperature=-1",
+       {"--kv=q8", "--kv=f16,", "--kv=f16,f16,f16", "--kv=q6_k", "--max_tokens=-1", "--context=-1", "--temperature=-1",
         "--top_p=2", "--min_p=nan", "--context=99999999999"}) {
     const std::string name(flag + 2, std::string(flag).find('='));
     ExpectFailure(RunWeft({"--prompt=a", flag}), "weft-run",

@@ -127,11 +127,11 @@ TEST_F(WorkTest, OfASlicedWeightItsSlice) {
 // Two groups of 8, four heads, f16.
 class AttentionWork : public WorkTest {
  protected:
-  void Build(const AttendOptions& options) {
+  void Build(const AttendOptions& options, DType kv = DType::kF16) {
     const Step step = {Ids("pos"), Ids("slot")};
     const auto cache = [&](const char* name) {
       return Append(
-          graph_.State(name, DType::kF16, {1, 32, 2, 8}),
+          graph_.State(name, kv, {1, 32, 2, 8}),
           graph_.Input(absl::StrCat(name, "_rows"), DType::kF32, {t_, 2, 8}),
           step);
     };
@@ -168,6 +168,12 @@ TEST_F(AttentionWork, AWindowSeesLess) {
   EXPECT_EQ(work.operations[kF32], 3 * 4 * kPair);
   EXPECT_EQ(work.state_bytes, 6 * 2 * kRow);  // positions 2 to 7
   EXPECT_EQ(Of(1, 1).state_bytes, 2 * 2 * kRow);
+}
+
+// A head of 8 in a block of 32.
+TEST_F(AttentionWork, PaddingIsReadToo) {
+  Build({.scale = 0.5}, DType::kQ8_0);
+  EXPECT_EQ(Fused(3, 5).state_bytes, 8 * 2 * 2 * 34);
 }
 
 TEST_F(AttentionWork, NotCausalSeesAll) {

@@ -67,8 +67,8 @@ class DemoBuilder {
     Value k = Heads(Linear(h, Matrix("attn_k", kKvWidth, kWidth)), kGroups);
     Value v = Heads(Linear(h, Matrix("attn_v", kKvWidth, kWidth)), kGroups);
     q = Rope(q, step_.pos, rope);
-    k = Append(Cache("k"), Rope(k, step_.pos, rope), step_);
-    v = Append(Cache("v"), v, step_);
+    k = Append(Cache("k", options_.kv_k), Rope(k, step_.pos, rope), step_);
+    v = Append(Cache("v", options_.kv_v), v, step_);
     const double scale = 1 / std::sqrt(static_cast<double>(kHeadSize));
     return Merge(Attend(q, k, v, step_, {.scale = scale}));
   }
@@ -80,8 +80,8 @@ class DemoBuilder {
   Value Vector(absl::string_view name, int64_t n) {
     return graph_.Weight(absl::StrCat(prefix_, name), DType::kF32, {n});
   }
-  Value Cache(absl::string_view name) {
-    return graph_.State(absl::StrCat(prefix_, name), options_.kv,
+  Value Cache(absl::string_view name, DType dtype) {
+    return graph_.State(absl::StrCat(prefix_, name), dtype,
                         {1, options_.context, kGroups, kHeadSize});
   }
 

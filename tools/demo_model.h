@@ -25,7 +25,8 @@ namespace weft::inline v0 {
 struct DemoOptions {
   uint64_t seed = 1;      // of the weights
   int64_t context = 512;  // positions
-  DType kv = DType::kF16;
+  DType kv_k = DType::kF16;
+  DType kv_v = DType::kF16;
   Numerics numerics = Numerics::kFast;
   std::string backend = "cpu";
   BackendOptions backend_options = {};

@@ -45,7 +45,9 @@ ABSL_FLAG(int64_t, context, 0,
           "positions of each sequence; 0: as the model says, at most 4096");
 ABSL_FLAG(int64_t, batch, 512, "tokens of the largest step");
 ABSL_FLAG(int64_t, slots, 1, "sequences side by side");
-ABSL_FLAG(std::string, kv, "f16", "type of the KV cache: f32 or f16");
+ABSL_FLAG(std::string, kv, "f16",
+          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
+          "q8_0 or q4_0");
 ABSL_FLAG(std::string, out, "", "a file to write instead of standard output");
 
 namespace weft::inline v0 {
@@ -152,8 +154,9 @@ absl::StatusOr<BuildOptions> BuildOptionsFromFlags(
   WEFT_RETURN_IF_ERROR(CheckFlag("batch", options.max_tokens, 1, 1 << 16));
   options.max_tokens =
       std::min(options.max_tokens, options.context * options.slots);
-  WEFT_ASSIGN_OR_RETURN(options.kv_k, ParseKv(absl::GetFlag(FLAGS_kv)));
-  options.kv_v = options.kv_k;
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  options.kv_k = kv.k;
+  options.kv_v = kv.v;
   return options;
 }
 

@@ -1,7 +1,12 @@
 #include "tools/model_flags.h"
 
+#include <optional>
+#include <vector>
+
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "graph/encode_row.h"
 #include "graph/status_macros.h"
 #include "tools/terminal.h"
 
@@ -51,11 +56,26 @@ absl::StatusOr<Numerics> NumericsFromFlags() {
       absl::StrCat("--numerics is \"", text, "\"; expected fast or exact"));
 }
 
-absl::StatusOr<DType> ParseKv(absl::string_view text) {
-  if (text == "f32") return DType::kF32;
-  if (text == "f16") return DType::kF16;
+namespace {
+
+std::optional<DType> FindKvType(absl::string_view name) {
+  for (const DTypeInfo& info : AllDTypes())
+    if (CanEncodeRow(info.type) && info.name == name) return info.type;
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<KvTypes> ParseKv(absl::string_view text) {
+  const std::vector<absl::string_view> names = absl::StrSplit(text, ',');
+  const auto k = FindKvType(names.front());
+  const auto v = FindKvType(names.back());
+  if (names.size() <= 2 && k.has_value() && v.has_value())
+    return KvTypes{*k, *v};
   return absl::InvalidArgumentError(
-      absl::StrCat("--kv is \"", text, "\"; expected f32 or f16"));
+      absl::StrCat("--kv is \"", text,
+                   "\"; expected f32, f16, bf16, q8_0 or q4_0, or two of "
+                   "them as K,V"));
 }
 
 absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t low,

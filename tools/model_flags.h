@@ -30,8 +30,11 @@ void ShowWarnings(absl::Span<const std::string> warnings);
 // --numerics.
 absl::StatusOr<Numerics> NumericsFromFlags();
 
-// What --kv means: "f32" or "f16".
-absl::StatusOr<DType> ParseKv(absl::string_view text);
+// What --kv means: a dtype that a KV cache can have, or two as "K,V".
+struct KvTypes {
+  DType k, v;
+};
+absl::StatusOr<KvTypes> ParseKv(absl::string_view text);
 
 // InvalidArgument naming the flag unless `low` <= `value` <= `high`.
 absl::Status CheckFlag(absl::string_view flag, int64_t value, int64_t low,

@@ -30,7 +30,9 @@ ABSL_FLAG(std::string, threads, "0",
 ABSL_FLAG(int64_t, batch, 512, "tokens of the largest step of a prefill");
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as many as the tests need");
-ABSL_FLAG(std::string, kv, "f16", "type of the KV cache: f32 or f16");
+ABSL_FLAG(std::string, kv, "f16",
+          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
+          "q8_0 or q4_0");
 ABSL_FLAG(uint64_t, seed, 1, "of the tokens");
 ABSL_FLAG(bool, profile, false, "where the time goes, by kernel and by layer");
 ABSL_FLAG(bool, probe, true,
@@ -120,8 +122,9 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   WEFT_RETURN_IF_ERROR(
       CheckFlag("probe_mib", absl::GetFlag(FLAGS_probe_mib), 4, 1 << 20));
   WEFT_ASSIGN_OR_RETURN(o.session.numerics, NumericsFromFlags());
-  WEFT_ASSIGN_OR_RETURN(o.session.kv_k, ParseKv(absl::GetFlag(FLAGS_kv)));
-  o.session.kv_v = o.session.kv_k;
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  o.session.kv_k = kv.k;
+  o.session.kv_v = kv.v;
 
   const int64_t needed = o.depth + std::max(o.prompt, o.generate);
   if (o.session.context == 0) o.session.context = needed;

@@ -37,7 +37,9 @@ ABSL_FLAG(int64_t, chunk, 0,
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as many as are needed, and 512 for "
           "perplexity");
-ABSL_FLAG(std::string, kv, "f32", "type of the KV cache: f32 or f16");
+ABSL_FLAG(std::string, kv, "f32",
+          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
+          "q8_0 or q4_0");
 ABSL_FLAG(std::string, backend, "cpu",
           "cpu, or reference: slow scalar code, the truth that kernels are "
           "tested against");
@@ -93,8 +95,9 @@ struct Opened {
 absl::StatusOr<Opened> OpenSession(std::shared_ptr<const Model> model,
                                    int64_t positions, bool all_logits) {
   SessionOptions options;
-  WEFT_ASSIGN_OR_RETURN(options.kv_k, ParseKv(absl::GetFlag(FLAGS_kv)));
-  options.kv_v = options.kv_k;
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  options.kv_k = kv.k;
+  options.kv_v = kv.v;
   options.context = absl::GetFlag(FLAGS_context);
   if (options.context == 0) options.context = positions;
   if (positions > options.context)

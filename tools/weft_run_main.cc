@@ -34,7 +34,9 @@ ABSL_FLAG(double, repetition_penalty, 1, "above 1 avoids the last 64 tokens");
 ABSL_FLAG(uint64_t, seed, 0, "where the random numbers begin");
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as the model says, at most 4096");
-ABSL_FLAG(std::string, kv, "f16", "type of the KV cache: f32 or f16");
+ABSL_FLAG(std::string, kv, "f16",
+          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
+          "q8_0 or q4_0");
 ABSL_FLAG(bool, verbose, false, "say more about the model and its graph");
 
 namespace weft::inline v0 {
@@ -122,14 +124,15 @@ void ShowSession(const Model& model, const Session& session) {
 
 // The model file with a session of its own.
 absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
-  WEFT_ASSIGN_OR_RETURN(const DType kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
   const Stopwatch time;
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
   options.context = absl::GetFlag(FLAGS_context);
-  options.kv_k = options.kv_v = kv;
+  options.kv_k = kv.k;
+  options.kv_v = kv.v;
   options.backend_options = BackendFromFlags();
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                         model->NewSession(options));
@@ -145,7 +148,9 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
 
 absl::StatusOr<std::unique_ptr<TextModel>> MakeDemo() {
   DemoOptions options;
-  WEFT_ASSIGN_OR_RETURN(options.kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  options.kv_k = kv.k;
+  options.kv_v = kv.v;
   WEFT_ASSIGN_OR_RETURN(options.numerics, NumericsFromFlags());
   if (const int64_t context = absl::GetFlag(FLAGS_context); context > 0)
     options.context = context;

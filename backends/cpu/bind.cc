@@ -2,28 +2,14 @@
 
 #include <algorithm>
 
+#include "backends/cpu/kv_layout.h"
 #include "backends/cpu/target_names.h"
 #include "graph/status_macros.h"
+#include "ops/fused.h"
 
 namespace weft::inline v0 {
 namespace cpu {
 namespace {
-
-// Bytes from one row to the next, and of a value for the fastest dimension.
-void SetDenseStrides(View& view) {
-  const DTypeInfo& info = Info(view.dtype);
-  int64_t stride = info.block_bytes;
-  for (int axis = view.rank - 1; axis >= 0; --axis) {
-    const size_t i = static_cast<size_t>(axis);
-    view.strides[i] = stride;
-    const int64_t n = view.dims[i];
-    // Rows that end inside a block are whole blocks in memory.
-    stride *= axis == view.rank - 1
-                  ? (n + info.block_values - 1) / info.block_values
-                  : n;
-  }
-  view.dense = true;
-}
 
 void SetDims(View& view, const TensorType& type, const SymbolValues& symbols) {
   view.dtype = type.dtype;
@@ -54,52 +40,82 @@ void DeriveView(View& view, const View& source, const Node& node) {
   }
 }
 
-bool IsState(const Plan& plan, ValueId id) {
-  return plan.values[static_cast<size_t>(plan.Root(id))].storage ==
-         Storage::kState;
+// The layout in which the node reads its state `id`; kRows when it can do
+// with no other.
+StateLayout LayoutFor(const Graph& graph, const KernelList& kernels,
+                      const Node& node, ValueId id) {
+  const Kernel* kernel = FindKernel(kernels, graph, node);
+  if (kernel == nullptr || !kernel->tiled_states || node.op != &kAttention ||
+      std::count(node.inputs.begin(), node.inputs.end(), id) != 1)
+    return StateLayout::kRows;
+  if (node.inputs[1] == id) return StateLayout::kKeyTiles;
+  if (node.inputs[2] == id) return StateLayout::kValueTiles;
+  return StateLayout::kRows;
 }
 
-// Scratch of the largest step for one worker.
-int64_t ScratchBytes(const Graph& graph, const Plan& plan,
-                     const KernelList& kernels) {
+StateLayout LayoutOf(const Graph& graph, const KernelList& kernels,
+                     ValueId state) {
+  const auto& users = graph.value(state).users;
+  if (graph.value(state).type.shape.rank() != 4 || users.size() != 1)
+    return StateLayout::kRows;
+  const Node& writer = graph.node(users[0]);
+  const Kernel* kernel = FindKernel(kernels, graph, writer);
+  const ValueId out = writer.outputs[0];
+  if (kernel == nullptr || !kernel->tiled_states || graph.IsOutput(state) ||
+      graph.IsOutput(out) || graph.value(out).users.empty())
+    return StateLayout::kRows;
+  StateLayout layout = StateLayout::kRows;
+  for (const NodeId user : graph.value(out).users) {
+    const StateLayout wanted =
+        LayoutFor(graph, kernels, graph.node(user), out);
+    if (wanted == StateLayout::kRows ||
+        (layout != StateLayout::kRows && layout != wanted))
+      return StateLayout::kRows;
+    layout = wanted;
+  }
+  return layout;
+}
+
+// The most that a size of the kernels (a member of Kernel) comes to.
+int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
+                  const KernelList& kernels,
+                  int64_t (*Kernel::*size)(const KernelArgs&)) {
   int64_t most = 0;
-  for (const NodeId id : plan.steps) {
+  for (const NodeId id : cpu.plan.plan.steps) {
     const Node& node = graph.node(id);
     const Kernel* kernel = FindKernel(kernels, graph, node);
-    if (kernel == nullptr || kernel->scratch_bytes == nullptr) continue;
+    if (kernel == nullptr || kernel->*size == nullptr) continue;
     std::vector<View> in, out;
     for (const ValueId v : node.inputs)
-      in.push_back(MakeView(graph, plan, v, {}, {}));
+      in.push_back(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
     for (const ValueId v : node.outputs)
-      out.push_back(MakeView(graph, plan, v, {}, {}));
+      out.push_back(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
     const KernelParams params = ParseParams(node);
     KernelArgs args;
     args.in = in;
     args.out = out;
     args.params = &params;
-    most = std::max(most, kernel->scratch_bytes(args));
+    most = std::max(most, (kernel->*size)(args));
   }
   return AlignUp(most);
 }
 
-int64_t StateBytes(const Plan& plan) {
+// Gives states the size of their layout.
+int64_t PlaceStates(const Graph& graph, CpuPlan& cpu) {
   int64_t total = 0;
-  for (const Placement& p : plan.values)
-    if (p.storage == Storage::kState) total += AlignUp(p.bytes);
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind != OpKind::kState) continue;
+    const ValueId v = node.outputs[0];
+    Placement& place = cpu.plan.plan.values[static_cast<size_t>(v)];
+    place.bytes =
+        StateBytes(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
+    total += AlignUp(place.bytes);
+  }
   return total;
 }
 
 }  // namespace
-
-void SetStateStrides(View& view) {
-  SetDenseStrides(view);
-  if (view.rank < 4) return;
-  // [S, C, G, ...]: swap the order of C (axis 1) and G (axis 2) in memory.
-  const int64_t row = view.strides[2];
-  view.strides[1] = row;
-  view.strides[2] = row * view.dims[1];
-  view.dense = false;
-}
 
 const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
                          const Node& node) {
@@ -110,14 +126,28 @@ const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
   return nullptr;
 }
 
-View MakeView(const Graph& graph, const Plan& plan, ValueId id,
+std::vector<StateLayout> ChooseStateLayouts(const Graph& graph,
+                                            const KernelList& kernels) {
+  std::vector<StateLayout> layouts(static_cast<size_t>(graph.num_values()),
+                                   StateLayout::kRows);
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind == OpKind::kState)
+      layouts[static_cast<size_t>(node.outputs[0])] =
+          LayoutOf(graph, kernels, node.outputs[0]);
+  }
+  return layouts;
+}
+
+View MakeView(const Graph& graph, const Plan& plan,
+              absl::Span<const StateLayout> layouts, ValueId id,
               const SymbolValues& symbols, absl::Span<std::byte* const> bases) {
   const Placement& place = plan.values[static_cast<size_t>(id)];
   View view;
   SetDims(view, graph.value(id).type, symbols);
   if (place.storage == Storage::kAlias) {
     const View source =
-        MakeView(graph, plan, place.alias_of, symbols, bases);
+        MakeView(graph, plan, layouts, place.alias_of, symbols, bases);
     view.data = source.data;
     if (place.is_view) {
       DeriveView(view, source, graph.producer(id));
@@ -126,18 +156,16 @@ View MakeView(const Graph& graph, const Plan& plan, ValueId id,
   } else if (!bases.empty()) {
     view.data = bases[static_cast<size_t>(id)];
   }
-  if (IsState(plan, id)) {
-    SetStateStrides(view);
-  } else {
-    SetDenseStrides(view);
-  }
+  // Only states have another layout than rows.
+  SetStateStrides(view, layouts[static_cast<size_t>(plan.Root(id))]);
   return view;
 }
 
-absl::StatusOr<BackendPlan> PlanForCpu(const Graph& graph,
-                                       const KernelList& kernels,
-                                       TargetMask target, int threads) {
-  BackendPlan out;
+absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
+                                   const KernelList& kernels,
+                                   TargetMask target, int threads) {
+  CpuPlan cpu;
+  BackendPlan& out = cpu.plan;
   PlanOptions options;
   options.reads_strided = [&](const Node& node, int input) {
     const Kernel* kernel = FindKernel(kernels, graph, node);
@@ -146,6 +174,7 @@ absl::StatusOr<BackendPlan> PlanForCpu(const Graph& graph,
            (kernel->strided >> input & 1) != 0;
   };
   WEFT_ASSIGN_OR_RETURN(out.plan, MakePlan(graph, options));
+  cpu.layouts = ChooseStateLayouts(graph, kernels);
   for (const NodeId id : out.plan.steps) {
     const Kernel* kernel = FindKernel(kernels, graph, graph.node(id));
     out.steps.push_back({id,
@@ -153,10 +182,13 @@ absl::StatusOr<BackendPlan> PlanForCpu(const Graph& graph,
                          kernel == nullptr});
   }
   out.memory.arena = out.plan.arena_bytes;
-  out.memory.state = StateBytes(out.plan);
-  out.memory.scratch = ScratchBytes(graph, out.plan, kernels) * threads;
+  out.memory.state = PlaceStates(graph, cpu);
+  cpu.worker_scratch =
+      MostBytes(graph, cpu, kernels, &Kernel::scratch_bytes);
+  cpu.shared_scratch = MostBytes(graph, cpu, kernels, &Kernel::shared_bytes);
+  out.memory.scratch = cpu.worker_scratch * threads + cpu.shared_scratch;
   out.target = TargetName(target);
-  return out;
+  return cpu;
 }
 
 }  // namespace cpu

@@ -2,6 +2,8 @@
 #ifndef WEFT_BACKENDS_CPU_BIND_H_
 #define WEFT_BACKENDS_CPU_BIND_H_
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "backends/backend.h"
 #include "backends/cpu/kernel.h"
@@ -14,20 +16,30 @@ namespace cpu {
 const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
                          const Node& node);
 
-// The plan with the kernels' names and the memory that an executable of
-// `threads` workers takes.
-absl::StatusOr<BackendPlan> PlanForCpu(const Graph& graph,
-                                       const KernelList& kernels,
-                                       TargetMask target, int threads);
+// A plan, and what only this backend wants to know of it.
+struct CpuPlan {
+  BackendPlan plan;  // with the kernels' names and all memory
+  std::vector<StateLayout> layouts;  // by ValueId, of states
+  int64_t worker_scratch = 0;        // bytes, of each worker
+  int64_t shared_scratch = 0;        // bytes
+};
 
-// A view of a value under `symbols`, its data at `base` (the root's memory;
-// null while planning). Follows chains of views.
-View MakeView(const Graph& graph, const Plan& plan, ValueId id,
+// The plan of an executable of `threads` workers.
+absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
+                                   const KernelList& kernels,
+                                   TargetMask target, int threads);
+
+// A state lies in tiles when its writer and all its readers can do with that:
+// appended to, and read as keys (or as values) by fused attention only. A
+// state that is an output, or that any other op reads, is row-major.
+std::vector<StateLayout> ChooseStateLayouts(const Graph& graph,
+                                            const KernelList& kernels);
+
+// A view of a value under `symbols`, its data at `bases` (the roots' memory;
+// empty while planning). Follows chains of views.
+View MakeView(const Graph& graph, const Plan& plan,
+              absl::Span<const StateLayout> layouts, ValueId id,
               const SymbolValues& symbols, absl::Span<std::byte* const> bases);
-
-// Strides of a state as the backend lays it out. [S, C, G, ...] is stored with
-// heads before positions, so that the keys of one head follow each other.
-void SetStateStrides(View& view);
 
 }  // namespace cpu
 }  // namespace weft::inline v0

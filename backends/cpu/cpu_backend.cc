@@ -32,13 +32,16 @@ class CpuBackend : public Backend {
   }
 
   absl::StatusOr<BackendPlan> Plan(const Graph& graph) const override {
-    return PlanForCpu(graph, kernels_, target_, threads_);
+    WEFT_ASSIGN_OR_RETURN(CpuPlan cpu,
+                          PlanForCpu(graph, kernels_, target_, threads_));
+    return std::move(cpu.plan);
   }
 
   absl::StatusOr<std::unique_ptr<Executable>> Compile(
       std::shared_ptr<const Graph> graph,
       const WeightSource& weights) const override {
-    WEFT_ASSIGN_OR_RETURN(BackendPlan plan, Plan(*graph));
+    WEFT_ASSIGN_OR_RETURN(CpuPlan plan,
+                          PlanForCpu(*graph, kernels_, target_, threads_));
     auto executable = std::make_unique<CpuExecutable>(
         std::move(graph), std::move(plan), threads_);
     WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));

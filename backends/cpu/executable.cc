@@ -1,5 +1,7 @@
 #include "backends/cpu/executable.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -23,16 +25,23 @@ constexpr int64_t kChunksPerWorker = 4;
 // A chunk should not become shorter than the fork-join it causes.
 constexpr double kMinChunkNs = 2000;
 
-// Pieces in which to hand out a step's tasks; 1 = stay on this thread.
-int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
-                    int threads) {
-  if (threads == 1 || tasks < 2 || kernel.task_ns == nullptr) return 1;
-  const double total = static_cast<double>(tasks) * kernel.task_ns(args);
-  if (total < kMinParallelNs) return 1;
+constexpr int64_t kHugePage = int64_t{2} << 20;
+
+// Pieces in which to hand out tasks that take that long; 1 = stay on this
+// thread.
+int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
+  const double total = static_cast<double>(tasks) * task_ns;
+  if (tasks < 2 || total < kMinParallelNs) return 1;
   const int64_t useful = static_cast<int64_t>(total / kMinChunkNs);
   const int64_t wanted =
       std::clamp<int64_t>(useful, threads, threads * kChunksPerWorker);
   return std::min(tasks, wanted);
+}
+
+int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
+                    int threads) {
+  if (threads == 1 || tasks < 2 || kernel.task_ns == nullptr) return 1;
+  return CountChunks(tasks, kernel.task_ns(args), threads);
 }
 
 }  // namespace
@@ -42,15 +51,22 @@ void CpuExecutable::FreeDeleter::operator()(std::byte* p) const {
 }
 
 CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph,
-                             BackendPlan plan, int threads)
-    : graph_(std::move(graph)), plan_(std::move(plan)), pool_(threads) {}
+                             CpuPlan plan, int threads)
+    : graph_(std::move(graph)),
+      plan_(std::move(plan.plan)),
+      layouts_(std::move(plan.layouts)),
+      worker_scratch_(plan.worker_scratch),
+      pool_(threads) {}
 
 absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(int64_t bytes) {
   if (bytes == 0) return Memory();
   void* p = nullptr;
-  if (posix_memalign(&p, kArenaAlignment, static_cast<size_t>(bytes)) != 0)
+  const bool huge = bytes >= kHugePage;
+  if (posix_memalign(&p, static_cast<size_t>(huge ? kHugePage : kArenaAlignment),
+                     static_cast<size_t>(bytes)) != 0)
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot allocate ", bytes, " bytes"));
+  if (huge) madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
   // Zeroed: states start so, and no result may depend on old memory.
   std::memset(p, 0, static_cast<size_t>(bytes));
   return Memory(static_cast<std::byte*>(p));
@@ -91,7 +107,6 @@ absl::Status CpuExecutable::Bind(const KernelList& kernels,
   WEFT_ASSIGN_OR_RETURN(arena_, Allocate(plan_.memory.arena));
   WEFT_ASSIGN_OR_RETURN(states_, Allocate(plan_.memory.state));
   WEFT_ASSIGN_OR_RETURN(scratch_, Allocate(plan_.memory.scratch));
-  scratch_per_worker_ = plan_.memory.scratch / pool_.threads();
   WEFT_RETURN_IF_ERROR(BindSources(weights));
   for (const NodeId id : plan_.plan.steps) {
     const Node& node = graph_->node(id);
@@ -131,8 +146,7 @@ absl::StatusOr<absl::Span<const std::byte>> CpuExecutable::Output(
     absl::string_view name) {
   for (const Graph::NamedValue& out : graph_->outputs()) {
     if (out.name != name) continue;
-    const View view =
-        MakeView(*graph_, plan_.plan, out.value, SymbolValues(), bases_);
+    const View view = ViewOf(out.value, SymbolValues());
     return absl::MakeConstSpan(
         view.data, static_cast<size_t>(
                        graph_->value(out.value).type.BoundBytes()));
@@ -151,6 +165,10 @@ absl::Status CpuExecutable::CheckSymbols(const SymbolValues& symbols) const {
   return absl::OkStatus();
 }
 
+View CpuExecutable::ViewOf(ValueId id, const SymbolValues& symbols) const {
+  return MakeView(*graph_, plan_.plan, layouts_, id, symbols, bases_);
+}
+
 KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
   KernelArgs args;
   args.in = absl::MakeConstSpan(step_views_).subspan(step.first_in, step.n_in);
@@ -158,6 +176,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
       absl::MakeConstSpan(step_views_).subspan(step.first_out, step.n_out);
   args.params = &step.params;
   args.scratch = scratch_.get();
+  args.shared = scratch_.get() + worker_scratch_ * pool_.threads();
   args.bad_index = &bad_index_;
   return args;
 }
@@ -171,39 +190,53 @@ void CpuExecutable::Resize(const SymbolValues& symbols) {
   }
   if (same) return;
   for (size_t i = 0; i < step_values_.size(); ++i)
-    step_views_[i] = MakeView(*graph_, plan_.plan, step_values_[i], symbols,
-                              bases_);
+    step_views_[i] = ViewOf(step_values_[i], symbols);
   for (BoundStep& step : steps_) {
-    if (step.kernel.run == nullptr) continue;
+    if (step.kernel.run == nullptr || step.kernel.work_depends_on_data)
+      continue;
     const KernelArgs args = ArgsOf(step);
     step.tasks = step.kernel.tasks(args);
     step.chunks = CountChunks(step.kernel, args, step.tasks, pool_.threads());
   }
 }
 
-int CpuExecutable::RunStep(const BoundStep& step) {
-  KernelArgs args = ArgsOf(step);
-  const int64_t chunks =
-      step.kernel.cost_depends_on_data
-          ? CountChunks(step.kernel, args, step.tasks, pool_.threads())
-          : step.chunks;
+int CpuExecutable::RunTasks(const KernelArgs& args,
+                            void (*run)(const KernelArgs&, int64_t, int64_t),
+                            int64_t tasks, int64_t chunks) {
   if (chunks <= 1) {
-    step.kernel.run(args, 0, step.tasks);
+    run(args, 0, tasks);
     return 1;
   }
   pool_.Run(chunks, [&](int64_t chunk, int worker) {
     KernelArgs mine = args;
-    mine.scratch = scratch_.get() + worker * scratch_per_worker_;
-    const auto run = [&] {
-      step.kernel.run(mine, step.tasks * chunk / chunks,
-                      step.tasks * (chunk + 1) / chunks);
+    mine.scratch = scratch_.get() + worker * worker_scratch_;
+    const auto body = [&] {
+      run(mine, tasks * chunk / chunks, tasks * (chunk + 1) / chunks);
     };
     if (timer_ == nullptr)
-      run();
+      body();
     else
-      timer_->Chunk(worker, run);
+      timer_->Chunk(worker, body);
   });
   return static_cast<int>(std::min<int64_t>(chunks, pool_.threads()));
+}
+
+int CpuExecutable::RunStep(const BoundStep& step) {
+  const KernelArgs args = ArgsOf(step);
+  const Kernel& kernel = step.kernel;
+  const int threads = pool_.threads();
+  int64_t tasks = step.tasks, chunks = step.chunks;
+  if (kernel.work_depends_on_data) {
+    tasks = kernel.tasks(args);
+    chunks = CountChunks(kernel, args, tasks, threads);
+  }
+  const int workers = RunTasks(args, kernel.run, tasks, chunks);
+  const int64_t rest =
+      kernel.finish == nullptr ? 0 : kernel.finish_tasks(args);
+  if (rest == 0) return workers;
+  chunks = threads == 1 ? 1
+                        : CountChunks(rest, kernel.finish_ns(args), threads);
+  return std::max(workers, RunTasks(args, kernel.finish, rest, chunks));
 }
 
 absl::Status CpuExecutable::Run(const SymbolValues& symbols,

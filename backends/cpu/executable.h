@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "backends/backend.h"
+#include "backends/cpu/bind.h"
 #include "backends/cpu/kernel.h"
 #include "backends/cpu/step_timer.h"
 #include "backends/cpu/worker_pool.h"
@@ -18,7 +19,7 @@ namespace cpu {
 
 class CpuExecutable : public Executable {
  public:
-  CpuExecutable(std::shared_ptr<const Graph> graph, BackendPlan plan,
+  CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
                 int threads);
 
   // Takes memory, finds the weights and binds kernels. ResourceExhausted when
@@ -59,14 +60,21 @@ class CpuExecutable : public Executable {
   KernelArgs ArgsOf(const BoundStep& step);
   // Returns the number of workers that could take part in it.
   int RunStep(const BoundStep& step);
+  // One stage of a step's kernel in `chunks` pieces; returns the same.
+  int RunTasks(const KernelArgs& args,
+               void (*run)(const KernelArgs&, int64_t, int64_t), int64_t tasks,
+               int64_t chunks);
+  View ViewOf(ValueId id, const SymbolValues& symbols) const;
   absl::Status RunOnReference(const BoundStep& step,
                               const SymbolValues& symbols);
 
   std::shared_ptr<const Graph> graph_;
   BackendPlan plan_;
+  std::vector<StateLayout> layouts_;  // by ValueId
+  int64_t worker_scratch_;            // bytes of each worker's
   WorkerPool pool_;
-  Memory arena_, states_, scratch_;
-  int64_t scratch_per_worker_ = 0;
+  Memory arena_, states_;
+  Memory scratch_;  // each worker's, then what they share
   std::vector<std::byte*> bases_;  // by ValueId: memory of roots
   std::vector<BoundStep> steps_;
   std::vector<View> step_views_;

@@ -13,7 +13,7 @@ namespace {
 // Bytes of a row (whole blocks).
 size_t RowBytesOf(const View& view) {
   return static_cast<size_t>(
-      RowBytes(view.dtype, view.row_length()).value_or(0));
+      PaddedRowBytes(view.dtype, view.row_length()).value_or(0));
 }
 
 HostTensor ToHost(const View& view) {

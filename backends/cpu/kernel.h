@@ -15,6 +15,13 @@
 namespace weft::inline v0 {
 namespace cpu {
 
+// How a state lies in memory; everything else is kRows.
+enum class StateLayout : int8_t {
+  kRows,        // row-major, as the graph sees it
+  kKeyTiles,    // see kv_layout.h
+  kValueTiles,
+};
+
 // A tensor in memory during one step. Strides are in bytes; the fastest
 // dimension is always contiguous (rows of block formats are whole blocks).
 struct View {
@@ -24,6 +31,8 @@ struct View {
   std::array<int64_t, kMaxRank> dims{};
   std::array<int64_t, kMaxRank> strides{};  // of the fastest: bytes of a value
   bool dense = true;                        // rows follow each other closely
+  StateLayout layout = StateLayout::kRows;  // in tiles, see kv_layout.h: rows
+                                            // are no runs of bytes
 
   int64_t dim(int axis) const {
     return dims[static_cast<size_t>(axis < 0 ? axis + rank : axis)];
@@ -92,12 +101,14 @@ struct KernelArgs {
   absl::Span<const View> out;
   const KernelParams* params = nullptr;
   std::byte* scratch = nullptr;  // this worker's, Kernel::scratch_bytes long
+  std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };
 
 // One kernel for one instruction set. Tasks are independent: any worker may run
-// any range of them, and no result depends on the split.
+// any range of them, and no result depends on the split. A kernel may have a
+// second stage, of tasks that run when all of the first have ended.
 struct Kernel {
   const OpDef* op = nullptr;
   absl::string_view name;  // "qmatmul.q8_0"
@@ -110,12 +121,21 @@ struct Kernel {
   // About how many nanoseconds one thread needs per task, to decide whether to
   // wake workers. Null: the step always runs on the calling thread.
   double (*task_ns)(const KernelArgs& args) = nullptr;
-  // task_ns depends on what inputs hold (positions), not on dims alone: it is
-  // asked again at each step.
-  bool cost_depends_on_data = false;
+  // tasks and task_ns depend on what inputs hold (positions), not on dims
+  // alone: they are asked again at each step.
+  bool work_depends_on_data = false;
   // Bytes of scratch per worker, from views at their bounds.
   int64_t (*scratch_bytes)(const KernelArgs& args) = nullptr;
+  // Bytes that all workers share, from views at their bounds: what the first
+  // stage leaves for the second.
+  int64_t (*shared_bytes)(const KernelArgs& args) = nullptr;
   void (*run)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
+  // The second stage; null: there is none. finish_tasks may give 0.
+  int64_t (*finish_tasks)(const KernelArgs& args) = nullptr;
+  double (*finish_ns)(const KernelArgs& args) = nullptr;  // per task
+  void (*finish)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
+  // Writes or reads states of rank 4 in tiles too (kv_layout.h).
+  bool tiled_states = false;
 };
 
 using KernelList = std::vector<Kernel>;

@@ -1,25 +1,23 @@
 // Fused attention: the scores of a query exist only for one chunk of keys at a
-// time.
+// time. attention_shape.h says how the work is divided and why the division
+// changes no result; attention_tile-inl.h has the inner loop.
 //
-// Keys are taken in chunks of kChunk positions counted from position 0, with a
-// running maximum and sum (Dao et al. 2022, arXiv:2205.14135), so that a query's
-// result does not depend on which other queries or threads there are. A task is
-// a run of tokens times one group of heads, which share their keys and values:
-// a chunk is unpacked once for all of them.
+// A block is a run of tokens of one sequence times the heads of one group,
+// which share keys and values. Small blocks (decoding) read these as stored:
+// time goes into reading memory. Large ones (prefill) unpack a chunk once for
+// all of their rows.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/attention.cc"
 #include "hwy/foreach_target.h"
 //
 #include "hwy/highway.h"
 //
-#include "hwy/contrib/math/math-inl.h"
-//
 #include <algorithm>
-#include <limits>
 
-#include "backends/cpu/decode-inl.h"
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/kernels/attention_products-inl.h"
 #include "backends/cpu/kernels/attention_shape.h"
+#include "backends/cpu/kernels/attention_softmax-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/fused.h"
@@ -31,219 +29,240 @@ namespace HWY_NAMESPACE {
 namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
-HWY_INLINE VF LoadKv(DF d, const std::byte* row, DType dtype, int64_t i,
-                     int64_t lanes) {
-  switch (dtype) {
-    case DType::kF16:
-      return LoadValues(d, reinterpret_cast<const BlockF16*>(row) + i, lanes);
-    case DType::kBF16:
-      return LoadValues(d, reinterpret_cast<const BlockBF16*>(row) + i, lanes);
-    default:
-      return LoadValues(d, reinterpret_cast<const BlockF32*>(row) + i, lanes);
-  }
-}
+// Rows that go through both products before the next ones: their queries,
+// scores and values (18 KB for heads of 64) stay in L1 between the steps. All
+// rows at once, or 6, are 2 to 4 % slower.
+constexpr int64_t kStripe = 24;
 
-// Keys of positions [first, first + n) as f32 [D][kChunk], so that scores of
-// neighbouring positions are lanes of one vector; zero beyond n.
-void UnpackKeys(const AttentionShape& s, int64_t slot, int64_t group,
-                int64_t first, int64_t n, float* keys, float* row) {
-  const DF d;
-  for (int64_t j = 0; j < n; ++j) {
-    const std::byte* from = s.KeyRow(slot, group, first + j);
-    ForEachVector(d, s.d, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
-      StorePart(LoadKv(d, from, s.k->dtype, i, lanes), d, row + i, lanes);
+// One block at work.
+class BlockRunner {
+ public:
+  BlockRunner(const AttentionShape& s, const AttentionScratch& m,
+              const TokenBlock& block, int64_t group)
+      : s_(s),
+        m_(m),
+        block_(block),
+        group_(group),
+        rows_((block.end - block.begin) * s.heads_per_group),
+        keys_(s.VisibleKeys(block)),
+        key_base_(Base(*s.k)),
+        value_base_(Base(*s.v)) {
+    const bool direct = rows_ <= kDirectRows;
+    scores_ = ScoresFor(*s.k, direct);
+    mix_ = MixFor(*s.v, direct);
+    for (int64_t r = 0; r < rows_; ++r) PrepareRow(r);
+  }
+
+  // Whole results, part after part.
+  void RunAll() {
+    const PartRange parts = s_.Parts(block_);
+    // One part is a total already; adding it to nothing would give its bits.
+    if (parts.count() <= 1) {
+      RunPart(parts.first);
+      StoreRows(m_.part, m_.part_sum);
+      return;
+    }
+    std::fill_n(m_.total, rows_ * s_.e_padded, 0.0f);
+    std::fill_n(m_.total_most, rows_, kMinusInfinity);
+    std::fill_n(m_.total_sum, rows_, 0.0f);
+    for (int64_t part = parts.first; part < parts.end; ++part) {
+      RunPart(part);
+      for (int64_t r = 0; r < rows_; ++r)
+        AddPart(m_.part + r * s_.e_padded, m_.part_most[r], m_.part_sum[r],
+                s_.e_padded, m_.total + r * s_.e_padded, m_.total_most[r],
+                m_.total_sum[r]);
+    }
+    StoreRows(m_.total, m_.total_sum);
+  }
+
+  // One part, for the second stage to add.
+  void RunAndKeep(const KernelArgs& a, int64_t part) {
+    RunPart(part);
+    for (int64_t r = 0; r < rows_; ++r) {
+      float* to = s_.Part(a, Token(r), Head(r), part);
+      to[0] = m_.part_most[r];
+      to[1] = m_.part_sum[r];
+      std::copy_n(m_.part + r * s_.e_padded, s_.e_padded,
+                  to + AttentionShape::kPartHeader);
+    }
+  }
+
+ private:
+  int64_t Token(int64_t r) const {
+    return block_.begin + r / s_.heads_per_group;
+  }
+  int64_t Head(int64_t r) const {
+    return group_ * s_.heads_per_group + r % s_.heads_per_group;
+  }
+
+  // The first key or value of the block's slot and group.
+  const std::byte* Base(const View& v) const {
+    if (v.rank < 4) return v.data + group_ * v.stride(1);
+    // Nothing is read through a slot that does not exist.
+    const int64_t slot =
+        s_.SlotExists(block_.begin) ? s_.Slot(block_.begin) : 0;
+    return v.data + slot * v.stride(0) + group_ * v.stride(2);
+  }
+
+  // Queries are scaled so that scores come out in the logarithm's base 2, or
+  // as what the soft-cap takes the tanh of.
+  void PrepareRow(int64_t r) {
+    const DF d;
+    const KernelParams& p = *s_.params;
+    const auto scale =
+        hn::Set(d, p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E);
+    const float* from = s_.Query(Token(r), Head(r));
+    const bool pack = scores_.unpack == nullptr;
+    float* to = pack ? m_.row : m_.q + r * s_.d_padded;
+    ForEachVector(d, s_.d, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
+      StorePart(hn::Mul(LoadPart(d, from + i, lanes), scale), d, to + i, lanes);
     });
-    for (int64_t i = 0; i < s.d; ++i) keys[i * kChunk + j] = row[i];
+    if (pack)
+      for (int64_t i = 0; i < s_.d; ++i) m_.q[i * kDirectRows + r] = to[i];
+    const KeyRange keys = s_.VisibleKeys(Token(r));
+    m_.low[r] = static_cast<int32_t>(keys.low);
+    m_.high[r] = static_cast<int32_t>(std::max(keys.low, keys.high));
   }
-  for (int64_t i = 0; i < s.d; ++i)
-    std::fill(keys + i * kChunk + n, keys + (i + 1) * kChunk, 0.0f);
-}
 
-// Values of those positions as f32 [n][e_padded].
-void UnpackValues(const AttentionShape& s, int64_t slot, int64_t group,
-                  int64_t first, int64_t n, float* values) {
-  const DF d;
-  for (int64_t j = 0; j < n; ++j) {
-    const std::byte* from = s.ValueRow(slot, group, first + j);
-    float* to = values + j * s.e_padded;
-    ForEachVector(d, s.e, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
-      StorePart(LoadKv(d, from, s.v->dtype, i, lanes), d, to + i, lanes);
-    });
-    std::fill(to + s.e, to + s.e_padded, 0.0f);
+  void RunPart(int64_t part) {
+    std::fill_n(m_.part, rows_ * s_.e_padded, 0.0f);
+    std::fill_n(m_.part_sums, rows_ * kMaxLanes, 0.0f);
+    std::fill_n(m_.part_most, rows_, kMinusInfinity);
+    const int64_t low = std::max(keys_.low, part * kPart);
+    const int64_t high = std::min(keys_.high, (part + 1) * kPart);
+    for (int64_t first = low / kChunk * kChunk; first < high; first += kChunk)
+      RunChunk(first, std::min(kChunk, high - first));
+    const DF d;
+    for (int64_t r = 0; r < rows_; ++r)
+      m_.part_sum[r] =
+          hn::ReduceSum(d, hn::LoadU(d, m_.part_sums + r * kMaxLanes));
   }
-}
 
-// scores[j] = q . key j for the whole chunk.
-void Scores(const AttentionShape& s, const float* q, const float* keys,
-            float* scores) {
-  const DF d;
-  const int64_t n = static_cast<int64_t>(hn::Lanes(d));
-  // Four sums at a time hide the latency of a multiply-add.
-  for (int64_t j = 0; j < kChunk; j += 4 * n) {
-    auto s0 = hn::Zero(d), s1 = hn::Zero(d), s2 = hn::Zero(d),
-         s3 = hn::Zero(d);
-    for (int64_t i = 0; i < s.d; ++i) {
-      const auto x = hn::Set(d, q[i]);
-      const float* k = keys + i * kChunk + j;
-      s0 = hn::MulAdd(x, hn::LoadU(d, k), s0);
-      s1 = hn::MulAdd(x, hn::LoadU(d, k + n), s1);
-      s2 = hn::MulAdd(x, hn::LoadU(d, k + 2 * n), s2);
-      s3 = hn::MulAdd(x, hn::LoadU(d, k + 3 * n), s3);
+  void RunChunk(int64_t first, int64_t count) {
+    int64_t begin = 0, end = rows_;
+    while (begin < end && !Sees(begin, first, count)) ++begin;
+    while (begin < end && !Sees(end - 1, first, count)) --end;
+    if (begin == end) return;
+    const KvChunk chunk = {first, count, At(*s_.k, key_base_, first),
+                           At(*s_.v, value_base_, first)};
+    if (scores_.unpack != nullptr) scores_.unpack(s_, m_, chunk);
+    if (mix_.unpack != nullptr) mix_.unpack(s_, m_, chunk);
+    Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
+    for (int64_t r = begin; r < end; r += kStripe) {
+      const int64_t last = std::min(end, r + kStripe);
+      scores_.rows(s_, m_, chunk, r, last, keys);
+      SoftmaxChunk(s_, m_, block_, group_, first, count, r, last);
+      mix_.rows(s_, m_, chunk, r, last, values);
     }
-    hn::StoreU(s0, d, scores + j);
-    hn::StoreU(s1, d, scores + j + n);
-    hn::StoreU(s2, d, scores + j + 2 * n);
-    hn::StoreU(s3, d, scores + j + 3 * n);
   }
-}
 
-// Scale, soft-cap, bias and mask; keys outside [low, high) become -inf. Returns
-// the largest score.
-float Shape(const AttentionShape& s, const Bias& bias, int64_t first,
-            int64_t low, int64_t high, float* scores) {
-  const DF d;
-  const int64_t n = static_cast<int64_t>(hn::Lanes(d));
-  const float infinity = std::numeric_limits<float>::infinity();
-  auto most = hn::Set(d, -infinity);
-  for (int64_t j = 0; j < kChunk; j += n) {
-    auto x = hn::Mul(hn::LoadU(d, scores + j), hn::Set(d, s.params->scale));
-    if (s.params->softcap > 0) {
-      const auto cap = hn::Set(d, s.params->softcap);
-      x = hn::Mul(cap, hn::Tanh(d, hn::Div(x, cap)));
-    }
-    hn::StoreU(x, d, scores + j);
+  bool Sees(int64_t r, int64_t first, int64_t count) const {
+    return m_.low[r] < first + count && m_.high[r] > first;
   }
-  if (bias.row != nullptr)
-    for (int64_t j = std::max(low, first); j < std::min(high, first + kChunk);
-         ++j)
-      scores[j - first] += bias.At(j);
-  for (int64_t j = 0; j < kChunk; ++j)
-    if (first + j < low || first + j >= high) scores[j] = -infinity;
-  for (int64_t j = 0; j < kChunk; j += n)
-    most = hn::Max(most, hn::LoadU(d, scores + j));
-  return hn::ReduceMax(d, most);
-}
 
-// scores[j] = exp(scores[j] - most); returns their sum.
-float Exponentials(float most, float* scores) {
-  const DF d;
-  const int64_t n = static_cast<int64_t>(hn::Lanes(d));
-  auto sum = hn::Zero(d);
-  for (int64_t j = 0; j < kChunk; j += n) {
-    const auto p =
-        hn::Exp(d, hn::Sub(hn::LoadU(d, scores + j), hn::Set(d, most)));
-    hn::StoreU(p, d, scores + j);
-    sum = hn::Add(sum, p);
+  // Keys or values from position `first` on; the stride is of positions, or of
+  // tiles.
+  static KvRows At(const View& v, const std::byte* base, int64_t first) {
+    const int64_t stride = v.stride(v.rank == 4 ? 1 : 0);
+    if (v.layout == StateLayout::kRows)
+      return {base + first * stride, stride, stride};
+    return {base + first / kTilePositions * stride, stride,
+            stride / kTilePositions};
   }
-  return hn::ReduceSum(d, sum);
-}
 
-// out = out * keep + sum over j of p[j] * value j.
-void AddValues(const AttentionShape& s, const float* p, int64_t count,
-               float keep, const float* values, float* out) {
-  const DF d;
-  const int64_t n = static_cast<int64_t>(hn::Lanes(d));
-  const auto scale = hn::Set(d, keep);
-  int64_t e = 0;
-  for (; e + 4 * n <= s.e_padded; e += 4 * n) {
-    auto o0 = hn::Mul(scale, hn::LoadU(d, out + e));
-    auto o1 = hn::Mul(scale, hn::LoadU(d, out + e + n));
-    auto o2 = hn::Mul(scale, hn::LoadU(d, out + e + 2 * n));
-    auto o3 = hn::Mul(scale, hn::LoadU(d, out + e + 3 * n));
-    for (int64_t j = 0; j < count; ++j) {
-      const auto x = hn::Set(d, p[j]);
-      const float* v = values + j * s.e_padded + e;
-      o0 = hn::MulAdd(x, hn::LoadU(d, v), o0);
-      o1 = hn::MulAdd(x, hn::LoadU(d, v + n), o1);
-      o2 = hn::MulAdd(x, hn::LoadU(d, v + 2 * n), o2);
-      o3 = hn::MulAdd(x, hn::LoadU(d, v + 3 * n), o3);
-    }
-    hn::StoreU(o0, d, out + e);
-    hn::StoreU(o1, d, out + e + n);
-    hn::StoreU(o2, d, out + e + 2 * n);
-    hn::StoreU(o3, d, out + e + 3 * n);
+  void StoreRows(const float* values, const float* sums) const {
+    for (int64_t r = 0; r < rows_; ++r)
+      StoreResult(s_, values + r * s_.e_padded, sums[r],
+                  s_.Result(Token(r), Head(r)));
   }
-  for (; e < s.e_padded; e += n) {
-    auto o = hn::Mul(scale, hn::LoadU(d, out + e));
-    for (int64_t j = 0; j < count; ++j)
-      o = hn::MulAdd(hn::Set(d, p[j]),
-                     hn::LoadU(d, values + j * s.e_padded + e), o);
-    hn::StoreU(o, d, out + e);
-  }
-}
 
-// One query over one chunk of keys: updates its running maximum, sum and
-// weighted values.
-void Update(const AttentionShape& s, const AttentionScratch& scratch,
-            int64_t token, int64_t head, int64_t query, int64_t first,
-            int64_t count) {
-  const KeyRange range = s.VisibleKeys(token);
-  if (range.low >= first + kChunk || range.high <= first) return;
-  QueryState& state = scratch.states[query];
-  Scores(s, s.Query(token, head), scratch.keys, scratch.scores);
-  const float most =
-      std::max(state.most, Shape(s, s.BiasOf(token, head), first, range.low,
-                                 range.high, scratch.scores));
-  // Nothing visible yet, or nothing but -inf from the bias.
-  if (most == -std::numeric_limits<float>::infinity()) return;
-  const float keep =
-      state.sum == 0 ? 0.0f
-                     : hn::GetLane(hn::Exp(hn::CappedTag<float, 1>(),
-                                           hn::Set(hn::CappedTag<float, 1>(),
-                                                   state.most - most)));
-  state.sum = state.sum * keep + Exponentials(most, scratch.scores);
-  state.most = most;
-  AddValues(s, scratch.scores, count, keep, scratch.values,
-            scratch.outputs + query * s.e_padded);
-}
-
-// Tokens [begin, end) of one slot, heads of one group.
-void RunGroup(const AttentionShape& s, const AttentionScratch& scratch,
-              int64_t begin, int64_t end, int64_t group) {
-  const int64_t heads = s.heads_per_group;
-  const int64_t queries = (end - begin) * heads;
-  std::fill(scratch.states, scratch.states + queries, QueryState());
-  std::fill(scratch.outputs, scratch.outputs + queries * s.e_padded, 0.0f);
-  KeyRange keys = s.VisibleKeys(begin);
-  for (int64_t t = begin + 1; t < end; ++t) {
-    const KeyRange more = s.VisibleKeys(t);
-    keys.low = std::min(keys.low, more.low);
-    keys.high = std::max(keys.high, more.high);
-  }
-  const int64_t slot = s.Slot(begin);
-  for (int64_t first = keys.low / kChunk * kChunk; first < keys.high;
-       first += kChunk) {
-    const int64_t count = std::min(kChunk, s.n_keys - first);
-    UnpackKeys(s, slot, group, first, count, scratch.keys, scratch.scores);
-    UnpackValues(s, slot, group, first, count, scratch.values);
-    for (int64_t q = 0; q < queries; ++q)
-      Update(s, scratch, begin + q / heads, group * heads + q % heads, q,
-             first, count);
-  }
-  const DF d;
-  for (int64_t q = 0; q < queries; ++q) {
-    const float sum = scratch.states[q].sum;
+ public:
+  // Values over their sum; 0 for a query that saw nothing.
+  static void StoreResult(const AttentionShape& s, const float* values,
+                          float sum, float* result) {
+    const DF d;
     const auto scale = hn::Set(d, sum == 0 ? 0.0f : 1.0f / sum);
-    const float* from = scratch.outputs + q * s.e_padded;
-    float* to = s.Result(begin + q / heads, group * heads + q % heads);
     ForEachVector(d, s.e, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
-      StorePart(hn::Mul(scale, hn::LoadU(d, from + i)), d, to + i, lanes);
+      StorePart(hn::Mul(scale, hn::LoadU(d, values + i)), d, result + i, lanes);
     });
+  }
+
+ private:
+  const AttentionShape& s_;
+  const AttentionScratch& m_;
+  TokenBlock block_;
+  int64_t group_;
+  int64_t rows_;
+  KeyRange keys_;
+  const std::byte *key_base_, *value_base_;
+  Product scores_, mix_;
+};
+
+// Tasks [begin, end) of those that are parts.
+void RunParts(const AttentionShape& s, const AttentionScratch& m,
+              const KernelArgs& a, int64_t begin, int64_t end) {
+  int64_t task = 0;
+  for (int64_t t = 0; t < s.tokens && task < end;) {
+    const TokenBlock block = s.BlockAt(t);
+    const PartRange parts = s.Parts(block);
+    for (int64_t group = 0; group < s.groups; ++group, task += parts.count()) {
+      const int64_t first = std::max<int64_t>(0, begin - task);
+      const int64_t last = std::min(parts.count(), end - task);
+      if (first >= last) continue;
+      BlockRunner block_runner(s, m, block, group);
+      for (int64_t i = first; i < last; ++i)
+        block_runner.RunAndKeep(a, parts.first + i);
+    }
+    t = block.end;
+  }
+}
+
+// Tasks [begin, end) of those that are a group and a block. Blocks of a group
+// follow each other, so that its keys and values stay in a core's cache; the
+// last block, which sees the most of them, comes first, so that short tasks end
+// the step and all threads end together.
+void RunBlocks(const AttentionShape& s, const AttentionScratch& m,
+               int64_t begin, int64_t end) {
+  const int64_t blocks = s.CountBlocks();
+  for (int64_t group = begin / blocks; group * blocks < end; ++group) {
+    int64_t task = (group + 1) * blocks;
+    for (int64_t t = 0; t < s.tokens;) {
+      const TokenBlock block = s.BlockAt(t);
+      --task;
+      if (task >= begin && task < end) BlockRunner(s, m, block, group).RunAll();
+      t = block.end;
+    }
   }
 }
 
 void RunAttention(const KernelArgs& a, int64_t begin, int64_t end) {
   const AttentionShape s(a);
-  const AttentionScratch scratch(s, a.scratch);
-  for (int64_t task = begin; task < end; ++task) {
-    const int64_t first = task / s.groups * kTokensPerTask;
-    const int64_t last = std::min(s.tokens, first + kTokensPerTask);
-    // Tokens of other sequences read other keys: split the run there.
-    for (int64_t t = first; t < last;) {
-      int64_t next = t + 1;
-      while (next < last && s.Slot(next) == s.Slot(t)) ++next;
-      RunGroup(s, scratch, t, next, task % s.groups);
-      t = next;
+  for (int64_t t = 0; t < s.tokens; ++t)
+    if (!s.SlotExists(t))
+      a.bad_index->store(s.Slot(t), std::memory_order_relaxed);
+  const AttentionScratch m(s, a.scratch);
+  if (s.Split()) {
+    RunParts(s, m, a, begin, end);
+  } else {
+    RunBlocks(s, m, begin, end);
+  }
+}
+
+// Adds the parts of tokens [begin, end) in order.
+void FinishAttention(const KernelArgs& a, int64_t begin, int64_t end) {
+  const AttentionShape s(a);
+  const AttentionScratch m(s, a.scratch);
+  for (int64_t t = begin; t < end; ++t) {
+    const PartRange parts = s.Parts({t, t + 1});
+    for (int64_t head = 0; head < s.heads; ++head) {
+      float most = kMinusInfinity, sum = 0;
+      std::fill_n(m.total, s.e_padded, 0.0f);
+      for (int64_t i = parts.first; i < parts.end; ++i) {
+        const float* part = s.Part(a, t, head, i);
+        AddPart(part + AttentionShape::kPartHeader, part[0], part[1],
+                s.e_padded, m.total, most, sum);
+      }
+      BlockRunner::StoreResult(s, m.total, sum, s.Result(t, head));
     }
   }
 }
@@ -255,9 +274,14 @@ void AddKernels(KernelList& out) {
                  .strided = 0b111,
                  .tasks = AttentionTasks,
                  .task_ns = AttentionTaskNs,
-                 .cost_depends_on_data = true,
+                 .work_depends_on_data = true,
                  .scratch_bytes = AttentionScratch::Bytes,
-                 .run = RunAttention});
+                 .shared_bytes = AttentionSharedBytes,
+                 .run = RunAttention,
+                 .finish_tasks = AttentionFinishTasks,
+                 .finish_ns = AttentionFinishNs,
+                 .finish = FinishAttention,
+                 .tiled_states = true});
 }
 
 }  // namespace

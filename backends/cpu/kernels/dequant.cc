@@ -22,9 +22,19 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 template <class Block>
 void Dequant(const KernelArgs& a, int64_t begin, int64_t end) {
-  for (int64_t r = begin; r < end; ++r)
-    DecodeRow<Block>(a.in[0].Row(r), a.out[0].row_length(),
-                     a.out[0].RowAs<float>(r));
+  // A state's row may end within a block.
+  const int64_t n = a.out[0].row_length();
+  const int64_t whole = n / Block::kCount * Block::kCount;
+  for (int64_t r = begin; r < end; ++r) {
+    const std::byte* from = a.in[0].Row(r);
+    float* to = a.out[0].RowAs<float>(r);
+    DecodeRow<Block>(from, whole, to);
+    if (whole == n) continue;
+    const Block* last =
+        reinterpret_cast<const Block*>(from) + whole / Block::kCount;
+    for (int64_t i = 0; i < n - whole; ++i)
+      to[whole + i] = last->At(static_cast<int>(i));
+  }
 }
 
 template <class Block>
