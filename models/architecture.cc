@@ -8,24 +8,40 @@
 #include "models/input_error.h"
 
 namespace weft::inline v0 {
+
+// The list: architectures/x.cc defines BuildX.
+using Build = void(ModelBuilder&);
+Build BuildFalcon, BuildGemma2, BuildGemma3, BuildGpt2, BuildGranite,
+    BuildLlama, BuildOlmo2, BuildPhi3, BuildQwen2, BuildQwen3, BuildStarcoder2;
+
 namespace {
 
-constexpr const Architecture* kArchitectures[] = {&kLlama};
+constexpr Architecture kArchitectures[] = {
+    {"falcon", BuildFalcon},         {"gemma2", BuildGemma2},
+    {"gemma3", BuildGemma3},         {"gpt2", BuildGpt2},
+    {"granite", BuildGranite},       {"llama", BuildLlama},
+    {"olmo2", BuildOlmo2},           {"phi3", BuildPhi3},
+    {"qwen2", BuildQwen2},           {"qwen3", BuildQwen3},
+    {"starcoder2", BuildStarcoder2},
+};
 
 }  // namespace
 
-absl::Span<const Architecture* const> Architectures() { return kArchitectures; }
+absl::Span<const Architecture> Architectures() { return kArchitectures; }
 
 absl::StatusOr<const Architecture*> FindArchitecture(
     const GgufFile& file, absl::Span<const Architecture* const> extra) {
   WEFT_ASSIGN_OR_RETURN(const absl::string_view name,
                         file.GetString("general.architecture"));
   std::vector<absl::string_view> known;
-  for (const auto list : {extra, Architectures()})
-    for (const Architecture* architecture : list) {
-      if (architecture->name == name) return architecture;
-      known.push_back(architecture->name);
-    }
+  for (const Architecture* architecture : extra) {
+    if (architecture->name == name) return architecture;
+    known.push_back(architecture->name);
+  }
+  for (const Architecture& architecture : Architectures()) {
+    if (architecture.name == name) return &architecture;
+    known.push_back(architecture.name);
+  }
   return absl::UnimplementedError(absl::StrCat(
       file.source(), ": BIND-ARCH: general.architecture is ", QuoteInput(name),
       "; expected one of ", absl::StrJoin(known, ", ")));
