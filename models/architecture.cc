@@ -11,17 +11,28 @@ namespace weft::inline v0 {
 
 // The list: architectures/x.cc defines BuildX.
 using Build = void(ModelBuilder&);
-Build BuildFalcon, BuildGemma2, BuildGemma3, BuildGpt2, BuildGranite,
-    BuildLlama, BuildOlmo2, BuildPhi3, BuildQwen2, BuildQwen3, BuildStarcoder2;
+Build BuildBert, BuildDeepseek2, BuildFalcon, BuildGemma2, BuildGemma3,
+    BuildGptOss, BuildGpt2, BuildGranite, BuildLlama, BuildMamba, BuildOlmo2,
+    BuildPhi3, BuildQwen2, BuildQwen3, BuildQwen3moe, BuildStarcoder2;
 
 namespace {
 
 constexpr Architecture kArchitectures[] = {
-    {"falcon", BuildFalcon},         {"gemma2", BuildGemma2},
-    {"gemma3", BuildGemma3},         {"gpt2", BuildGpt2},
-    {"granite", BuildGranite},       {"llama", BuildLlama},
-    {"olmo2", BuildOlmo2},           {"phi3", BuildPhi3},
-    {"qwen2", BuildQwen2},           {"qwen3", BuildQwen3},
+    {.name = "bert", .build = BuildBert, .causal = false},
+    {"deepseek2", BuildDeepseek2},
+    {"falcon", BuildFalcon},
+    {"gemma2", BuildGemma2},
+    {"gemma3", BuildGemma3},
+    {"gpt-oss", BuildGptOss},
+    {"gpt2", BuildGpt2},
+    {"granite", BuildGranite},
+    {"llama", BuildLlama},
+    {.name = "mamba", .build = BuildMamba, .rewinds = false},
+    {"olmo2", BuildOlmo2},
+    {"phi3", BuildPhi3},
+    {"qwen2", BuildQwen2},
+    {"qwen3", BuildQwen3},
+    {"qwen3moe", BuildQwen3moe},
     {"starcoder2", BuildStarcoder2},
 };
 

@@ -24,6 +24,9 @@ struct Architecture {
   // False: tokens see those after them too, so that a step is one whole text
   // and nothing is kept between steps.
   bool causal = true;
+  // False: what is kept of a sequence (a recurrent state) cannot be taken back
+  // to an earlier token.
+  bool rewinds = true;
 };
 
 // The library's own, in alphabetical order.

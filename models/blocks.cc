@@ -105,7 +105,7 @@ Value NormOf(Value x, const Norm& norm, double eps, Where at) {
 // ---- Attention ----
 
 AttentionWeights ReadAttention(ModelBuilder& b, const Sizes& s, int64_t layer,
-                               Where at) {
+                               bool cached, Where at) {
   AttentionWeights w;
   w.heads = s.heads;
   w.kv_heads = s.kv_heads[static_cast<size_t>(layer)];
@@ -126,7 +126,8 @@ AttentionWeights ReadAttention(ModelBuilder& b, const Sizes& s, int64_t layer,
   }
   w.out = ReadProjection(b, LayerTensor(layer, "attn_output"), s.width,
                          w.heads * w.value_size, at);
-  w.cache = b.Cache(layer, w.kv_heads, w.head_size, w.value_size, at);
+  if (cached)
+    w.cache = b.Cache(layer, w.kv_heads, w.head_size, w.value_size, at);
   return w;
 }
 
@@ -160,10 +161,10 @@ Qkv Rotated(Qkv x, Value pos, const RopeOptions& rope, Value factors,
 }
 
 Value SelfAttention(const Qkv& x, const AttentionWeights& w, const Step& step,
-                    const AttendOptions& options, Where at) {
+                    const AttendOptions& options, Value sinks, Where at) {
   const Value keys = Append(w.cache.k, x.k, step, at);
   const Value values = Append(w.cache.v, x.v, step, at);
-  const Value mixed = Attend(x.q, keys, values, step, options, {}, at);
+  const Value mixed = Attend(x.q, keys, values, step, options, {}, sinks, at);
   return Project(Merge(mixed, at), w.out, at);
 }
 

@@ -80,8 +80,9 @@ struct AttentionWeights {
   KvCache cache;
   int64_t heads = 0, kv_heads = 0, head_size = 0, value_size = 0;
 };
+// `cached`: makes the layer's cache.
 AttentionWeights ReadAttention(ModelBuilder& b, const Sizes& sizes,
-                               int64_t layer,
+                               int64_t layer, bool cached = true,
                                Where at = std::source_location::current());
 
 struct Qkv {
@@ -97,7 +98,7 @@ Qkv Rotated(Qkv x, Value pos, const RopeOptions& rope, Value factors = {},
 // Appends keys and values to the cache, attends, and projects what comes out:
 // f32[T, width].
 Value SelfAttention(const Qkv& x, const AttentionWeights& w, const Step& step,
-                    const AttendOptions& options,
+                    const AttendOptions& options, Value sinks = {},
                     Where at = std::source_location::current());
 
 // ---- Feed-forward ----

@@ -150,7 +150,8 @@ class Session {
   // tokens (or for a model that sees the whole text: for more than a batch),
   // OutOfRange for a token outside the vocabulary or a slot that does not
   // exist, ResourceExhausted when the context is full, Cancelled. After an
-  // error the sequence is as it was before the chunk that failed.
+  // error the sequence is as it was before the chunk that failed, or forgotten
+  // where the architecture does not rewind.
   absl::StatusOr<absl::Span<const float>> Prefill(
       int slot, absl::Span<const Token> tokens,
       const PrefillOptions& options = {});
@@ -176,8 +177,9 @@ class Session {
   int64_t position(int slot) const {
     return positions_[static_cast<size_t>(slot)];
   }
-  // Forgets a slot's sequence from `position` on.
-  void Truncate(int slot, int64_t position);
+  // Forgets a slot's sequence from `position` on, or all of it where the
+  // architecture does not rewind. Returns the position that it has then.
+  int64_t Truncate(int slot, int64_t position);
   // Adds the times of the steps that follow to `profile`, until called with
   // null (see Executable::SetProfile).
   absl::Status SetProfile(Profile* profile) {

@@ -93,7 +93,13 @@ absl::StatusOr<absl::Span<const float>> Session::Step(
   SymbolValues symbols;
   symbols.Set("T", static_cast<int64_t>(batch.size()));
   symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));
-  WEFT_RETURN_IF_ERROR(executable_->Run(symbols, cancel));
+  const absl::Status run = executable_->Run(symbols, cancel);
+  if (!run.ok()) {
+    // States may have moved on in some layers and not in others.
+    if (!model_->architecture().rewinds)
+      for (const StepToken& t : batch) Truncate(t.slot, 0);
+    return run;
+  }
   std::swap(positions_, pending_);
   return absl::MakeConstSpan(rows_out_,
                              wanted * static_cast<size_t>(row_size_));
@@ -141,9 +147,12 @@ absl::StatusOr<absl::Span<const float>> Session::Decode(
   return Step({&one, 1}, cancel);
 }
 
-void Session::Truncate(int slot, int64_t position) {
+int64_t Session::Truncate(int slot, int64_t position) {
   int64_t& current = positions_[static_cast<size_t>(slot)];
-  current = std::clamp<int64_t>(position, 0, current);
+  if (position >= current) return current;
+  const bool rewinds = model_->architecture().rewinds;
+  current = rewinds ? std::max<int64_t>(position, 0) : 0;
+  return current;
 }
 
 }  // namespace weft::inline v0

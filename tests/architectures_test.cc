@@ -30,10 +30,12 @@ void PrintTo(const Case& c, std::ostream* out) {
 
 // The quantised forms of the llamas stand in quantized_models_test. Models that
 // run on every instruction set come first; under an emulator they are all.
-const char* const kEverywhere[] = {"gemma3", "falcon", "phi3_long"};
+const char* const kEverywhere[] = {"gemma3", "deepseek2", "gpt_oss"};
 const char* const kOnce[] = {
-    "llama_rope3", "llama_linear", "llama_yarn", "qwen2", "qwen3",  "gemma2",
-    "phi3",        "gpt2",         "starcoder2", "olmo2", "granite"};
+    "llama_rope3", "llama_linear", "llama_yarn", "mixtral",    "qwen2",
+    "qwen3",       "qwen3moe",     "gemma2",     "phi3",       "phi3_long",
+    "gpt2",        "falcon",       "starcoder2", "olmo2",      "granite",
+    "mamba"};
 
 std::vector<Case> Cases() {
   const std::vector<std::string> targets = (*MakeBackend("cpu"))->Targets();
@@ -44,7 +46,7 @@ std::vector<Case> Cases() {
       if (!emulated || target == targets.back())
         cases.push_back({model, target});
   if (!emulated)
-    for (const char* model : kOnce) cases.push_back({model, targets.back()});
+    for (const char* model : kOnce) cases.push_back({model, targets.front()});
   return cases;
 }
 

@@ -151,6 +151,7 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   args.in = in_views;
   args.out = out_views;
   args.params = &params;
+  args.inner = kernel.inner.get();
   args.bad_index = &bad_index;
   const int64_t scratch_bytes =
       kernel.scratch_bytes == nullptr ? 0 : kernel.scratch_bytes(args);

@@ -77,6 +77,7 @@ int64_t ScratchBytes(const Graph& graph, const Plan& plan,
     args.in = in;
     args.out = out;
     args.params = &params;
+    args.inner = kernel->inner.get();
     most = std::max(most, kernel->scratch_bytes(args));
   }
   return AlignUp(most);

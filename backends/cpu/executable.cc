@@ -157,6 +157,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
   args.out =
       absl::MakeConstSpan(step_views_).subspan(step.first_out, step.n_out);
   args.params = &step.params;
+  args.inner = step.kernel.inner.get();
   args.scratch = scratch_.get();
   args.bad_index = &bad_index_;
   return args;

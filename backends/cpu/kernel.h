@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -75,7 +76,7 @@ struct KernelParams {
   float softcap = 0;
   int64_t window = 0;
   bool causal = false;
-  bool has_pos = false, has_slot = false, has_bias = false;
+  bool has_pos = false, has_slot = false, has_bias = false, has_sinks = false;
   bool adjacent = true;  // rotary pairs
   int query_axis = 0;
   int axis = 0;
@@ -86,12 +87,15 @@ struct KernelParams {
   const Attrs* attrs = nullptr;  // the rest, for kernels that prepare tables
 };
 
+struct Kernel;
+
 // What a kernel is called with. One call covers tasks [begin, end) of a step.
 struct KernelArgs {
   absl::Span<const View> in;
   absl::Span<const View> out;
   const KernelParams* params = nullptr;
   std::byte* scratch = nullptr;  // this worker's, Kernel::scratch_bytes long
+  const Kernel* inner = nullptr;  // Kernel::inner
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };
@@ -116,6 +120,8 @@ struct Kernel {
   // Bytes of scratch per worker, from views at their bounds.
   int64_t (*scratch_bytes)(const KernelArgs& args) = nullptr;
   void (*run)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
+  // A kernel that this one calls for its parts; args.inner when it runs.
+  std::shared_ptr<const Kernel> inner = nullptr;
 };
 
 using KernelList = std::vector<Kernel>;

@@ -202,7 +202,10 @@ void RunGroup(const AttentionShape& s, const AttentionScratch& scratch,
               int64_t begin, int64_t end, int64_t group) {
   const int64_t heads = s.heads_per_group;
   const int64_t queries = (end - begin) * heads;
-  std::fill(scratch.states, scratch.states + queries, QueryState());
+  for (int64_t q = 0; q < queries; ++q)
+    scratch.states[q] = s.sinks == nullptr
+                            ? QueryState()
+                            : QueryState{s.sinks[group * heads + q % heads], 1};
   std::fill(scratch.outputs, scratch.outputs + queries * s.e_padded, 0.0f);
   KeyRange keys = s.VisibleKeys(begin);
   for (int64_t t = begin + 1; t < end; ++t) {

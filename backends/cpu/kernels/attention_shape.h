@@ -63,6 +63,7 @@ struct AttentionShape {
   const KernelParams* params;
   const View *q, *k, *v, *out;
   const View* bias = nullptr;
+  const float* sinks = nullptr;  // by head
   const int32_t* positions = nullptr;
   const int32_t* slots = nullptr;
   int64_t tokens, heads, groups, heads_per_group, n_slots, n_keys;
@@ -79,7 +80,8 @@ struct AttentionShape {
   }
 };
 
-// Running maximum and sum of a query's exponentials.
+// Running maximum and sum of a query's exponentials; a sink is the first of
+// them.
 struct QueryState {
   float most = -std::numeric_limits<float>::infinity();
   float sum = 0;
