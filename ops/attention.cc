@@ -130,16 +130,12 @@ Value Attention(const FusedAttention& a, Where at) {
   const int has_slot = add(a.step.slot);
   const int has_bias = add(a.bias);
   const int has_sinks = add(a.sinks);
-  return a.q.graph()->Emit(kAttention, in,
-                           {{"scale", a.options.scale},
-                            {"softcap", a.options.softcap},
-                            {"causal", a.options.causal},
-                            {"window", a.options.window},
-                            {"has_pos", has_pos},
-                            {"has_slot", has_slot},
-                            {"has_bias", has_bias},
-                            {"has_sinks", has_sinks}},
-                           at);
+  Attrs attrs = {{"scale", a.options.scale},   {"softcap", a.options.softcap},
+                 {"causal", a.options.causal}, {"window", a.options.window},
+                 {"has_pos", has_pos},         {"has_slot", has_slot},
+                 {"has_bias", has_bias}};
+  if (has_sinks) attrs.Add("has_sinks", has_sinks);
+  return a.q.graph()->Emit(kAttention, in, std::move(attrs), at);
 }
 
 }  // namespace weft::inline v0

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "models/engine.h"
@@ -67,13 +68,16 @@ class ArchitectureTest : public testing::TestWithParam<Case> {
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
   }
-  std::unique_ptr<Session> NewSession() {
+  std::unique_ptr<Session> NewSession(int threads = 1,
+                                      Numerics numerics = Numerics::kExact,
+                                      int slots = 1) {
     SessionOptions options;
-    options.numerics = Numerics::kExact;
+    options.numerics = numerics;
+    options.slots = slots;
     options.context = golden_.context;
     options.logits_rows = golden_.context;
     options.kv_k = options.kv_v = DType::kF32;
-    options.backend_options = {1, GetParam().target};
+    options.backend_options = {threads, GetParam().target};
     auto session = model_->NewSession(options);
     EXPECT_TRUE(session.ok()) << session.status();
     return session.ok() ? *std::move(session) : nullptr;
@@ -118,11 +122,56 @@ TEST_P(ArchitectureTest, GreedyTokensEqualTheReference) {
 
 // Expectations were checked when the session was made.
 TEST_P(ArchitectureTest, EveryStepHasAKernel) {
+  for (const Numerics numerics : {Numerics::kExact, Numerics::kFast}) {
+    const auto session = NewSession(1, numerics);
+    ASSERT_NE(session, nullptr);
+    for (const PlannedStep& step : session->plan().steps) {
+      EXPECT_FALSE(step.on_reference)
+          << session->graph().Describe(session->graph().node(step.node));
+      EXPECT_FALSE(absl::StartsWith(step.kernel, "dequant"));
+    }
+  }
+}
+
+// Two sequences whose tokens take turns in one step, whatever else differs.
+TEST_P(ArchitectureTest, BitIdenticalForAnyChunkingThreadsAndCompany) {
+  const std::vector<Token>& tokens = golden_.prompts[0].tokens;
+  const std::vector<Token>& other = golden_.prompts[1].tokens;
+  const auto alone = NewSession();
+  ASSERT_NE(alone, nullptr);
+  const std::vector<float> want = AllLogits(*alone, tokens, 1);
+  const auto threaded = NewSession(3);
+  EXPECT_EQ(AllLogits(*threaded, tokens, 7), want);
+  const auto both = NewSession(2, Numerics::kExact, 2);
+  std::vector<float> got;
+  for (size_t i = 0; i < tokens.size(); i += 4) {
+    std::vector<StepToken> batch;
+    for (size_t j = i; j < std::min(tokens.size(), i + 4); ++j) {
+      batch.push_back({tokens[j], 1, true});
+      if (j < other.size()) batch.push_back({other[j], 0, false});
+    }
+    const auto logits = both->Step(batch);
+    ASSERT_TRUE(logits.ok()) << logits.status();
+    got.insert(got.end(), logits->begin(), logits->end());
+  }
+  EXPECT_EQ(got, want);
+}
+
+// A sequence that was cut back goes on as if the rest had never been.
+TEST_P(ArchitectureTest, Truncates) {
+  const std::vector<Token>& tokens = golden_.prompts[0].tokens;
   const auto session = NewSession();
   ASSERT_NE(session, nullptr);
-  for (const PlannedStep& step : session->plan().steps)
-    EXPECT_FALSE(step.on_reference)
-        << session->graph().Describe(session->graph().node(step.node));
+  const std::vector<float> want = AllLogits(*session, tokens);
+  ASSERT_TRUE(session->Decode(0, tokens[3]).ok());
+  const bool rewinds = model_->architecture().rewinds;
+  EXPECT_EQ(session->Truncate(0, 9), rewinds ? 9 : 0);
+  const std::vector<Token> rest(
+      tokens.begin() + static_cast<std::ptrdiff_t>(session->position(0)),
+      tokens.end());
+  const std::vector<float> got = AllLogits(*session, rest);
+  ASSERT_LE(got.size(), want.size());
+  EXPECT_TRUE(std::equal(got.rbegin(), got.rend(), want.rbegin()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ArchitectureTest, testing::ValuesIn(Cases()),
