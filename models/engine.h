@@ -53,8 +53,8 @@ struct SessionOptions {
   DType kv_v = DType::kF16;
   // Fast: activations before quantised weights are rounded to 8 bits.
   Numerics numerics = Numerics::kFast;
-  // Rows are the last hidden states of tokens instead of logits (models that
-  // have no logits give these anyway), and logits_rows is batch: for Embed().
+  // Rows are the last hidden states of tokens instead of logits, and
+  // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
@@ -93,7 +93,8 @@ class Model : public std::enable_shared_from_this<Model> {
       GgufFile file, const LoadOptions& options = {});
 
   // ResourceExhausted when memory cannot be had; InvalidArgument for options
-  // out of range, naming the option.
+  // out of range, naming the option; FailedPrecondition for logits of a model
+  // that has none.
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;

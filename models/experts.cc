@@ -78,8 +78,10 @@ ExpertWeights ReadExperts(ModelBuilder& b, const ExpertSizes& s, int64_t width,
   ExpertWeights w;
   w.router =
       ReadProjection(b, LayerTensor(layer, "ffn_gate_inp"), s.count, width, at);
-  w.selection_bias =
-      b.OptionalVector(LayerTensor(layer, "exp_probs_b.bias"), s.count, at);
+  // Early converters left the suffix out.
+  for (const char* name : {"exp_probs_b", "exp_probs_b.bias"})
+    if (b.HasTensor(LayerTensor(layer, name)))
+      w.selection_bias = b.Vector(LayerTensor(layer, name), s.count, at);
   w.gate = matrix("ffn_gate_exps", s.hidden, width);
   w.up = matrix("ffn_up_exps", s.hidden, width);
   w.down = matrix("ffn_down_exps", width, s.hidden);

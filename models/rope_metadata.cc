@@ -39,7 +39,10 @@ void ReadScaling(ModelBuilder& b, RopeOptions& rope) {
                      "; expected none, linear, longrope or yarn")));
     return;
   }
-  rope.ext_factor = 1;
+  // Negative stands for "not set".
+  rope.ext_factor = b.Float("rope.scaling.yarn_ext_factor", 1);
+  if (rope.ext_factor < 0) rope.ext_factor = 1;
+  if (rope.ext_factor == 0) return;
   rope.beta_fast = b.Float("rope.scaling.yarn_beta_fast", 32);
   rope.beta_slow = b.Float("rope.scaling.yarn_beta_slow", 1);
   rope.original_context = OriginalContext(b);

@@ -29,6 +29,11 @@ absl::Status Session::Init() {
     row_size_ = graph_->value(out.value).type.shape.dim(-1).bound();
     break;
   }
+  if (hidden_ && !options_.embeddings)
+    return absl::FailedPreconditionError(
+        absl::StrCat("the architecture ", model_->architecture().name,
+                     " has no logits; its hidden states come with --embed or "
+                     "SessionOptions::embeddings"));
   positions_.assign(static_cast<size_t>(options_.slots), 0);
   pending_ = positions_;
   batch_.reserve(static_cast<size_t>(options_.batch));

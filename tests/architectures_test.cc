@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "models/engine.h"
+#include "ops/work.h"
 #include "tests/golden.h"
 
 namespace weft::inline v0 {
@@ -33,10 +34,9 @@ void PrintTo(const Case& c, std::ostream* out) {
 // run on every instruction set come first; under an emulator they are all.
 const char* const kEverywhere[] = {"gemma3", "deepseek2", "gpt_oss"};
 const char* const kOnce[] = {
-    "llama_rope3", "llama_linear", "llama_yarn", "mixtral",    "qwen2",
-    "qwen3",       "qwen3moe",     "gemma2",     "phi3",       "phi3_long",
-    "gpt2",        "falcon",       "starcoder2", "olmo2",      "granite",
-    "mamba"};
+    "llama_rope3", "llama_linear", "llama_yarn", "mixtral",   "qwen2", "qwen3",
+    "qwen3moe",    "gemma2",       "phi3",       "phi3_long", "gpt2",  "falcon",
+    "starcoder2",  "olmo2",        "granite",    "mamba"};
 
 std::vector<Case> Cases() {
   const std::vector<std::string> targets = (*MakeBackend("cpu"))->Targets();
@@ -172,6 +172,31 @@ TEST_P(ArchitectureTest, Truncates) {
   const std::vector<float> got = AllLogits(*session, rest);
   ASSERT_LE(got.size(), want.size());
   EXPECT_TRUE(std::equal(got.rbegin(), got.rend(), want.rbegin()));
+}
+
+// A recurrent state has no place for a context.
+TEST(Mamba, CostsTheSameAtAnyPosition) {
+  const GoldenModel golden = LoadOpen("mamba", "");
+  if (golden.prompts.empty())
+    GTEST_SKIP() << "no reference values in " << WEFT_SHARED_DIR;
+  LoadOptions load;
+  load.tokenizer = false;
+  const auto model = Model::Load(golden.path, load);
+  ASSERT_TRUE(model.ok()) << model.status();
+  SessionOptions small, large;
+  small.context = small.batch = 64;
+  large.context = 1 << 20;
+  large.batch = 64;
+  const auto a = (*model)->NewSession(small), b = (*model)->NewSession(large);
+  ASSERT_TRUE(a.ok()) << a.status();
+  ASSERT_TRUE(b.ok()) << b.status();
+  EXPECT_EQ((*a)->plan().memory.state, (*b)->plan().memory.state);
+  EXPECT_EQ((*a)->plan().memory.arena, (*b)->plan().memory.arena);
+  const auto bytes = [&](int64_t position) {
+    return WorkOfSteps((*b)->graph(), {{{"T", 1}, {"R", 1}}, position, 1})
+        .bytes();
+  };
+  EXPECT_EQ(bytes(0), bytes(1 << 19));
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, ArchitectureTest, testing::ValuesIn(Cases()),

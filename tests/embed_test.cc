@@ -48,9 +48,7 @@ class EncoderTest : public testing::TestWithParam<std::string> {
     auto model = Model::Load(golden_.path, options);
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
-    SessionOptions o = Options(GetParam());
-    o.embeddings = false;  // it has nothing else to give
-    auto session = model_->NewSession(o);
+    auto session = model_->NewSession(Options(GetParam()));
     ASSERT_TRUE(session.ok()) << session.status();
     session_ = *std::move(session);
   }
@@ -90,6 +88,13 @@ TEST_P(EncoderTest, PoolsAsTheReference) {
         std::inner_product(unit->begin(), unit->end(), unit->begin(), 0.0), 1,
         1e-5);
   }
+}
+
+TEST_P(EncoderTest, HasNoLogits) {
+  const auto session = model_->NewSession({});
+  EXPECT_EQ(session.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(absl::StrContains(session.status().message(), "no logits"))
+      << session.status();
 }
 
 TEST_P(EncoderTest, TakesWholeTextsOnly) {

@@ -31,7 +31,8 @@ Config ReadConfig(ModelBuilder& b) {
   c.windows = ReadWindows(b, c.layers, 0, 6);
   c.window_rope = {.n_dims = c.rope.n_dims,
                    .freq_base = ReadWindowFreqBase(b, 10000),
-                   .adjacent = c.rope.adjacent};
+                   .adjacent = c.rope.adjacent,
+                   .magnitude = b.Float("rope.scaling.attn_factor", 1)};
   return c;
 }
 

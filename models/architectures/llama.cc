@@ -22,6 +22,7 @@ struct Config : Sizes {
 Config ReadConfig(ModelBuilder& b) {
   Config c{ReadSizes(b, {.adjacent = true}), {}};
   c.experts = ReadExpertSizes(b, c.hidden, /*optional=*/true);
+  c.experts.route.scores = RouterScores::kSoftmaxOfAll;
   c.experts.route.normalize = true;
   return c;
 }

@@ -16,6 +16,7 @@ struct Config : Sizes {
 Config ReadConfig(ModelBuilder& b) {
   Config c{ReadSizes(b), {}};
   c.experts = ReadExpertSizes(b, 0);
+  c.experts.route.scores = RouterScores::kSoftmaxOfAll;
   c.experts.route.normalize = true;
   // Without a length of their own, those that a token takes share that of the
   // layer.
