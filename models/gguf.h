@@ -121,11 +121,12 @@ class GgufFile {
 
   // Arrays. The strings are views into the file. Errors as above; exactly the
   // element type asked for, except that GetInt32s accepts any integer type
-  // and flags as 0 and 1 (OutOfRange naming the element when a value does not fit).
+  // (OutOfRange naming the element when a value does not fit).
   absl::StatusOr<std::vector<absl::string_view>> GetStrings(
       absl::string_view key) const;
   absl::StatusOr<std::vector<float>> GetFloats(absl::string_view key) const;
   absl::StatusOr<std::vector<int32_t>> GetInt32s(absl::string_view key) const;
+  absl::StatusOr<std::vector<bool>> GetBools(absl::string_view key) const;
   // Element type and count of an array; InvalidArgument when it is no array.
   struct ArrayInfo {
     GgufType element;

@@ -230,14 +230,9 @@ absl::StatusOr<std::vector<int32_t>> GgufFile::GetInt32s(
     absl::string_view key) const {
   WEFT_ASSIGN_OR_RETURN(const GgufValue value, contents_->FindArray(key));
   const GgufInput in = contents_->input();
-  std::vector<int32_t> numbers(value.count);
-  if (value.element == GgufType::kBool) {
-    const std::byte* at = in.bytes.data() + value.at;
-    for (int32_t& number : numbers) number = *at++ == std::byte{0} ? 0 : 1;
-    return numbers;
-  }
   if (!IsInteger(value.element))
     return WrongElement(in, key, value, "an integer type");
+  std::vector<int32_t> numbers(value.count);
   const uint64_t size = GgufFixedSize(value.element);
   for (uint64_t i = 0; i < value.count; ++i) {
     const std::byte* const at = in.bytes.data() + value.at + i * size;
@@ -253,6 +248,17 @@ absl::StatusOr<std::vector<int32_t>> GgufFile::GetInt32s(
     numbers[i] = *number;
   }
   return numbers;
+}
+
+absl::StatusOr<std::vector<bool>> GgufFile::GetBools(
+    absl::string_view key) const {
+  WEFT_ASSIGN_OR_RETURN(const GgufValue value, contents_->FindArray(key));
+  if (value.element != GgufType::kBool)
+    return WrongElement(contents_->input(), key, value, "bool");
+  const std::byte* at = contents_->bytes.data() + value.at;
+  std::vector<bool> flags(value.count);
+  for (size_t i = 0; i < flags.size(); ++i) flags[i] = at[i] != std::byte{0};
+  return flags;
 }
 
 absl::StatusOr<GgufFile::ArrayInfo> GgufFile::GetArrayInfo(

@@ -20,6 +20,17 @@ std::string DimsText(absl::Span<const int64_t> dims) {
   return Shape::FromInts(dims).ToString();
 }
 
+// An array of integers, or of flags as 0 and 1.
+absl::StatusOr<std::vector<int32_t>> IntsOf(const GgufFile& file,
+                                            const std::string& key) {
+  const auto info = file.GetArrayInfo(key);
+  if (!info.ok() || info->element != GgufType::kBool)
+    return file.GetInt32s(key);
+  const auto flags = file.GetBools(key);
+  if (!flags.ok()) return flags.status();
+  return std::vector<int32_t>(flags->begin(), flags->end());
+}
+
 }  // namespace
 
 std::string LayerTensor(int64_t layer, absl::string_view name) {
@@ -94,7 +105,7 @@ std::vector<int64_t> ModelBuilder::PerLayer(absl::string_view key,
   const size_t n = static_cast<size_t>(layers);
   if (!IsArray(key))
     return std::vector<int64_t>(n, Int(key, low, high, otherwise));
-  const auto values = file_.GetInt32s(Key(key));
+  const auto values = IntsOf(file_, Key(key));
   if (!values.ok()) {
     Fail(values.status());
     return std::vector<int64_t>(n, low);

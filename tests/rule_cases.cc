@@ -56,7 +56,7 @@ void AddLinear(std::vector<RuleCase>& cases) {
 
 void AddById(std::vector<RuleCase>& cases) {
   for (const DType type : {DType::kF32, DType::kF16, DType::kQ4_K}) {
-    cases.push_back({"by_id", absl::StrCat("experts_", Name(type)),
+    cases.push_back({"matmul_by_id", absl::StrCat("experts_", Name(type)),
                      [type](SampleGraph& g) -> Values {
                        const Value x = g.Normal({kT, kWidth});
                        const Value w = g.Weight(type, {3, kRows, kWidth});
@@ -64,7 +64,7 @@ void AddById(std::vector<RuleCase>& cases) {
                        const Value bias = g.Normal({3, kRows});
                        return {LinearById(x, w, ids, bias)};
                      }});
-    cases.push_back({"by_id", absl::StrCat("heads_", Name(type)),
+    cases.push_back({"matmul_by_id", absl::StrCat("heads_", Name(type)),
                      [type](SampleGraph& g) -> Values {
                        const Value x = g.Normal({kT, 3, kWidth});
                        return {

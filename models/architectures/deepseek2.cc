@@ -177,7 +177,7 @@ void BuildDeepseek2(ModelBuilder& b) {
   b.graph().Expect("attention", layers);
   b.graph().Expect("rms_norm_mul", (c.q_latent > 0 ? 4 : 3) * layers + 1);
   b.graph().Expect("add_rms_norm", 2 * layers - 1);
-  b.graph().Expect("by_id", 3 * sparse + (c.absorbed ? 2 * layers : 0));
+  b.graph().Expect("matmul_by_id", 3 * sparse + (c.absorbed ? 2 * layers : 0));
   b.graph().Expect("gated", layers + (c.shared > 0 ? sparse : 0));
 }
 

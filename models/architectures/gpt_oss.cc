@@ -85,7 +85,7 @@ void BuildGptOss(ModelBuilder& b) {
   b.graph().Expect("attention", layers);
   b.graph().Expect("rms_norm_mul", 2 * layers + 1);
   b.graph().Expect("add_rms_norm", 2 * layers - 1);
-  b.graph().Expect("by_id", 3 * layers);
+  b.graph().Expect("matmul_by_id", 3 * layers);
 }
 
 }  // namespace weft::inline v0

@@ -69,7 +69,7 @@ void BuildLlama(ModelBuilder& b) {
   b.graph().Expect("rms_norm_mul", 2 * layers + 1);
   b.graph().Expect("add_rms_norm", 2 * layers - 1);
   b.graph().Expect("gated", layers);
-  b.graph().Expect("by_id", c.experts.count > 0 ? 3 * layers : 0);
+  b.graph().Expect("matmul_by_id", c.experts.count > 0 ? 3 * layers : 0);
 }
 
 }  // namespace weft::inline v0

@@ -73,7 +73,7 @@ void BuildQwen3moe(ModelBuilder& b) {
   b.graph().Expect("rms_norm_mul", 4 * layers + 1);
   b.graph().Expect("add_rms_norm", 2 * layers - 1);
   b.graph().Expect("gated", layers);
-  b.graph().Expect("by_id", 3 * layers);
+  b.graph().Expect("matmul_by_id", 3 * layers);
 }
 
 }  // namespace weft::inline v0

@@ -17,6 +17,8 @@ bool ClassifyById(Value product, Classification& c) {
     c.Inside(w);
     w = Value(graph, source.inputs[0]);
   }
+  if (graph->producer(w.id()).op->kind != OpKind::kWeight)
+    return c.Miss(w, "is no stored weight");
   size_t next = 2;
   const Value x(graph, node.inputs[0]);
   const Value ids = node.attrs.Int("has_ids") != 0
@@ -32,6 +34,6 @@ bool ClassifyById(Value product, Classification& c) {
 
 }  // namespace
 
-Rule ByIdRule() { return Rule("by_id").Classify(kMatMulById, ClassifyById); }
+Rule ByIdRule() { return Rule("matmul_by_id").Classify(kMatMulById, ClassifyById); }
 
 }  // namespace weft::inline v0
