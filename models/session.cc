@@ -32,7 +32,7 @@ absl::Status Session::Init() {
   if (hidden_ && !options_.embeddings)
     return absl::FailedPreconditionError(
         absl::StrCat("the architecture ", model_->architecture().name,
-                     " has no logits; its hidden states come with --embed or "
+                     " has no logits; its hidden states come with "
                      "SessionOptions::embeddings"));
   positions_.assign(static_cast<size_t>(options_.slots), 0);
   pending_ = positions_;
