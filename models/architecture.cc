@@ -8,24 +8,51 @@
 #include "models/input_error.h"
 
 namespace weft::inline v0 {
+
+// The list: architectures/x.cc defines BuildX.
+using Build = void(ModelBuilder&);
+Build BuildBert, BuildDeepseek2, BuildFalcon, BuildGemma2, BuildGemma3,
+    BuildGptOss, BuildGpt2, BuildGranite, BuildLlama, BuildMamba, BuildOlmo2,
+    BuildPhi3, BuildQwen2, BuildQwen3, BuildQwen3moe, BuildStarcoder2;
+
 namespace {
 
-constexpr const Architecture* kArchitectures[] = {&kLlama};
+constexpr Architecture kArchitectures[] = {
+    {.name = "bert", .build = BuildBert, .causal = false},
+    {"deepseek2", BuildDeepseek2},
+    {"falcon", BuildFalcon},
+    {"gemma2", BuildGemma2},
+    {"gemma3", BuildGemma3},
+    {"gpt-oss", BuildGptOss},
+    {"gpt2", BuildGpt2},
+    {"granite", BuildGranite},
+    {"llama", BuildLlama},
+    {.name = "mamba", .build = BuildMamba, .rewinds = false},
+    {"olmo2", BuildOlmo2},
+    {"phi3", BuildPhi3},
+    {"qwen2", BuildQwen2},
+    {"qwen3", BuildQwen3},
+    {"qwen3moe", BuildQwen3moe},
+    {"starcoder2", BuildStarcoder2},
+};
 
 }  // namespace
 
-absl::Span<const Architecture* const> Architectures() { return kArchitectures; }
+absl::Span<const Architecture> Architectures() { return kArchitectures; }
 
 absl::StatusOr<const Architecture*> FindArchitecture(
     const GgufFile& file, absl::Span<const Architecture* const> extra) {
   WEFT_ASSIGN_OR_RETURN(const absl::string_view name,
                         file.GetString("general.architecture"));
   std::vector<absl::string_view> known;
-  for (const auto list : {extra, Architectures()})
-    for (const Architecture* architecture : list) {
-      if (architecture->name == name) return architecture;
-      known.push_back(architecture->name);
-    }
+  for (const Architecture* architecture : extra) {
+    if (architecture->name == name) return architecture;
+    known.push_back(architecture->name);
+  }
+  for (const Architecture& architecture : Architectures()) {
+    if (architecture.name == name) return &architecture;
+    known.push_back(architecture.name);
+  }
   return absl::UnimplementedError(absl::StrCat(
       file.source(), ": BIND-ARCH: general.architecture is ", QuoteInput(name),
       "; expected one of ", absl::StrJoin(known, ", ")));

@@ -18,15 +18,19 @@ namespace weft::inline v0 {
 // LoadOptions::architectures; the library's are in architecture.cc.
 struct Architecture {
   absl::string_view name;  // GGUF's general.architecture
-  // Builds the graph with the builder's inputs and the output "logits"
-  // f32[R, n_vocab]. Errors stick in the builder.
+  // Builds the graph with the builder's inputs, and ends it with
+  // ModelBuilder::Finish. Errors stick in the builder.
   void (*build)(ModelBuilder& b);
+  // False: tokens see those after them too, so that a step is one whole text
+  // and nothing is kept between steps.
+  bool causal = true;
+  // False: what is kept of a sequence (a recurrent state) cannot be taken back
+  // to an earlier token.
+  bool rewinds = true;
 };
 
-extern const Architecture kLlama;  // llama.cc
-
 // The library's own, in alphabetical order.
-absl::Span<const Architecture* const> Architectures();
+absl::Span<const Architecture> Architectures();
 
 // The file's architecture among `extra`, then among the library's.
 // Unimplemented lists what there is.

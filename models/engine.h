@@ -34,6 +34,10 @@ struct LoadOptions {
   std::vector<const Architecture*> architectures;
   // Read the file instead of mapping it (see GgufOptions).
   bool read_into_memory = false;
+  // False: do without a tokenizer, for callers that have token ids and for
+  // kinds of vocabulary that weft does not know. Model::tokenizer() then
+  // refuses every text.
+  bool tokenizer = true;
   // Touch every page of the mapping now, so that the first token does not wait
   // for the disk; called with the share that is done, from 0 to 1. Null: pages
   // come in when they are first needed.
@@ -49,8 +53,25 @@ struct SessionOptions {
   DType kv_v = DType::kF16;
   // Fast: activations before quantised weights are rounded to 8 bits.
   Numerics numerics = Numerics::kFast;
+  // Rows are the last hidden states of tokens instead of logits, and
+  // logits_rows is batch: for Embed(). The only rows that encoders have.
+  bool embeddings = false;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
+};
+
+// How the hidden states of a text's tokens become one vector.
+enum class Pooling {
+  kModel,  // what the file names (<architecture>.pooling_type), else the mean
+           // for models that see the whole text, the last for the others
+  kMean,
+  kFirst,  // CLS
+  kLast,
+};
+
+struct EmbedOptions {
+  Pooling pooling = Pooling::kModel;
+  bool normalize = true;  // to length 1
 };
 
 // Memory that a session takes, before it is taken.
@@ -72,7 +93,8 @@ class Model : public std::enable_shared_from_this<Model> {
       GgufFile file, const LoadOptions& options = {});
 
   // ResourceExhausted when memory cannot be had; InvalidArgument for options
-  // out of range, naming the option.
+  // out of range, naming the option; FailedPrecondition for logits of a model
+  // that has none.
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
@@ -81,6 +103,8 @@ class Model : public std::enable_shared_from_this<Model> {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const Architecture& architecture() const { return *architecture_; }
   int64_t vocab_size() const { return vocab_size_; }
+  // Pooling::kModel resolved.
+  Pooling pooling() const { return pooling_; }
   // Positions that the model was trained for; 0 when the file does not say.
   int64_t trained_context() const { return trained_context_; }
 
@@ -88,6 +112,7 @@ class Model : public std::enable_shared_from_this<Model> {
   friend class Session;
   explicit Model(GgufFile file) : file_(std::move(file)) {}
   absl::Status Init(const LoadOptions& options);
+  absl::Status ReadSizes();
   // The optimized graph of a session.
   absl::StatusOr<std::shared_ptr<const Graph>> BuildGraph(
       const SessionOptions& options, FusionReport* report) const;
@@ -98,6 +123,7 @@ class Model : public std::enable_shared_from_this<Model> {
   std::unique_ptr<Tokenizer> tokenizer_;
   int64_t vocab_size_ = 0;
   int64_t trained_context_ = 0;
+  Pooling pooling_ = Pooling::kLast;
 };
 
 // One token of a step.
@@ -122,9 +148,11 @@ class Session {
  public:
   // Appends the tokens to the slot's sequence. Returns the logits f32[n_vocab]
   // of the last; the span is valid until the next call. InvalidArgument for no
-  // tokens, OutOfRange for a token outside the vocabulary or a slot that does
-  // not exist, ResourceExhausted when the context is full, Cancelled. After an
-  // error the sequence is as it was before the chunk that failed.
+  // tokens (or for a model that sees the whole text: for more than a batch),
+  // OutOfRange for a token outside the vocabulary or a slot that does not
+  // exist, ResourceExhausted when the context is full, Cancelled. After an
+  // error the sequence is as it was before the chunk that failed, or forgotten
+  // where the architecture does not rewind.
   absl::StatusOr<absl::Span<const float>> Prefill(
       int slot, absl::Span<const Token> tokens,
       const PrefillOptions& options = {});
@@ -137,12 +165,22 @@ class Session {
       absl::Span<const StepToken> batch,
       const std::atomic<bool>* cancel = nullptr);
 
+  // One vector f32[row_size] for a text, which replaces slot 0's sequence.
+  // FailedPrecondition unless rows are hidden states (see
+  // SessionOptions::embeddings); else the errors of Prefill.
+  absl::StatusOr<std::vector<float>> Embed(absl::Span<const Token> tokens,
+                                           const EmbedOptions& options = {});
+
+  // Floats of a row that a step returns: the vocabulary, or the width of a
+  // hidden state.
+  int64_t row_size() const { return row_size_; }
   // Number of tokens of a slot's sequence.
   int64_t position(int slot) const {
     return positions_[static_cast<size_t>(slot)];
   }
-  // Forgets a slot's sequence from `position` on.
-  void Truncate(int slot, int64_t position);
+  // Forgets a slot's sequence from `position` on, or all of it where the
+  // architecture does not rewind. Returns the position that it has then.
+  int64_t Truncate(int slot, int64_t position);
   // Adds the times of the steps that follow to `profile`, until called with
   // null (see Executable::SetProfile).
   absl::Status SetProfile(Profile* profile) {
@@ -170,7 +208,9 @@ class Session {
   std::vector<StepToken> batch_;    // of Prefill
   int32_t *tokens_ = nullptr, *pos_ = nullptr, *slot_ = nullptr,
           *rows_ = nullptr;
-  const float* logits_ = nullptr;
+  const float* rows_out_ = nullptr;
+  int64_t row_size_ = 0;
+  bool hidden_ = false;  // rows are hidden states
 };
 
 }  // namespace weft::inline v0

@@ -126,6 +126,7 @@ class GgufFile {
       absl::string_view key) const;
   absl::StatusOr<std::vector<float>> GetFloats(absl::string_view key) const;
   absl::StatusOr<std::vector<int32_t>> GetInt32s(absl::string_view key) const;
+  absl::StatusOr<std::vector<bool>> GetBools(absl::string_view key) const;
   // Element type and count of an array; InvalidArgument when it is no array.
   struct ArrayInfo {
     GgufType element;

@@ -250,6 +250,17 @@ absl::StatusOr<std::vector<int32_t>> GgufFile::GetInt32s(
   return numbers;
 }
 
+absl::StatusOr<std::vector<bool>> GgufFile::GetBools(
+    absl::string_view key) const {
+  WEFT_ASSIGN_OR_RETURN(const GgufValue value, contents_->FindArray(key));
+  if (value.element != GgufType::kBool)
+    return WrongElement(contents_->input(), key, value, "bool");
+  const std::byte* at = contents_->bytes.data() + value.at;
+  std::vector<bool> flags(value.count);
+  for (size_t i = 0; i < flags.size(); ++i) flags[i] = at[i] != std::byte{0};
+  return flags;
+}
+
 absl::StatusOr<GgufFile::ArrayInfo> GgufFile::GetArrayInfo(
     absl::string_view key) const {
   WEFT_ASSIGN_OR_RETURN(const GgufValue value, contents_->FindArray(key));

@@ -56,6 +56,10 @@ absl::Status GgufKeyValues::Copy(const GgufFile& file, absl::string_view key) {
   return absl::OkStatus();
 }
 
+void GgufKeyValues::SetAll(const GgufKeyValues& other) {
+  for (const Item& item : other.items_) Set(item.key, item.value);
+}
+
 void GgufKeyValues::SetUint32(absl::string_view key, uint32_t value) {
   Set(key, ScalarBytes(GgufType::kUint32, value));
 }

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
+#include "models/no_tokenizer.h"
 #include "ops/optimize.h"
 
 namespace weft::inline v0 {
@@ -61,25 +62,52 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::FromFile(
 absl::Status Model::Init(const LoadOptions& options) {
   WEFT_ASSIGN_OR_RETURN(architecture_,
                         FindArchitecture(file_, options.architectures));
-  WEFT_ASSIGN_OR_RETURN(tokenizer_, MakeTokenizer(file_));
+  if (options.tokenizer) {
+    WEFT_ASSIGN_OR_RETURN(tokenizer_, MakeTokenizer(file_));
+  } else {
+    tokenizer_ = std::make_unique<NoTokenizer>();
+  }
+  WEFT_RETURN_IF_ERROR(ReadSizes());
+  if (options.progress) TouchPages(file_, options.progress);
+  return absl::OkStatus();
+}
+
+absl::Status Model::ReadSizes() {
   // The smallest graph: checks every tensor and hyper-parameter now, and tells
   // the width of the logits.
   BuildOptions smallest;
   smallest.max_tokens = smallest.context = 1;
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, smallest));
-  for (const Graph::NamedValue& out : graph->outputs())
-    if (out.name == kLogitsOutput)
-      vocab_size_ = graph->value(out.value).type.shape.dim(-1).bound();
+  for (const Graph::NamedValue& out : graph->outputs()) {
+    const Shape& shape = graph->value(out.value).type.shape;
+    if (out.name == kLogitsOutput) vocab_size_ = shape.dim(-1).bound();
+    // Without logits, the vocabulary is the table that tokens are taken from.
+    const GgufTensor* table = file_.FindTensor("token_embd.weight");
+    if (out.name == kEmbeddingsOutput && table != nullptr &&
+        !table->dims.empty())
+      vocab_size_ = table->dims.front();
+  }
   if (vocab_size_ == 0)
     return absl::FailedPreconditionError(
-        absl::StrCat(file_.source(), ": the architecture ",
-                     architecture_->name, " has no output \"logits\""));
-  const std::string key = absl::StrCat(architecture_->name, ".context_length");
-  if (file_.Has(key)) {
-    WEFT_ASSIGN_OR_RETURN(trained_context_, file_.GetInt64(key));
+        absl::StrCat(file_.source(), ": the architecture ", architecture_->name,
+                     " has neither an output \"", kLogitsOutput, "\" nor \"",
+                     kEmbeddingsOutput, "\" and a table of tokens"));
+  const auto key = [this](const char* name) {
+    return absl::StrCat(architecture_->name, ".", name);
+  };
+  if (file_.Has(key("context_length"))) {
+    WEFT_ASSIGN_OR_RETURN(trained_context_,
+                          file_.GetInt64(key("context_length")));
   }
-  if (options.progress) TouchPages(file_, options.progress);
+  pooling_ = architecture_->causal ? Pooling::kLast : Pooling::kMean;
+  if (!file_.Has(key("pooling_type"))) return absl::OkStatus();
+  WEFT_ASSIGN_OR_RETURN(const int64_t pooling,
+                        file_.GetInt64(key("pooling_type")));
+  // 0 is "none", 4 "rank": scores, not embeddings.
+  constexpr Pooling kByType[] = {Pooling::kModel, Pooling::kMean,
+                                 Pooling::kFirst, Pooling::kLast};
+  if (pooling >= 1 && pooling <= 3) pooling_ = kByType[pooling];
   return absl::OkStatus();
 }
 
@@ -92,8 +120,8 @@ absl::StatusOr<SessionOptions> Model::Complete(SessionOptions o) const {
   WEFT_RETURN_IF_ERROR(CheckRange("slots", o.slots, 1, kMaxSlots));
   WEFT_RETURN_IF_ERROR(CheckRange("batch", o.batch, 1, 1 << 16));
   o.batch = std::min(o.batch, o.context * o.slots);
-  WEFT_RETURN_IF_ERROR(
-      CheckRange("logits_rows", o.logits_rows, 1, 1 << 16));
+  WEFT_RETURN_IF_ERROR(CheckRange("logits_rows", o.logits_rows, 1, 1 << 16));
+  if (o.embeddings || !architecture_->causal) o.logits_rows = o.batch;
   o.logits_rows = std::min(o.logits_rows, o.batch);
   return o;
 }
@@ -107,6 +135,7 @@ absl::StatusOr<std::shared_ptr<const Graph>> Model::BuildGraph(
   build.context = o.context;
   build.kv_k = o.kv_k;
   build.kv_v = o.kv_v;
+  build.embeddings = o.embeddings;
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, build));
   WEFT_ASSIGN_OR_RETURN(*report, Optimize(*graph, {.numerics = o.numerics}));
@@ -135,16 +164,15 @@ absl::StatusOr<std::unique_ptr<Session>> Model::NewSession(
                         MakeBackend(o.backend, o.backend_options));
   WEFT_ASSIGN_OR_RETURN(
       session->executable_,
-      backend->Compile(
-          session->graph_,
-          [this](const Node& node)
-              -> absl::StatusOr<absl::Span<const std::byte>> {
-            const GgufTensor* tensor = file_.FindTensor(node.name);
-            if (tensor == nullptr)
-              return absl::NotFoundError(
-                  absl::StrCat(file_.source(), ": no tensor ", node.name));
-            return tensor->data;
-          }));
+      backend->Compile(session->graph_,
+                       [this](const Node& node)
+                           -> absl::StatusOr<absl::Span<const std::byte>> {
+                         const GgufTensor* tensor = file_.FindTensor(node.name);
+                         if (tensor == nullptr)
+                           return absl::NotFoundError(absl::StrCat(
+                               file_.source(), ": no tensor ", node.name));
+                         return tensor->data;
+                       }));
   WEFT_RETURN_IF_ERROR(session->Init());
   return session;
 }

@@ -20,6 +20,17 @@ std::string DimsText(absl::Span<const int64_t> dims) {
   return Shape::FromInts(dims).ToString();
 }
 
+// An array of integers, or of flags as 0 and 1.
+absl::StatusOr<std::vector<int32_t>> IntsOf(const GgufFile& file,
+                                            const std::string& key) {
+  const auto info = file.GetArrayInfo(key);
+  if (!info.ok() || info->element != GgufType::kBool)
+    return file.GetInt32s(key);
+  const auto flags = file.GetBools(key);
+  if (!flags.ok()) return flags.status();
+  return std::vector<int32_t>(flags->begin(), flags->end());
+}
+
 }  // namespace
 
 std::string LayerTensor(int64_t layer, absl::string_view name) {
@@ -65,6 +76,11 @@ bool ModelBuilder::Has(absl::string_view key) const {
   return file_.Has(Key(key));
 }
 
+bool ModelBuilder::IsArray(absl::string_view key) const {
+  const auto type = file_.TypeOf(Key(key));
+  return type.ok() && *type == GgufType::kArray;
+}
+
 int64_t ModelBuilder::Int(absl::string_view key, int64_t low, int64_t high) {
   const absl::StatusOr<int64_t> value = file_.GetInt64(Key(key));
   if (!value.ok()) {
@@ -87,10 +103,9 @@ std::vector<int64_t> ModelBuilder::PerLayer(absl::string_view key,
                                             int64_t layers, int64_t low,
                                             int64_t high, int64_t otherwise) {
   const size_t n = static_cast<size_t>(layers);
-  const auto type = file_.TypeOf(Key(key));
-  if (!type.ok() || *type != GgufType::kArray)
+  if (!IsArray(key))
     return std::vector<int64_t>(n, Int(key, low, high, otherwise));
-  const auto values = file_.GetInt32s(Key(key));
+  const auto values = IntsOf(file_, Key(key));
   if (!values.ok()) {
     Fail(values.status());
     return std::vector<int64_t>(n, low);
@@ -101,10 +116,10 @@ std::vector<int64_t> ModelBuilder::PerLayer(absl::string_view key,
   std::vector<int64_t> out(n, low);
   for (size_t i = 0; i < std::min(n, values->size()); ++i) {
     out[i] = (*values)[i];
-    Require(out[i] >= low && out[i] <= high, "BIND-A5",
-            absl::StrCat(key, "[", i, "]"), absl::StrCat(out[i]),
-            absl::StrCat("a number from ", low, " to ", high, " for layer ",
-                         i));
+    Require(
+        out[i] >= low && out[i] <= high, "BIND-A5",
+        absl::StrCat(key, "[", i, "]"), absl::StrCat(out[i]),
+        absl::StrCat("a number from ", low, " to ", high, " for layer ", i));
   }
   return out;
 }
@@ -131,6 +146,14 @@ std::string ModelBuilder::String(absl::string_view key,
   return std::string(otherwise);
 }
 
+bool ModelBuilder::Bool(absl::string_view key, bool otherwise) {
+  if (!Has(key)) return otherwise;
+  const absl::StatusOr<bool> value = file_.GetBool(Key(key));
+  if (value.ok()) return *value;
+  Fail(value.status());
+  return otherwise;
+}
+
 bool ModelBuilder::HasTensor(absl::string_view name) const {
   return file_.FindTensor(name) != nullptr;
 }
@@ -138,10 +161,10 @@ bool ModelBuilder::HasTensor(absl::string_view name) const {
 const GgufTensor* ModelBuilder::Find(const std::string& name) {
   const GgufTensor* tensor = file_.FindTensor(name);
   if (tensor == nullptr)
-    Fail(absl::NotFoundError(absl::StrCat(
-        file_.source(), ": BIND-A10: tensor ", name,
-        " is missing; expected it in a model of architecture ",
-        QuoteInput(architecture_))));
+    Fail(absl::NotFoundError(
+        absl::StrCat(file_.source(), ": BIND-A10: tensor ", name,
+                     " is missing; expected it in a model of architecture ",
+                     QuoteInput(architecture_))));
   return tensor;
 }
 
@@ -212,6 +235,13 @@ KvCache ModelBuilder::Cache(int64_t layer, int64_t heads, int64_t k_size,
                        {o.slots, o.context, heads, k_size}, at),
           graph_.State(LayerTensor(layer, "v"), o.kv_v,
                        {o.slots, o.context, heads, v_size}, at)};
+}
+
+void ModelBuilder::Finish(Value hidden, Value logits) {
+  if (options_.embeddings || logits.graph() == nullptr)
+    graph_.Output(kEmbeddingsOutput, hidden);
+  else
+    graph_.Output(kLogitsOutput, logits);
 }
 
 }  // namespace weft::inline v0

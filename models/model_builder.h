@@ -23,6 +23,8 @@ struct BuildOptions {
   int64_t context = 512;     // positions of each
   DType kv_k = DType::kF16;
   DType kv_v = DType::kF16;
+  // The last hidden states instead of logits.
+  bool embeddings = false;
 };
 
 // Limits of hyper-parameters: far above any model that exists, low enough that
@@ -41,10 +43,12 @@ struct KvCache {
 // Errors have the form "<source>: <ID>: <key or tensor> is <found>; expected
 // <rule>". IDs: BIND-A1 (a size outside its limits, OutOfRange), BIND-A2 (heads
 // that do not divide), BIND-A4 (head sizes), BIND-A5 (per-layer arrays),
-// BIND-A7 (rope), BIND-A8 (norm epsilon), BIND-A10 (tensor missing, NotFound),
-// BIND-A11 (tensor of another shape), BIND-A13 (tensor of a type that it cannot
-// have or that weft cannot read, Unimplemented), BIND-T8 (a dimension of zero);
-// InvalidArgument where nothing else is said.
+// BIND-A6 (a context
+// longer than the model has positions), BIND-A7 (rope), BIND-A8 (norm epsilon),
+// BIND-A10 (tensor missing, NotFound), BIND-A11 (tensor of another shape),
+// BIND-A13 (tensor of a type that it cannot have or that weft cannot read,
+// Unimplemented), BIND-T8 (a dimension of zero); InvalidArgument where nothing
+// else is said.
 class ModelBuilder {
  public:
   // `architecture` prefixes metadata keys; `file` and `graph` outlive this.
@@ -54,17 +58,20 @@ class ModelBuilder {
   // ---- Metadata; keys without the architecture's prefix ----
 
   bool Has(absl::string_view key) const;
+  bool IsArray(absl::string_view key) const;
   // An integer in [low, high]; absent is an error, or gives `otherwise`.
   int64_t Int(absl::string_view key, int64_t low, int64_t high);
   int64_t Int(absl::string_view key, int64_t low, int64_t high,
               int64_t otherwise);
-  // One number for all layers, or an array with one for each.
+  // One number for all layers, or an array with one for each; flags are 0 and
+  // 1.
   std::vector<int64_t> PerLayer(absl::string_view key, int64_t layers,
                                 int64_t low, int64_t high, int64_t otherwise);
   // A finite number; absent gives `otherwise`.
   double Float(absl::string_view key, double otherwise);
   double RequiredFloat(absl::string_view key);
   std::string String(absl::string_view key, absl::string_view otherwise);
+  bool Bool(absl::string_view key, bool otherwise);
   // Records an error about a key unless `ok`.
   void Require(bool ok, absl::string_view id, absl::string_view key,
                const std::string& found, absl::string_view expected);
@@ -93,6 +100,11 @@ class ModelBuilder {
   KvCache Cache(int64_t layer, int64_t heads, int64_t k_size, int64_t v_size,
                 Where at = std::source_location::current());
 
+  // Makes the results: `hidden` f32[R, width], the last hidden states, as the
+  // output "embeddings" where those are wanted or there are no `logits`
+  // f32[R, n_vocab], else these as "logits".
+  void Finish(Value hidden, Value logits = {});
+
   Graph& graph() { return graph_; }
   const BuildOptions& options() const { return options_; }
   // The first error of this builder, else the graph's.
@@ -114,12 +126,14 @@ class ModelBuilder {
   absl::Status status_;
 };
 
-// Names of the inputs and the output that every language model's graph has.
+// Names of the inputs that every language model's graph has, and of its output:
+// one of the two.
 inline constexpr char kTokensInput[] = "tokens";
 inline constexpr char kPosInput[] = "pos";
 inline constexpr char kSlotInput[] = "slot";
 inline constexpr char kRowsInput[] = "out_rows";
 inline constexpr char kLogitsOutput[] = "logits";
+inline constexpr char kEmbeddingsOutput[] = "embeddings";
 
 // "blk.3.attn_q.weight".
 std::string LayerTensor(int64_t layer, absl::string_view name);

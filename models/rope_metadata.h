@@ -13,6 +13,15 @@ namespace weft::inline v0 {
 // those of the format's description. Adjacent pairs; BIND-A7 errors stick.
 RopeOptions ReadRope(ModelBuilder& b, int64_t head_size);
 
+// The same for layers with a window, where the file gives those a base of
+// their own: rope.freq_base_swa, else `base`.
+double ReadWindowFreqBase(ModelBuilder& b, double base);
+
+// The divisors of the frequencies: rope_freqs, or rope_factors_long or
+// rope_factors_short, whichever a session of this context needs. Unset when
+// the file has none.
+Value ReadRopeFactors(ModelBuilder& b, const RopeOptions& rope);
+
 }  // namespace weft::inline v0
 
 #endif  // WEFT_MODELS_ROPE_METADATA_H_

@@ -21,8 +21,19 @@ absl::Status Session::Init() {
   WEFT_ASSIGN_OR_RETURN(pos_, Ints(*executable_, kPosInput));
   WEFT_ASSIGN_OR_RETURN(slot_, Ints(*executable_, kSlotInput));
   WEFT_ASSIGN_OR_RETURN(rows_, Ints(*executable_, kRowsInput));
-  WEFT_ASSIGN_OR_RETURN(const auto logits, executable_->Output(kLogitsOutput));
-  logits_ = reinterpret_cast<const float*>(logits.data());
+  for (const Graph::NamedValue& out : graph_->outputs()) {
+    hidden_ = out.name == kEmbeddingsOutput;
+    if (!hidden_ && out.name != kLogitsOutput) continue;
+    WEFT_ASSIGN_OR_RETURN(const auto rows, executable_->Output(out.name));
+    rows_out_ = reinterpret_cast<const float*>(rows.data());
+    row_size_ = graph_->value(out.value).type.shape.dim(-1).bound();
+    break;
+  }
+  if (hidden_ && !options_.embeddings)
+    return absl::FailedPreconditionError(
+        absl::StrCat("the architecture ", model_->architecture().name,
+                     " has no logits; its hidden states come with "
+                     "SessionOptions::embeddings"));
   positions_.assign(static_cast<size_t>(options_.slots), 0);
   pending_ = positions_;
   batch_.reserve(static_cast<size_t>(options_.batch));
@@ -34,8 +45,10 @@ absl::Status Session::CheckStep(absl::Span<const StepToken> batch) const {
     return absl::InvalidArgumentError("there are no tokens to evaluate");
   if (static_cast<int64_t>(batch.size()) > options_.batch)
     return absl::InvalidArgumentError(
-        absl::StrCat("a step of ", batch.size(), " tokens; this session takes "
-                     "up to batch = ", options_.batch));
+        absl::StrCat("a step of ", batch.size(),
+                     " tokens; this session takes "
+                     "up to batch = ",
+                     options_.batch));
   int64_t wanted = 0;
   for (const StepToken& t : batch) {
     wanted += t.want_logits;
@@ -48,10 +61,18 @@ absl::Status Session::CheckStep(absl::Span<const StepToken> batch) const {
           absl::StrCat("token ", t.token, " lies outside the vocabulary of ",
                        model_->vocab_size()));
   }
+  if (!model_->architecture().causal)
+    for (const StepToken& t : batch)
+      if (t.slot != batch[0].slot || position(t.slot) != 0)
+        return absl::InvalidArgumentError(absl::StrCat(
+            "the architecture ", model_->architecture().name,
+            " sees whole texts; expected all tokens of one text in one step"));
   if (wanted > options_.logits_rows)
     return absl::InvalidArgumentError(
-        absl::StrCat(wanted, " rows of logits wanted; this session gives up "
-                     "to logits_rows = ", options_.logits_rows));
+        absl::StrCat(wanted,
+                     " rows of logits wanted; this session gives up "
+                     "to logits_rows = ",
+                     options_.logits_rows));
   return absl::OkStatus();
 }
 
@@ -64,8 +85,8 @@ absl::StatusOr<absl::Span<const float>> Session::Step(
     int64_t& position = pending_[static_cast<size_t>(batch[i].slot)];
     if (position >= options_.context)
       return absl::ResourceExhaustedError(absl::StrCat(
-          "the context of slot ", batch[i].slot, " is full: ",
-          options_.context, " positions; use a larger context or a shorter "
+          "the context of slot ", batch[i].slot, " is full: ", options_.context,
+          " positions; use a larger context or a shorter "
           "text"));
     tokens_[i] = batch[i].token;
     pos_[i] = static_cast<int32_t>(position++);
@@ -77,39 +98,52 @@ absl::StatusOr<absl::Span<const float>> Session::Step(
   SymbolValues symbols;
   symbols.Set("T", static_cast<int64_t>(batch.size()));
   symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));
-  WEFT_RETURN_IF_ERROR(executable_->Run(symbols, cancel));
+  const absl::Status run = executable_->Run(symbols, cancel);
+  if (!run.ok()) {
+    // States may have moved on in some layers and not in others.
+    if (!model_->architecture().rewinds)
+      for (const StepToken& t : batch) Truncate(t.slot, 0);
+    return run;
+  }
   std::swap(positions_, pending_);
-  return absl::MakeConstSpan(
-      logits_, wanted * static_cast<size_t>(model_->vocab_size()));
+  return absl::MakeConstSpan(rows_out_,
+                             wanted * static_cast<size_t>(row_size_));
 }
 
 absl::StatusOr<absl::Span<const float>> Session::Prefill(
     int slot, absl::Span<const Token> tokens, const PrefillOptions& options) {
   if (tokens.empty())
     return absl::InvalidArgumentError("there are no tokens to evaluate");
-  const size_t vocab = static_cast<size_t>(model_->vocab_size());
-  const int64_t chunk =
-      options.chunk > 0 ? std::min(options.chunk, options_.batch)
-                        : options_.batch;
+  if (!model_->architecture().causal &&
+      static_cast<int64_t>(tokens.size()) > options_.batch)
+    return absl::InvalidArgumentError(
+        absl::StrCat("a text of ", tokens.size(),
+                     " tokens; a model that sees whole texts "
+                     "takes up to batch = ",
+                     options_.batch));
+  const size_t row = static_cast<size_t>(row_size_);
+  const int64_t chunk = options.chunk > 0
+                            ? std::min(options.chunk, options_.batch)
+                            : options_.batch;
   absl::Span<const float> logits;
   for (size_t done = 0; done < tokens.size();) {
     const size_t n = std::min(static_cast<size_t>(chunk), tokens.size() - done);
     batch_.clear();
     for (size_t i = 0; i < n; ++i)
-      batch_.push_back({tokens[done + i], slot,
-                        options.on_logits != nullptr ||
-                            done + i + 1 == tokens.size()});
+      batch_.push_back(
+          {tokens[done + i], slot,
+           options.on_logits != nullptr || done + i + 1 == tokens.size()});
     WEFT_ASSIGN_OR_RETURN(logits, Step(batch_, options.cancel));
     if (options.on_logits)
       for (size_t i = 0; i < n; ++i)
         options.on_logits(static_cast<int64_t>(done + i),
-                          logits.subspan(i * vocab, vocab));
+                          logits.subspan(i * row, row));
     done += n;
     if (options.progress)
       options.progress(static_cast<int64_t>(done),
                        static_cast<int64_t>(tokens.size()));
   }
-  return logits.last(vocab);
+  return logits.last(row);
 }
 
 absl::StatusOr<absl::Span<const float>> Session::Decode(
@@ -118,9 +152,12 @@ absl::StatusOr<absl::Span<const float>> Session::Decode(
   return Step({&one, 1}, cancel);
 }
 
-void Session::Truncate(int slot, int64_t position) {
+int64_t Session::Truncate(int slot, int64_t position) {
   int64_t& current = positions_[static_cast<size_t>(slot)];
-  current = std::clamp<int64_t>(position, 0, current);
+  if (position >= current) return current;
+  const bool rewinds = model_->architecture().rewinds;
+  current = rewinds ? std::max<int64_t>(position, 0) : 0;
+  return current;
 }
 
 }  // namespace weft::inline v0

@@ -18,31 +18,8 @@ AttendOptions OptionsOf(const Attrs& attrs) {
           .window = attrs.Int("window")};
 }
 
-// The chain over keys and values that are plain tensors [N, G, D]: heads lead,
-// as they do where somebody writes attention out by hand.
-Value AttendPlain(const FusedAttention& a) {
-  const int64_t group = a.k.dim(1).bound() == 0
-                            ? 1
-                            : a.q.dim(1).bound() / a.k.dim(1).bound();
-  Value k = Dequant(a.k), v = Dequant(a.v);
-  if (group > 1) {
-    k = Repeat(k, 1, group);
-    v = Repeat(v, 1, group);
-  }
-  Value s = MatMul(Permute(a.q, {1, 0, 2}), Permute(k, {1, 2, 0}));
-  if (a.options.scale != 1) s = Scale(s, a.options.scale);
-  if (a.options.softcap > 0)
-    s = Scale(Tanh(Scale(s, 1 / a.options.softcap)), a.options.softcap);
-  if (a.bias.graph() != nullptr) s = s + a.bias;
-  if (a.options.causal || a.options.window > 0)
-    s = Mask(s, a.step.pos,
-             {.causal = a.options.causal,
-              .window = a.options.window,
-              .query_axis = 1});
-  return Permute(MatMul(Softmax(s), Permute(v, {1, 0, 2})), {1, 0, 2});
-}
-
-// Inputs in order: q, k, v, then those of pos, slot, bias that are there.
+// Inputs in order: q, k, v, then those of pos, slot, bias, sinks that are
+// there.
 FusedAttention Unpack(absl::Span<const Value> in, const Attrs& attrs) {
   FusedAttention a;
   a.q = in[0];
@@ -52,6 +29,7 @@ FusedAttention Unpack(absl::Span<const Value> in, const Attrs& attrs) {
   if (attrs.Int("has_pos")) a.step.pos = in[next++];
   if (attrs.Int("has_slot")) a.step.slot = in[next++];
   if (attrs.Int("has_bias")) a.bias = in[next++];
+  if (attrs.Int("has_sinks")) a.sinks = in[next++];
   a.options = OptionsOf(attrs);
   return a;
 }
@@ -61,6 +39,7 @@ struct CachedSample {
   DType kv;
   int64_t heads, groups, head_size, context;
   AttendOptions options;
+  bool sinks = false;
 };
 
 // Queries at positions 3, 4, ... of two sequences, over a filled cache.
@@ -74,6 +53,7 @@ Values BuildCached(SampleGraph& g, const CachedSample& s) {
   a.k = Append(a.k, g.Normal({t, s.groups, s.head_size}), a.step);
   a.v = Append(a.v, g.Normal({t, s.groups, s.head_size}), a.step);
   a.options = s.options;
+  if (s.sinks) a.sinks = g.Normal({s.heads});
   return {Attention(a)};
 }
 
@@ -84,6 +64,7 @@ constexpr CachedSample kCached[] = {
     {"softcap", DType::kF32, 4, 2, 16, 20, {.scale = 0.25, .softcap = 5}},
     {"window", DType::kF32, 4, 2, 16, 40, {.scale = 0.25, .window = 4}},
     {"not_causal", DType::kF32, 2, 2, 16, 9, {.scale = 0.25, .causal = false}},
+    {"sinks", DType::kF16, 4, 2, 16, 70, {.scale = 0.25, .window = 8}, true},
 };
 
 Values BuildPlain(SampleGraph& g, bool causal, bool bias) {
@@ -102,31 +83,36 @@ Values BuildPlain(SampleGraph& g, bool causal, bool bias) {
 
 const OpDef kAttention = {
     .name = "attention",
-    .doc = "Fused attention: softmax(mask(softcap(scale q k^T) + bias)) v, "
-           "without the score matrix in memory. q f32[T, H, D]; k and v are "
-           "states [S, C, G, D] and [S, C, G, E] read through each token's "
-           "slot, or plain tensors [N, G, D] and [N, G, E]; result f32[T, H, "
-           "E]. The bias broadcasts to [T, H, 1, C] with slots, to [H, T, N] "
-           "without. Exponentials are summed relative to a running maximum "
-           "(Dao et al. 2022, arXiv:2205.14135).",
+    .doc =
+        "Fused attention: softmax(mask(softcap(scale q k^T) + bias)) v, "
+        "without the score matrix in memory. q f32[T, H, D]; k and v are "
+        "states [S, C, G, D] and [S, C, G, E] read through each token's "
+        "slot, or plain tensors [N, G, D] and [N, G, E]; result f32[T, H, "
+        "E]. The bias broadcasts to [T, H, 1, C] with slots, to [H, T, N] "
+        "without; sinks are f32[H]. Exponentials are summed relative to a "
+        "running maximum "
+        "(Dao et al. 2022, arXiv:2205.14135).",
     .expand = [](const ExpandCall& c) -> Values {
       const FusedAttention a = Unpack(c.in, c.attrs);
-      if (a.step.slot.graph() == nullptr) return {AttendPlain(a)};
-      return {Attend(a.q, a.k, a.v, a.step, a.options, a.bias, Where())};
+      if (a.step.slot.graph() == nullptr)
+        return {
+            AttendAll(a.q, a.k, a.v, a.step.pos, a.options, a.bias, a.sinks)};
+      return {Attend(a.q, a.k, a.v, a.step, a.options, a.bias, a.sinks)};
     },
-    .samples = [] {
-      std::vector<Sample> samples;
-      for (const CachedSample& s : kCached)
-        samples.push_back({s.name, [&s](SampleGraph& g) {
-          return BuildCached(g, s);
-        }});
-      samples.push_back(
-          {"plain", [](SampleGraph& g) { return BuildPlain(g, true, false); }});
-      samples.push_back({"plain_bias", [](SampleGraph& g) {
-        return BuildPlain(g, false, true);
-      }});
-      return samples;
-    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          for (const CachedSample& s : kCached)
+            samples.push_back(
+                {s.name, [&s](SampleGraph& g) { return BuildCached(g, s); }});
+          samples.push_back({"plain", [](SampleGraph& g) {
+                               return BuildPlain(g, true, false);
+                             }});
+          samples.push_back({"plain_bias", [](SampleGraph& g) {
+                               return BuildPlain(g, false, true);
+                             }});
+          return samples;
+        },
     // The gate for f32 KV; exponentials by polynomial and f32 sums stay well
     // below it.
     .tolerance = 2e-5,
@@ -143,15 +129,13 @@ Value Attention(const FusedAttention& a, Where at) {
   const int has_pos = needs_pos ? add(a.step.pos) : 0;
   const int has_slot = add(a.step.slot);
   const int has_bias = add(a.bias);
-  return a.q.graph()->Emit(kAttention, in,
-                           {{"scale", a.options.scale},
-                            {"softcap", a.options.softcap},
-                            {"causal", a.options.causal},
-                            {"window", a.options.window},
-                            {"has_pos", has_pos},
-                            {"has_slot", has_slot},
-                            {"has_bias", has_bias}},
-                           at);
+  const int has_sinks = add(a.sinks);
+  Attrs attrs = {{"scale", a.options.scale},   {"softcap", a.options.softcap},
+                 {"causal", a.options.causal}, {"window", a.options.window},
+                 {"has_pos", has_pos},         {"has_slot", has_slot},
+                 {"has_bias", has_bias}};
+  if (has_sinks) attrs.Add("has_sinks", has_sinks);
+  return a.q.graph()->Emit(kAttention, in, std::move(attrs), at);
 }
 
 }  // namespace weft::inline v0

@@ -56,15 +56,20 @@ Value CachedHeads(Value cache, Value slot, Dim heads, Where at) {
 
 // What stands between the scores and the softmax.
 Value Adjust(Value scores, Value pos, const AttendOptions& options, Value bias,
-             Where at) {
+             int query_axis, Where at) {
   if (options.scale != 1) scores = Scale(scores, options.scale, at);
   if (options.softcap > 0)
     scores = Scale(Tanh(Scale(scores, 1 / options.softcap, at), at),
                    options.softcap, at);
   if (bias.graph() != nullptr) scores = Add(scores, bias, at);
   if (!options.causal && options.window == 0) return scores;
-  return Mask(scores, pos, {options.causal, options.window, /*query_axis=*/0},
-              at);
+  return Mask(scores, pos, {options.causal, options.window, query_axis}, at);
+}
+
+// f32[H] as f32[H, 1, 1], or what is unset.
+Value SinkColumn(Value sinks, Where at) {
+  if (sinks.graph() == nullptr) return sinks;
+  return Reshape(sinks, {sinks.dim(0), Dim(1), Dim(1)}, at);
 }
 
 }  // namespace
@@ -109,7 +114,7 @@ Value SwiGlu(Value gate, Value up, Where at) {
 }
 
 Value Attend(Value q, Value k, Value v, const Step& step,
-             const AttendOptions& options, Value bias, Where at) {
+             const AttendOptions& options, Value bias, Value sinks, Where at) {
   if (CanCheck({q, k, v})) {
     const std::string problem = AttendProblem(q, k, v);
     if (!problem.empty())
@@ -126,9 +131,27 @@ Value Attend(Value q, Value k, Value v, const Step& step,
   const Value values =
       Permute(CachedHeads(v, step.slot, heads, at), {0, 2, 1, 3}, at);
   const Value scores =
-      Adjust(MatMul(rows, keys, at), step.pos, options, bias, at);
-  const Value mixed = MatMul(Softmax(scores, at), values, at);
+      Adjust(MatMul(rows, keys, at), step.pos, options, bias, 0, at);
+  const Value mixed =
+      MatMul(Softmax(scores, SinkColumn(sinks, at), at), values, at);
   return Reshape(mixed, {t, heads, v.dim(3)}, at);
+}
+
+Value AttendAll(Value q, Value k, Value v, Value pos,
+                const AttendOptions& options, Value bias, Value sinks,
+                Where at) {
+  const int64_t groups = k.dim(1).bound();
+  const int64_t group = groups == 0 ? 1 : q.dim(1).bound() / groups;
+  k = Dequant(k, at);
+  v = Dequant(v, at);
+  if (group > 1) {
+    k = Repeat(k, 1, group, at);
+    v = Repeat(v, 1, group, at);
+  }
+  Value s = MatMul(Permute(q, {1, 0, 2}, at), Permute(k, {1, 2, 0}, at), at);
+  s = Adjust(s, pos, options, bias, /*query_axis=*/1, at);
+  const Value p = Softmax(s, SinkColumn(sinks, at), at);
+  return Permute(MatMul(p, Permute(v, {1, 0, 2}, at), at), {1, 0, 2}, at);
 }
 
 }  // namespace weft::inline v0

@@ -35,10 +35,19 @@ struct AttendOptions {
 //   scores = MatMul(Reshape(q), keys)                         [T, H, 1, C]
 //   scores = Mask(Add(SoftCap(Scale(scores)), bias), pos)
 //   result = MatMul(Softmax(scores), Permute(Repeat(GatherRows(...))))
-// `bias` broadcasts to [T, H, 1, C]; a default-constructed Value means none.
+// `bias` broadcasts to [T, H, 1, C]; `sinks` f32[H] are one more score for each
+// head (see Softmax). A default-constructed Value means none.
 Value Attend(Value q, Value k, Value v, const Step& step,
-             const AttendOptions& options, Value bias = {},
+             const AttendOptions& options, Value bias = {}, Value sinks = {},
              Where at = std::source_location::current());
+
+// The same over the step's own tokens, k f32[N, G, D] and v f32[N, G, E], where
+// nothing is cached; heads lead, as they do where somebody writes attention out
+// by hand. `pos` i32[T] is needed when causal or windowed; `bias` broadcasts to
+// [H, T, N].
+Value AttendAll(Value q, Value k, Value v, Value pos,
+                const AttendOptions& options, Value bias = {}, Value sinks = {},
+                Where at = std::source_location::current());
 
 }  // namespace weft::inline v0
 

@@ -36,14 +36,15 @@ Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps,
                       Where at = std::source_location::current());
 // activation(gate) * up.
 Value Gated(Value gate, Value up, absl::string_view activation,
-            bool quantized = false,
-            Where at = std::source_location::current());
+            bool quantized = false, Where at = std::source_location::current());
 
 struct FusedAttention {
-  Value q;     // f32[T, H, D]
-  Value k, v;  // states [S, C, G, D/E] when `step.slot` is set, else [N, G, D/E]
-  Step step;   // pos: set when causal or windowed; slot: set with states
-  Value bias;  // broadcasts to [T, H, 1, keys]; may be unset
+  Value q;  // f32[T, H, D]
+  Value k,
+      v;      // states [S, C, G, D/E] when `step.slot` is set, else [N, G, D/E]
+  Step step;  // pos: set when causal or windowed; slot: set with states
+  Value bias;   // broadcasts to [T, H, 1, keys]; may be unset
+  Value sinks;  // f32[H]; may be unset
   AttendOptions options;
 };
 Value Attention(const FusedAttention& a,

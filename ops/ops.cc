@@ -1,7 +1,9 @@
 #include "ops/ops.h"
 
+#include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/quantize.h"
+#include "ops/recurrent.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -13,11 +15,14 @@ constexpr const OpDef* kAllOps[] = {
     // Matrices, normalisation, attention.
     &kMatMul, &kTranspose, &kDequant, &kQuantize, &kRmsNorm, &kLayerNorm,
     &kSoftmax, &kMask, &kRopeTable, &kRotate,
+    // Experts.
+    &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.
     &kReshape, &kPermute, &kSlice, &kConcat, &kRepeat, &kGatherRows, &kAppend,
+    &kCausalConv, &kSelectiveScan,
     // Fused: what rules make.
     &kQMatMul, &kQGather, &kAttention, &kRmsNormMul, &kAddRmsNorm,
-    &kLayerNormMulAdd, &kGated};
+    &kLayerNormMulAdd, &kGated, &kQMatMulById};
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include "graph/host_tensor.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/op_helpers.h"
 
@@ -91,19 +92,42 @@ bool HasIntegerCodes(DType weight) {
 
 namespace {
 
-bool ClassifyQMatMul(Value product, Classification& c) {
+// Of activations and weight, the first two operands of the product.
+bool CanQuantize(Value product, Classification& c) {
   Graph* graph = product.graph();
   const Node& node = graph->producer(product.id());
   const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
   if (x.dtype() != DType::kF32) return c.Miss(x, "is quantised already");
-  if (!HasIntegerCodes(w.dtype()))
-    return c.Miss(w, absl::StrCat("is ", Name(w.dtype()),
-                                  ", which has no integer codes"));
+  if (HasIntegerCodes(w.dtype())) return true;
+  return c.Miss(
+      w, absl::StrCat("is ", Name(w.dtype()), ", which has no integer codes"));
+}
+
+bool ClassifyQMatMul(Value product, Classification& c) {
+  Graph* graph = product.graph();
+  const Node& node = graph->producer(product.id());
+  if (!CanQuantize(product, c)) return false;
+  const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
   const Value bias =
       node.inputs.size() > 2 ? Value(graph, node.inputs[2]) : Value();
   const std::string activation(node.attrs.String("activation"));
   c.root = product;
   c.emit = [=] { return QMatMul(Quantize(x), w, bias, activation); };
+  return true;
+}
+
+bool ClassifyQMatMulById(Value product, Classification& c) {
+  Graph* graph = product.graph();
+  const Node& node = graph->producer(product.id());
+  if (!CanQuantize(product, c)) return false;
+  const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
+  const bool has_ids = node.attrs.Int("has_ids") != 0;
+  const Value ids = has_ids ? Value(graph, node.inputs[2]) : Value();
+  const Value bias = node.attrs.Int("has_bias") != 0
+                         ? Value(graph, node.inputs[has_ids ? 3 : 2])
+                         : Value();
+  c.root = product;
+  c.emit = [=] { return QMatMulById(Quantize(x), w, ids, bias); };
   return true;
 }
 
@@ -113,6 +137,8 @@ Pass QuantizeActivations(FusionReport* report) {
   std::vector<Rule> rules;
   rules.push_back(
       Rule("quantize_activations").Classify(kQMatMul, ClassifyQMatMul));
+  rules.push_back(
+      Rule("quantize_by_id").Classify(kQMatMulById, ClassifyQMatMulById));
   return Rewrite("quantize_activations", std::move(rules), report);
 }
 

@@ -14,17 +14,54 @@ namespace {
 
 constexpr float kHidden = -std::numeric_limits<float>::infinity();
 
-// y = exp(x - max) / sum. The maximum only keeps exp from overflowing; it is
-// never subtracted from -inf, so that a row of nothing but -inf has the sum 0.
-void SoftmaxRow(const float* x, int64_t n, float* y) {
-  const double max = *std::max_element(x, x + n);
+// y = exp(x - max) / sum, the sink being part of the sum. The maximum only
+// keeps exp from overflowing; it is never subtracted from -inf, so that a row
+// of nothing but -inf has the sum 0.
+void SoftmaxRow(const float* x, int64_t n, float sink, float* y) {
+  const double max = std::max(sink, *std::max_element(x, x + n));
   const auto weight = [max](float v) {
     return v == kHidden ? 0.0 : std::exp(v - max);
   };
-  double sum = 0;
+  double sum = weight(sink);
   for (int64_t i = 0; i < n; ++i) sum += weight(x[i]);
   for (int64_t i = 0; i < n; ++i)
     y[i] = sum == 0 ? 0.0f : static_cast<float>(weight(x[i]) / sum);
+}
+
+absl::StatusOr<TensorTypes> InferSoftmax(const Call& call) {
+  WEFT_RETURN_IF_ERROR(RequireF32(call, "C1"));
+  WEFT_RETURN_IF_ERROR(RequireMinRank(call, "C2", 0, 1));
+  const Shape& x = call.in[0].shape;
+  if (call.in.size() < 2) return OneType(DType::kF32, x);
+  Shape rows = x;
+  rows.dim(-1) = Dim(1);
+  WEFT_ASSIGN_OR_RETURN(
+      const Shape both,
+      BroadcastDims(call, "C3", rows.dims(), call.in[1].shape.dims()));
+  WEFT_RETURN_IF_ERROR(call.Require(
+      both == rows,
+      absl::StrCat("C3: sinks of shape ", call.in[1].shape.ToString(),
+                   " are not one for each row of ", x.ToString())));
+  return OneType(DType::kF32, x);
+}
+
+absl::Status SoftmaxReference(const RefCall& call) {
+  const HostTensor& x = *call.in[0];
+  const int64_t n = x.dim(-1);
+  if (n == 0) return absl::OkStatus();
+  Dims rows = x.dims;
+  rows.back() = 1;
+  const HostTensor* sinks = call.in.size() > 1 ? call.in[1] : nullptr;
+  const Dims strides =
+      sinks == nullptr ? Dims() : BroadcastStrides(sinks->dims, rows);
+  int64_t r = 0;
+  ForEachIndex(rows, [&](absl::Span<const int64_t> index) {
+    const float sink =
+        sinks == nullptr ? kHidden : sinks->f32()[Offset(index, strides)];
+    SoftmaxRow(x.f32() + r * n, n, sink, call.out[0]->f32() + r * n);
+    ++r;
+  });
+  return absl::OkStatus();
 }
 
 absl::StatusOr<TensorTypes> InferMask(const Call& call) {
@@ -91,23 +128,14 @@ const OpDef kSoftmax = {
     .name = "softmax",
     .doc =
         "y = exp(x) / sum(exp(x)) over the fastest dimension.\n"
-        "f32[..., n] -> f32[..., n]; -inf counts as excluded, and a row of "
-        "nothing but -inf gives zeros.\n"
-        "C1: x is f32.\n"
-        "C2: x has rank >= 1.",
-    .infer = [](const Call& call) -> absl::StatusOr<TensorTypes> {
-      WEFT_RETURN_IF_ERROR(RequireF32(call, "C1"));
-      WEFT_RETURN_IF_ERROR(RequireMinRank(call, "C2", 0, 1));
-      return OneType(DType::kF32, call.in[0].shape);
-    },
-    .reference =
-        [](const RefCall& call) {
-          const HostTensor& x = *call.in[0];
-          const int64_t n = x.dim(-1);
-          for (int64_t r = 0; r < x.OuterElements() && n > 0; ++r)
-            SoftmaxRow(x.f32() + r * n, n, call.out[0]->f32() + r * n);
-          return absl::OkStatus();
-        },
+        "f32[..., n], sinks f32[..., 1] (optional) -> f32[..., n]; -inf counts "
+        "as excluded, and a row of nothing but -inf gives zeros. The sum "
+        "includes exp(sink) (Xiao et al. 2023, arXiv:2309.17453).\n"
+        "C1: x and sinks are f32.\n"
+        "C2: x has rank >= 1.\n"
+        "C3: sinks broadcast to one for each row of x.",
+    .infer = InferSoftmax,
+    .reference = SoftmaxReference,
     .samples = []() -> std::vector<Sample> {
       return {{"rows",
                [](SampleGraph& g) -> Values {
@@ -120,6 +148,11 @@ const OpDef kSoftmax = {
               {"one",
                [](SampleGraph& g) -> Values {
                  return {Softmax(g.Normal({3, 1}))};
+               }},
+              {"sinks",
+               [](SampleGraph& g) -> Values {
+                 const Value x = g.Normal({Dim::Symbol("T", 4), 3, 1, 19});
+                 return {Softmax(x, g.Normal({3, 1, 1}))};
                }},
               // Position -1 sees nothing: its row is all -inf.
               {"masked", [](SampleGraph& g) -> Values {
@@ -149,7 +182,10 @@ const OpDef kMask = {
     .in_place = 0b1,
 };
 
-Value Softmax(Value x, Where at) { return EmitNode(kSoftmax, {x}, {}, at); }
+Value Softmax(Value x, Value sinks, Where at) {
+  if (sinks.graph() == nullptr) return EmitNode(kSoftmax, {x}, {}, at);
+  return EmitNode(kSoftmax, {x, sinks}, {}, at);
+}
 
 Value Mask(Value x, Value pos, const MaskOptions& options, Where at) {
   return EmitNode(kMask, {x, pos},

@@ -18,7 +18,10 @@ struct MaskOptions {
 
 // Over the fastest dimension; -inf counts as excluded, and a row of nothing but
 // -inf gives zeros.
-Value Softmax(Value x, Where at = std::source_location::current());
+// `sinks`, when given, broadcast to x with a fastest dimension of 1: one more
+// score for each row, which takes its share and is left out.
+Value Softmax(Value x, Value sinks = {},
+              Where at = std::source_location::current());
 // Scores f32[..., K] with hidden keys set to -inf; key j stands at position j.
 // pos i32[T] gives the position of each query, T being x's query axis.
 Value Mask(Value x, Value pos, const MaskOptions& options,

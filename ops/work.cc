@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "absl/container/flat_hash_map.h"
+#include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/gather.h"
 #include "ops/matmul.h"
@@ -59,7 +60,7 @@ Arithmetic ArithmeticOf(const Graph& graph, const Node& node) {
 // Of the matrix products of a graph.
 int64_t MatMulOperations(const Graph& graph, const Node& node,
                          const SymbolValues& symbols) {
-  if (node.op != &kMatMul) return 0;
+  if (node.op != &kMatMul && node.op != &kMatMulById) return 0;
   const Shape& a = graph.value(node.inputs[0]).type.shape;
   const Shape& y = graph.value(node.outputs[0]).type.shape;
   return 2 * symbols.Of(a.dim(-1)) * Elements(y, symbols);
@@ -113,9 +114,11 @@ class Counter {
     if (node.op == &kAttention) return AddAttention(node);
     if (node.op->writes_state) return AddAppend(node);
     const bool picks_rows = node.op == &kGatherRows || node.op == &kQGather;
+    const bool picks_matrices = node.attrs.Int("has_ids") != 0;
     for (size_t i = 0; i < node.inputs.size(); ++i)
-      Read(node.inputs[i],
-           i == 0 && picks_rows ? PickedBytes(node) : Bytes(node.inputs[i]));
+      Read(node.inputs[i], i == 0 && picks_rows       ? PickedBytes(node)
+                           : i == 1 && picks_matrices ? MatrixBytes(node)
+                                                      : Bytes(node.inputs[i]));
     for (const ValueId id : node.outputs) one_.activation_bytes += Bytes(id);
     OperationsOf(one_, ArithmeticOf(graph_, node)) +=
         Operations(graph_, node, size_.symbols);
@@ -143,6 +146,13 @@ class Counter {
   int64_t PickedBytes(const Node& node) const {
     return BytesOf(graph_.value(node.inputs[0]).type.dtype,
                    graph_.value(node.outputs[0]).type.shape, size_.symbols);
+  }
+
+  // Matrices that a product by id reads at most: one for each pick, or all.
+  int64_t MatrixBytes(const Node& node) const {
+    const int64_t all = DimOf(node.inputs[1], 0);
+    const int64_t picks = DimOf(node.inputs[2], 0) * DimOf(node.inputs[2], 1);
+    return Bytes(node.inputs[1]) / all * std::min(all, picks);
   }
 
   void Read(ValueId id, int64_t bytes) {

@@ -99,7 +99,7 @@ TEST_F(AttentionRuleTest, BeforeAndAfter) {
 }
 
 TEST_F(AttentionRuleTest, ReportNamesTheAnchorsLine) {
-  const Value p = Softmax(Scale(Product(), 0.5), Line(77));
+  const Value p = Softmax(Scale(Product(), 0.5), {}, Line(77));
   Output(Finish(p));
   Output(p);
   Fuse();

@@ -86,7 +86,7 @@ class AttendTest : public Composite {
     const Value rows = F32("q", std::move(q));
     const Value keys = graph_.Input("k", DType::kF16, std::move(k));
     const Value values = graph_.Input("v", DType::kF16, std::move(v));
-    return Attend(rows, keys, values, step, options, bias, kAt);
+    return Attend(rows, keys, values, step, options, bias, {}, kAt);
   }
 };
 

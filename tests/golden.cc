@@ -91,6 +91,38 @@ GoldenModel LoadOpen(const std::string& model, const std::string& tag,
   return golden;
 }
 
+GoldenEncoder LoadEncoder(const std::string& model) {
+  GoldenEncoder golden;
+  const std::string folder = "golden/open/";
+  const std::string index = SharedPath(folder + "index.json");
+  if (index.empty()) return golden;
+  const Json entry = Json::parse(ReadText(index))["models"][model];
+  golden.path = SharedPath(folder + entry["model"].get<std::string>());
+  const Json& variant = Exact(entry["variants"]);
+  golden.context = variant["n_ctx"];
+  const int64_t width = variant["n_embd"];
+  const auto read = [&](const char* key) {
+    return ReadFloats(SharedPath(folder + variant[key].get<std::string>()));
+  };
+  const std::vector<float> hidden = read("tokens_file"),
+                           pooled = read("pooled_file");
+  const auto part = [](const std::vector<float>& all, const Json& at,
+                       int64_t n) {
+    const auto first = all.begin() + at.get<int64_t>();
+    return std::vector<float>(first, first + n);
+  };
+  for (const Json& p : variant["prompts"]) {
+    GoldenText text;
+    text.tokens = p["tokens"].get<std::vector<Token>>();
+    const auto n = static_cast<int64_t>(text.tokens.size());
+    text.hidden = part(hidden, p["token_offset"], n * width);
+    text.mean = part(pooled, p["mean_offset"], width);
+    text.first = part(pooled, p["cls_offset"], width);
+    golden.texts.push_back(std::move(text));
+  }
+  return golden;
+}
+
 std::vector<float> AllLogits(Session& session, const std::vector<Token>& tokens,
                              int64_t chunk) {
   std::vector<float> all;

@@ -43,6 +43,21 @@ GoldenModel LoadStories(const std::string& tag);
 GoldenModel LoadOpen(const std::string& model, const std::string& tag,
                      const std::string& variant = "exact");
 
+// One text of an encoder's evaluation.
+struct GoldenText {
+  std::vector<Token> tokens;
+  std::vector<float> hidden;       // [tokens][width]
+  std::vector<float> mean, first;  // [width], not normalised
+};
+struct GoldenEncoder {
+  std::string path;
+  int64_t context = 0;
+  std::vector<GoldenText> texts;
+};
+// The exact variant of one of the small random encoders; empty texts when it is
+// absent.
+GoldenEncoder LoadEncoder(const std::string& model);
+
 // Logits of every token of a prompt in slot 0, [tokens][n_vocab], in chunks of
 // `chunk` (0 = the session's batch).
 std::vector<float> AllLogits(Session& session, const std::vector<Token>& tokens,

@@ -209,6 +209,7 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   args.in = in_views;
   args.out = out_views;
   args.params = &params;
+  args.inner = kernel.inner.get();
   args.bad_index = &bad_index;
   const Memory scratch(
       HostTensor(DType::kI8, {BytesOf(kernel.scratch_bytes, args)}), false,

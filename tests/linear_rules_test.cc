@@ -257,5 +257,34 @@ TEST_F(LinearRules, MatmulActivation_NotOfOtherOps) {
              "%5 qmatmul is not read by an activation alone");
 }
 
+// ---- matmul_by_id ----
+
+TEST_F(LinearRules, MatmulById_FusesExpertsAndHeads) {
+  const Value x = In("x", {T, 64});
+  const Value ids = graph_.Input("ids", DType::kI32, {T, 2});
+  const Value w = Weight("w", {4, 96, 64}, DType::kQ8_0);
+  const Value heads = Weight("heads", {2, 32, 96});
+  Output(LinearById(LinearById(x, w, ids), heads));
+  EXPECT_EQ(Fuse(),
+            "%7: f32[T,2,96] = qmatmul_by_id(x, w, ids, {has_ids=1, "
+            "has_bias=0})\n"
+            "%8: f32[T,2,32] = qmatmul_by_id(%7, heads, {has_ids=0, "
+            "has_bias=0})\n"
+            "output y0 = %8\n");
+  EXPECT_EQ(report_.Count("matmul_by_id"), 2);
+}
+
+TEST_F(LinearRules, MatmulById_NotOfInputs) {
+  const Value x = In("x", {T, 3, 8});
+  Output(MatMulById(x, In("w", {3, 6, 8})));
+  ExpectMiss("matmul_by_id", "input w is no stored weight");
+}
+
+TEST_F(LinearRules, MatmulById_NotOfWhatIsComputed) {
+  const Value x = In("x", {T, 3, 8});
+  Output(MatMulById(x, Exp(Weight("w", {3, 6, 8}))));
+  ExpectMiss("matmul_by_id", "%2 exp is no stored weight");
+}
+
 }  // namespace
 }  // namespace weft::inline v0

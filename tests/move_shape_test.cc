@@ -216,5 +216,88 @@ TEST_F(OpShape, Append_C5_ABlockMustNotHoldTwoPositions) {
       "block would hold several positions");
 }
 
+// ---- Recurrent states ----
+
+class RecurrentShape : public OpShape {
+ protected:
+  Value State(Shape shape) {
+    return graph_.State("s", DType::kF32, std::move(shape));
+  }
+  Step AStep() { return {I32("pos", {T}), I32("slot", {T})}; }
+  ScanInputs Scan(int64_t channels, int64_t states) {
+    return {F32("x", {T, channels}), F32("delta", {T, channels}),
+            F32("a", {channels, states}), F32("b", {T, states}),
+            F32("c", {T, states})};
+  }
+};
+
+TEST_F(RecurrentShape, CausalConv_Types) {
+  EXPECT_EQ(TypeOf(CausalConv(State({2, 3, 8}), F32("x", {T, 8}),
+                              F32("w", {8, 4}), F32("b", {8}), AStep())),
+            "f32[T,8]");
+}
+
+TEST_F(RecurrentShape, CausalConv_C1_TheStateHasThreeDims) {
+  CausalConv(State({3, 8}), F32("x", {T, 8}), F32("w", {8, 4}), F32("b", {8}),
+             AStep(), kAt);
+  ExpectError(
+      "causal_conv(s f32[3,8], x f32[T,8], w f32[8,4], b f32[8], slot i32[T], "
+      "pos i32[T]): C1: operand 0 has rank 2, not 3");
+}
+
+TEST_F(RecurrentShape, CausalConv_C2_TheKernelHasAPast) {
+  CausalConv(State({2, 1, 8}), F32("x", {T, 8}), F32("w", {8, 1}),
+             F32("b", {8}), AStep(), kAt);
+  ExpectError(
+      "causal_conv(s f32[2,1,8], x f32[T,8], w f32[8,1], b f32[8], slot "
+      "i32[T], pos i32[T]): C2: a kernel of 1");
+}
+
+TEST_F(RecurrentShape, CausalConv_C3_TheStateHoldsThePast) {
+  CausalConv(State({2, 4, 8}), F32("x", {T, 8}), F32("w", {8, 4}),
+             F32("b", {8}), AStep(), kAt);
+  ExpectError(
+      "causal_conv(s f32[2,4,8], x f32[T,8], w f32[8,4], b f32[8], slot "
+      "i32[T], pos i32[T]): C3: operand 0 has shape [2,4,8], not [2,3,8]");
+}
+
+TEST_F(RecurrentShape, CausalConv_C4_EachTokenHasASlot) {
+  CausalConv(State({2, 3, 8}), F32("x", {T, 8}), F32("w", {8, 4}),
+             F32("b", {8}), {I32("pos", {T}), I32("slot", {5})}, kAt);
+  ExpectError(
+      "causal_conv(s f32[2,3,8], x f32[T,8], w f32[8,4], b f32[8], slot "
+      "i32[5], pos i32[T]): C4: slot and pos are no i32[T]");
+}
+
+TEST_F(RecurrentShape, SelectiveScan_Types) {
+  EXPECT_EQ(TypeOf(SelectiveScan(State({2, 8, 4}), Scan(8, 4), AStep())),
+            "f32[T,8]");
+}
+
+TEST_F(RecurrentShape, SelectiveScan_C1_TheStateHasThreeDims) {
+  SelectiveScan(State({8, 4}), Scan(8, 4), AStep(), kAt);
+  ExpectError(
+      "selective_scan(s f32[8,4], x f32[T,8], delta f32[T,8], a f32[8,4], b "
+      "f32[T,4], c f32[T,4], slot i32[T], pos i32[T]): C1: operand 0 has rank "
+      "2, not 3");
+}
+
+TEST_F(RecurrentShape, SelectiveScan_C2_CoefficientsFitTheState) {
+  SelectiveScan(State({2, 8, 4}), Scan(8, 5), AStep(), kAt);
+  ExpectError(
+      "selective_scan(s f32[2,8,4], x f32[T,8], delta f32[T,8], a f32[8,5], b "
+      "f32[T,5], c f32[T,5], slot i32[T], pos i32[T]): C2: operand 3 has shape "
+      "[8,5], not [8,4]");
+}
+
+TEST_F(RecurrentShape, SelectiveScan_C3_EachTokenHasASlot) {
+  SelectiveScan(State({2, 8, 4}), Scan(8, 4),
+                {I32("pos", {T}), I32("slot", {5})}, kAt);
+  ExpectError(
+      "selective_scan(s f32[2,8,4], x f32[T,8], delta f32[T,8], a f32[8,4], b "
+      "f32[T,4], c f32[T,4], slot i32[5], pos i32[T]): C3: slot and pos are no "
+      "i32[T]");
+}
+
 }  // namespace
 }  // namespace weft::inline v0

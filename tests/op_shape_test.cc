@@ -128,12 +128,21 @@ TEST_F(OpShape, Norm_C3_EpsMustNotBeNegative) {
 
 TEST_F(OpShape, Softmax_C1_OperandMustBeF32) {
   EXPECT_EQ(TypeOf(Softmax(F32("x", {T, 3}))), "f32[T,3]");
-  Softmax(I32("ids", {T}), kAt);
+  Softmax(I32("ids", {T}), {}, kAt);
   ExpectError("softmax(ids i32[T]): C1: operand 0 is i32, not f32");
 }
 
+TEST_F(OpShape, Softmax_C3_SinksMustBeOneForEachRow) {
+  EXPECT_EQ(TypeOf(Softmax(F32("x", {T, 4, 1, 9}), F32("s", {4, 1, 1}))),
+            "f32[T,4,1,9]");
+  Softmax(F32("y", {T, 4, 1, 9}), F32("t", {9}), kAt);
+  ExpectError(
+      "softmax(y f32[T,4,1,9], t f32[9]): C3: sinks of shape [9] are not one "
+      "for each row of [T,4,1,9]");
+}
+
 TEST_F(OpShape, Softmax_C2_OperandMustHaveADimension) {
-  Softmax(F32("x", kScalar), kAt);
+  Softmax(F32("x", kScalar), {}, kAt);
   ExpectError("softmax(x f32[]): C2: operand 0 has rank 0, below 1");
 }
 
@@ -253,6 +262,102 @@ TEST_F(OpShape, Rotate_C4_HeadsMustHoldTheRotatedDims) {
   ExpectError(
       "rotate(x f32[T,3,8], table f32[T,5,2]): C4: the table rotates 2 * 5 "
       "dimensions, heads have 8");
+}
+
+// ---- Experts ----
+
+TEST_F(OpShape, Route_Types) {
+  const Routing r = Route(F32("x", {T, 8}), {.used = 2}, F32("b", {8}));
+  EXPECT_EQ(TypeOf(r.ids), "i32[T,2]");
+  EXPECT_EQ(TypeOf(r.weights), "f32[T,2]");
+}
+
+TEST_F(OpShape, Route_C1_LogitsMustBeF32OfRank2) {
+  Route(F32("x", {T, 8, 1}), {}, {}, kAt);
+  ExpectError("route(x f32[T,8,1]): C1: operand 0 has rank 3, not 2");
+}
+
+TEST_F(OpShape, Route_C2_NoMoreThanThereAre) {
+  Route(F32("x", {T, 8}), {.used = 9}, {}, kAt);
+  ExpectError("route(x f32[T,8]): C2: 9 of 8 experts");
+}
+
+TEST_F(OpShape, Route_C3_TheBiasIsOneForEachExpert) {
+  Route(F32("x", {T, 8}), {}, F32("b", {7}), kAt);
+  ExpectError(
+      "route(x f32[T,8], b f32[7]): C3: the bias has shape [7], not [8]");
+}
+
+TEST_F(OpShape, Route_C4_GroupsMustHoldThem) {
+  Route(F32("x", {T, 8}), {.used = 3, .groups = 4, .groups_used = 1}, {}, kAt);
+  ExpectError("route(x f32[T,8]): C4: 3 experts from 1 of 4 groups of 8");
+}
+
+TEST_F(OpShape, MatmulById_Types) {
+  const Value w = F32("w", {4, 6, 32}), ids = I32("ids", {T, 2});
+  EXPECT_EQ(TypeOf(MatMulById(F32("x", {T, 32}), w, ids)), "f32[T,2,6]");
+  EXPECT_EQ(TypeOf(MatMulById(F32("y", {T, 2, 32}), w, ids)), "f32[T,2,6]");
+  EXPECT_EQ(TypeOf(MatMulById(F32("z", {T, 4, 32}), w)), "f32[T,4,6]");
+}
+
+TEST_F(OpShape, MatmulById_C1_IdsMustBeIntegers) {
+  MatMulById(F32("x", {T, 32}), F32("w", {4, 6, 32}), F32("ids", {T, 2}), {},
+             kAt);
+  ExpectError(
+      "matmul_by_id(x f32[T,32], w f32[4,6,32], ids f32[T,2]): C1: wanted f32 "
+      "operands and i32 ids");
+}
+
+TEST_F(OpShape, MatmulById_C2_WeightsAreMatricesInARow) {
+  MatMulById(F32("x", {T, 32}), F32("w", {6, 32}), I32("ids", {T, 2}), {}, kAt);
+  ExpectError(
+      "matmul_by_id(x f32[T,32], w f32[6,32], ids i32[T,2]): C2: x [T,32] and "
+      "w [6,32] are no [T, J, K] and [E, N, K]");
+}
+
+TEST_F(OpShape, MatmulById_C3_InnerDimsMustBeEqual) {
+  MatMulById(F32("x", {T, 64}), F32("w", {4, 6, 32}), I32("ids", {T, 2}), {},
+             kAt);
+  ExpectError(
+      "matmul_by_id(x f32[T,64], w f32[4,6,32], ids i32[T,2]): C3: inner dims "
+      "differ (64 vs 32)");
+}
+
+TEST_F(OpShape, MatmulById_C4_OneRowForEachPick) {
+  MatMulById(F32("x", {T, 3, 32}), F32("w", {4, 6, 32}), I32("ids", {T, 2}), {},
+             kAt);
+  ExpectError(
+      "matmul_by_id(x f32[T,3,32], w f32[4,6,32], ids i32[T,2]): C4: x has 3 "
+      "rows a token, wanted 2");
+}
+
+TEST_F(OpShape, MatmulById_C5_TheBiasHasARowForEachMatrix) {
+  MatMulById(F32("x", {T, 32}), F32("w", {4, 6, 32}), I32("ids", {T, 2}),
+             F32("b", {6}), kAt);
+  ExpectError(
+      "matmul_by_id(x f32[T,32], w f32[4,6,32], ids i32[T,2], b f32[6]): C5: "
+      "the bias is no [E, N]");
+}
+
+TEST_F(OpShape, ClampedSwiglu_C1_OperandsMustBeF32) {
+  EXPECT_EQ(TypeOf(ClampedSwiGlu(F32("a", {T, 3}), F32("b", {T, 3}), 7)),
+            "f32[T,3]");
+  ClampedSwiGlu(F32("x", {T}), I32("y", {T}), 7, kAt);
+  ExpectError(
+      "clamped_swiglu(x f32[T], y i32[T]): C1: operand 1 is i32, not f32");
+}
+
+TEST_F(OpShape, ClampedSwiglu_C2_OfOneShape) {
+  ClampedSwiGlu(F32("x", {T}), F32("y", {1}), 7, kAt);
+  ExpectError(
+      "clamped_swiglu(x f32[T], y f32[1]): C2: gate and up have shapes [T] "
+      "and [1]");
+}
+
+TEST_F(OpShape, ClampedSwiglu_C3_TheLimitIsAboveZero) {
+  ClampedSwiGlu(F32("x", {T}), F32("y", {T}), 0, kAt);
+  ExpectError(
+      "clamped_swiglu(x f32[T], y f32[T]): C3: the limit is 0, not above 0");
 }
 
 }  // namespace

@@ -29,15 +29,21 @@ std::string Unindented(const std::string& code) {
   return out;
 }
 
-TEST(Readme, ShowsTheExampleThatIsCompiled) {
+std::string Example(const std::string& name) {
+  return ReadText(std::string(WEFT_SOURCE_DIR) + "/tests/examples/" + name);
+}
+
+TEST(Readme, ShowsTheExamplesThatAreCompiled) {
   const std::string root = WEFT_SOURCE_DIR;
   const std::string readme = ReadText(root + "/README.md");
-  const std::string example =
-      ReadText(root + "/tests/examples/feed_forward.cc");
   const std::string shown = Between(readme, "```cpp\n", "```");
   ASSERT_FALSE(shown.empty());
-  EXPECT_EQ(shown,
-            Unindented(Between(example, "// [readme]\n", "  // [/readme]")));
+  EXPECT_EQ(shown, Unindented(Between(Example("feed_forward.cc"),
+                                      "// [readme]\n", "  // [/readme]")));
+  const std::string rest = Between(readme, "## Recipes", "## What works");
+  EXPECT_EQ(
+      Between(rest, "```cpp\n", "```"),
+      Between(Example("own_architecture.cc"), "// [readme]\n", "// [/readme]"));
 }
 
 TEST(Readme, NamesEveryFolder) {

@@ -54,6 +54,25 @@ void AddLinear(std::vector<RuleCase>& cases) {
                    }});
 }
 
+void AddById(std::vector<RuleCase>& cases) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kQ4_K}) {
+    cases.push_back({"matmul_by_id", absl::StrCat("experts_", Name(type)),
+                     [type](SampleGraph& g) -> Values {
+                       const Value x = g.Normal({kT, kWidth});
+                       const Value w = g.Weight(type, {3, kRows, kWidth});
+                       const Value ids = g.Ids({kT, 2}, 3);
+                       const Value bias = g.Normal({3, kRows});
+                       return {LinearById(x, w, ids, bias)};
+                     }});
+    cases.push_back({"matmul_by_id", absl::StrCat("heads_", Name(type)),
+                     [type](SampleGraph& g) -> Values {
+                       const Value x = g.Normal({kT, 3, kWidth});
+                       return {
+                           LinearById(x, g.Weight(type, {3, kRows, kWidth}))};
+                     }});
+  }
+}
+
 void AddEpilogues(std::vector<RuleCase>& cases) {
   cases.push_back({"matmul_bias", "right", [](SampleGraph& g) -> Values {
                      const Value x = g.Normal({kT, kWidth});
@@ -137,6 +156,7 @@ void AddNorms(std::vector<RuleCase>& cases) {
 std::vector<RuleCase> Collect() {
   std::vector<RuleCase> cases;
   AddLinear(cases);
+  AddById(cases);
   AddEpilogues(cases);
   AddGates(cases);
   AddNorms(cases);

@@ -1,6 +1,7 @@
 // Made-up models: their vocabulary and weights, and weft-synth.
 #include "tools/synth.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "gtest/gtest.h"
+#include "models/engine.h"
 #include "models/gguf_writer.h"
 #include "models/spm_merger.h"
 #include "models/tokenizer.h"
@@ -182,6 +184,33 @@ TEST(WeftSynth, MakesModelsThatRun) {
   }
 }
 
+// Of every architecture: it loads, fuses as it must, and gives numbers.
+TEST(WeftSynth, MakesEveryArchitecture) {
+  int made = 0;
+  for (const Architecture& architecture : Architectures()) {
+    SCOPED_TRACE(architecture.name);
+    const std::string path = ScratchPath("arch.gguf");
+    ExpectSuccess(Synth(
+        {absl::StrCat("--arch=", architecture.name), "--type=Q4_K_M"}, path));
+    const auto model = Model::Load(path);
+    ASSERT_TRUE(model.ok()) << model.status();
+    SessionOptions options;
+    options.embeddings = !architecture.causal;
+    const auto session = (*model)->NewSession(options);
+    ASSERT_TRUE(session.ok()) << session.status();
+    const auto row = (*session)->Prefill(0, std::vector<Token>{1, 300, 45});
+    ASSERT_TRUE(row.ok()) << row.status();
+    double squares = 0;
+    for (const float x : *row) squares += static_cast<double>(x) * x;
+    const double rms = std::sqrt(squares / static_cast<double>(row->size()));
+    EXPECT_GT(rms, 0.01);
+    EXPECT_LT(rms, 100);
+    ++made;
+  }
+  const std::string all = SynthArchitectures();
+  EXPECT_EQ(made, 1 + std::count(all.begin(), all.end(), ','));
+}
+
 TEST(WeftSynth, CopiesAVocabulary) {
   const std::string from = SharedPath("models/stories260K.gguf");
   if (from.empty()) GTEST_SKIP() << "no shared models";
@@ -221,6 +250,7 @@ TEST(WeftSynth, SaysWhatIsWrong) {
       {{"--out=" + path}, "--preset"},
       {{"--preset=huge", "--out=" + path}, "tinyllama-1.1b, llama3-8b, tiny"},
       {{"--preset=tiny"}, "--out"},
+      {{"--preset=tiny", "--arch=x", "--out=" + path}, "deepseek2"},
       {{"--preset=tiny", "--out=" + path, "--type=q9"}, "Q4_K_M"},
       {{"--preset=tiny", "--out=" + path, "--layers=-1"}, "--layers is -1"},
       {{"--preset=tiny", "--out=" + path, "--heads=3"}, "--kv_heads is 2"},

@@ -18,10 +18,6 @@ namespace {
 
 // What llama.cpp writes for formats as they are since 2023.
 constexpr uint32_t kQuantizationVersion = 2;
-constexpr float kEps = 1e-5f;
-constexpr float kNormSpread = 0.1f;  // of norm weights, around 1
-// So that logits differ enough for text that is not all one token.
-constexpr float kOutputGain = 2;
 
 struct SynthPreset {
   absl::string_view name;
@@ -35,77 +31,21 @@ constexpr SynthPreset kPresets[] = {
     {"tiny", 4, 256, 4, 2, 768, 512, 1024, 10000},
 };
 
-struct SynthTensor {
-  std::string name;
-  std::vector<int64_t> dims;  // one for a norm
-  float gain = 1;
-
-  bool is_norm() const { return dims.size() == 1; }
-};
-
-class TensorList {
- public:
-  explicit TensorList(const SynthModel& m) {
-    // Layers add up in the residual stream: the more there are, the less each.
-    const float residual = 1 / std::sqrt(2 * static_cast<float>(m.layers));
-    const int64_t kv_width = m.kv_heads * m.head_size();
-    // A row of the table is looked up, not summed over: values of variance 1.
-    Add("token_embd.weight", m.vocab, m.width,
-        std::sqrt(static_cast<float>(m.width)));
-    for (int64_t layer = 0; layer < m.layers; ++layer) {
-      prefix_ = absl::StrCat("blk.", layer, ".");
-      AddNorm("attn_norm.weight", m.width);
-      Add("attn_q.weight", m.width, m.width);
-      Add("attn_k.weight", kv_width, m.width);
-      Add("attn_v.weight", kv_width, m.width);
-      Add("attn_output.weight", m.width, m.width, residual);
-      AddNorm("ffn_norm.weight", m.width);
-      Add("ffn_gate.weight", m.ff, m.width);
-      Add("ffn_up.weight", m.ff, m.width);
-      Add("ffn_down.weight", m.width, m.ff, residual);
-    }
-    prefix_.clear();
-    AddNorm("output_norm.weight", m.width);
-    Add("output.weight", m.vocab, m.width, kOutputGain);
-  }
-
-  std::vector<SynthTensor> tensors;
-
- private:
-  void Add(const char* name, int64_t rows, int64_t columns, float gain = 1) {
-    tensors.push_back({absl::StrCat(prefix_, name), {rows, columns}, gain});
-  }
-  void AddNorm(const char* name, int64_t n) {
-    tensors.push_back({absl::StrCat(prefix_, name), {n}});
-  }
-  std::string prefix_;
-};
-
 int64_t Elements(const SynthTensor& tensor) {
   int64_t n = 1;
   for (const int64_t dim : tensor.dims) n *= dim;
   return n;
 }
 
-void AddModelKeys(const SynthModel& m, const SynthOptions& options,
-                  GgufKeyValues& kv) {
-  const auto set = [&kv](const char* key, int64_t value) {
-    kv.SetUint32(absl::StrCat("llama.", key), static_cast<uint32_t>(value));
-  };
-  kv.SetString("general.architecture", "llama");
+void AddModelKeys(const SynthModel& m, const SynthShape& shape,
+                  const SynthOptions& options, GgufKeyValues& kv) {
+  kv.SetString("general.architecture", m.arch);
   kv.SetString("general.type", "model");
   kv.SetString("general.name",
                absl::StrCat("synthetic ", m.name, ", seed ", options.seed));
-  set("block_count", m.layers);
-  set("context_length", m.context);
-  set("embedding_length", m.width);
-  set("feed_forward_length", m.ff);
-  set("attention.head_count", m.heads);
-  set("attention.head_count_kv", m.kv_heads);
-  kv.SetFloat("llama.rope.freq_base", m.rope_base);
-  kv.SetFloat("llama.attention.layer_norm_rms_epsilon", kEps);
-  set("rope.dimension_count", m.head_size());
-  set("vocab_size", m.vocab);
+  kv.SetAll(shape.keys);
+  kv.SetUint32(absl::StrCat(m.arch, ".vocab_size"),
+               static_cast<uint32_t>(m.vocab));
   if (options.mixture.file_type)
     kv.SetUint32("general.file_type", *options.mixture.file_type);
   kv.SetUint32("general.quantization_version", kQuantizationVersion);
@@ -124,17 +64,12 @@ absl::Status WriteTensor(const SynthTensor& tensor, DType type,
   EncodeJob job;
   job.type = type;
   job.row_length = tensor.dims.back();
-  job.rows = tensor.is_norm() ? 1 : tensor.dims[0];
-  const float spread =
-      tensor.is_norm()
-          ? kNormSpread
-          : tensor.gain / std::sqrt(static_cast<float>(job.row_length));
-  const float mean = tensor.is_norm() ? 1.0f : 0.0f;
+  job.rows = Elements(tensor) / job.row_length;
   const uint64_t key = StreamKey(options.seed, tensor.name);
   const auto source = [&](int64_t first, absl::Span<float> out) {
-    FillNormal(
-        {key, static_cast<uint64_t>(first * job.row_length), mean, spread},
-        out);
+    FillNormal({key, static_cast<uint64_t>(first * job.row_length), tensor.mean,
+                tensor.spread},
+               out);
   };
   return EncodeTensor(job, context, source,
                       [&writer](absl::Span<const std::byte> bytes) {
@@ -165,7 +100,7 @@ absl::StatusOr<SynthModel> FindSynthPreset(absl::string_view name) {
     if (p.name == name)
       return SynthModel{std::string(p.name), p.layers, p.width,   p.heads,
                         p.kv_heads,          p.ff,     p.context, p.vocab,
-                        p.rope_base};
+                        p.rope_base,         "llama"};
   return absl::InvalidArgumentError(absl::StrCat(
       "--preset is ", QuoteInput(name), "; expected ", SynthPresetNames()));
 }
@@ -187,13 +122,14 @@ absl::Status CheckSynthModel(const SynthModel& m) {
     return absl::InvalidArgumentError(
         absl::StrCat("--width is ", m.width, "; expected a multiple of 2 x ",
                      m.heads, " --heads: heads have an even size"));
-  return absl::OkStatus();
+  return ShapeOf(m).status();
 }
 
 int64_t SynthValues(const SynthModel& model) {
+  const auto shape = ShapeOf(model);
+  if (!shape.ok()) return 0;
   int64_t n = 0;
-  for (const SynthTensor& tensor : TensorList(model).tensors)
-    n += Elements(tensor);
+  for (const SynthTensor& tensor : shape->tensors) n += Elements(tensor);
   return n;
 }
 
@@ -201,23 +137,28 @@ absl::StatusOr<SynthSummary> WriteSynth(const std::string& path,
                                         SynthModel model,
                                         const SynthOptions& options,
                                         const EncodeContext& context) {
+  WEFT_ASSIGN_OR_RETURN(const SynthShape parts, ShapeOf(model));
   GgufKeyValues key_values;
-  AddModelKeys(model, options, key_values);
+  AddModelKeys(model, parts, options, key_values);
   if (options.vocab_from != nullptr) {
     WEFT_RETURN_IF_ERROR(CopyVocab(*options.vocab_from, key_values));
   } else {
     MakeSynthVocab(model.vocab, options.seed).AddTo(key_values);
   }
 
-  const std::vector<SynthTensor> tensors = TensorList(model).tensors;
-  const MixtureModel shape = {.layers = model.layers,
-                              .heads_per_group = model.heads / model.kv_heads};
+  const std::vector<SynthTensor>& tensors = parts.tensors;
+  MixtureModel shape;
+  shape.layers = model.layers;
+  shape.heads_per_group = model.heads / model.kv_heads;
+  shape.experts = parts.experts;
+  shape.has_output = tensors.back().name == "output.weight";
   SynthSummary summary;
   std::vector<NewGgufTensor> table;
   for (const SynthTensor& tensor : tensors) {
-    const DType type = tensor.is_norm() ? DType::kF32
-                                        : TypeFor(options.mixture, shape,
-                                                  tensor.name, tensor.dims);
+    const DType type =
+        IsQuantizable(tensor.name, tensor.dims)
+            ? TypeFor(options.mixture, shape, tensor.name, tensor.dims)
+            : DType::kF32;
     table.push_back({tensor.name, type, tensor.dims});
     const int64_t elements = Elements(tensor);
     summary.parameters += elements;

@@ -1,4 +1,4 @@
-// Models of llama's shape with random weights, as GGUF files.
+// Models with random weights, as GGUF files.
 #ifndef WEFT_TOOLS_SYNTH_H_
 #define WEFT_TOOLS_SYNTH_H_
 
@@ -10,23 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "models/gguf.h"
 #include "tools/mixture.h"
+#include "tools/synth_shapes.h"
 #include "tools/tensor_encoder.h"
 
 namespace weft::inline v0 {
-
-struct SynthModel {
-  std::string name;
-  int64_t layers = 0;
-  int64_t width = 0;
-  int64_t heads = 0;
-  int64_t kv_heads = 0;
-  int64_t ff = 0;  // width of the feed-forward part
-  int64_t context = 0;
-  int64_t vocab = 0;  // tokens
-  float rope_base = 10000;
-
-  int64_t head_size() const { return width / heads; }
-};
 
 // "tinyllama-1.1b", "llama3-8b", "tiny". InvalidArgument lists the names.
 absl::StatusOr<SynthModel> FindSynthPreset(absl::string_view name);
@@ -52,15 +39,16 @@ struct SynthSummary {
 };
 
 // Writes the model. Every weight is N(0, 1) * gain / sqrt(columns), norm
-// weights are near 1, and each value is a function of the seed, its tensor's
-// name and its place: the file is the same for any number of threads. The
-// errors of GgufWriter and EncodeTensor; Cancelled.
+// weights are near 1 (see synth_shapes.cc), and each value is a function of the
+// seed, its tensor's name and its place: the file is the same for any number of
+// threads. The errors of GgufWriter and EncodeTensor; Cancelled.
 absl::StatusOr<SynthSummary> WriteSynth(const std::string& path,
                                         SynthModel model,
                                         const SynthOptions& options,
                                         const EncodeContext& context);
 
-// What `context.progress` will have counted in the end.
+// What `context.progress` will have counted in the end; 0 for a model that
+// WriteSynth refuses.
 int64_t SynthValues(const SynthModel& model);
 
 }  // namespace weft::inline v0

@@ -20,6 +20,9 @@
 
 ABSL_FLAG(std::string, preset, "",
           "the shape: tinyllama-1.1b, llama3-8b or tiny");
+ABSL_FLAG(std::string, arch, "llama",
+          "the architecture, by its name in GGUF files: llama, qwen3, gemma3, "
+          "gpt-oss, mamba, bert, ...");
 ABSL_FLAG(std::string, type, "Q4_K_M",
           "a format (f32, f16, q4_0, q4_k, ...), which all matrices get, or a "
           "mixture (Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, "
@@ -44,10 +47,11 @@ namespace weft::inline v0 {
 namespace {
 
 constexpr char kUsage[] =
-    R"(weft-synth: writes a model of llama's shape with random weights
+    R"(weft-synth: writes a model with random weights
 
   weft-synth --preset=tinyllama-1.1b --type=Q4_K_M --out=tl.gguf
   weft-synth --preset=tiny --type=q8_0 --layers=2 --seed=7 --out=t.gguf
+  weft-synth --preset=tiny --arch=qwen3moe --out=experts.gguf
   weft-synth --preset=tiny --vocab=real.gguf --out=t.gguf
   weft-synth --preset=llama3-8b --header_only --out=shape.gguf
 
@@ -66,7 +70,7 @@ Program MakeProgram() {
       .name = "weft-synth",
       .usage = kUsage,
       .groups = {{"Model",
-                  {"preset", "type", "pure", "layers", "width", "heads",
+                  {"preset", "arch", "type", "pure", "layers", "width", "heads",
                    "kv_heads", "ff", "context", "vocab_size", "vocab", "seed"}},
                  {"File", {"out", "header_only"}},
                  {"Machine", {"threads"}}}};
@@ -81,6 +85,7 @@ absl::StatusOr<SynthModel> ModelFromFlags() {
   const auto change = [](int64_t flag, int64_t& value) {
     if (flag != 0) value = flag;
   };
+  model.arch = absl::GetFlag(FLAGS_arch);
   change(absl::GetFlag(FLAGS_layers), model.layers);
   change(absl::GetFlag(FLAGS_width), model.width);
   change(absl::GetFlag(FLAGS_heads), model.heads);

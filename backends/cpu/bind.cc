@@ -95,6 +95,7 @@ int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
     args.in = in;
     args.out = out;
     args.params = &params;
+    args.inner = kernel->inner.get();
     most = std::max(most, (kernel->*size)(args));
   }
   return AlignUp(most);

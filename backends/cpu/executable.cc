@@ -175,6 +175,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
   args.out =
       absl::MakeConstSpan(step_views_).subspan(step.first_out, step.n_out);
   args.params = &step.params;
+  args.inner = step.kernel.inner.get();
   args.scratch = scratch_.get();
   args.shared = scratch_.get() + worker_scratch_ * pool_.threads();
   args.bad_index = &bad_index_;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -84,7 +85,7 @@ struct KernelParams {
   float softcap = 0;
   int64_t window = 0;
   bool causal = false;
-  bool has_pos = false, has_slot = false, has_bias = false;
+  bool has_pos = false, has_slot = false, has_bias = false, has_sinks = false;
   bool adjacent = true;  // rotary pairs
   int query_axis = 0;
   int axis = 0;
@@ -95,6 +96,8 @@ struct KernelParams {
   const Attrs* attrs = nullptr;  // the rest, for kernels that prepare tables
 };
 
+struct Kernel;
+
 // What a kernel is called with. One call covers tasks [begin, end) of a step.
 struct KernelArgs {
   absl::Span<const View> in;
@@ -102,6 +105,7 @@ struct KernelArgs {
   const KernelParams* params = nullptr;
   std::byte* scratch = nullptr;  // this worker's, Kernel::scratch_bytes long
   std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
+  const Kernel* inner = nullptr;  // Kernel::inner
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };
@@ -136,6 +140,8 @@ struct Kernel {
   void (*finish)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
   // Writes or reads states of rank 4 in tiles too (kv_layout.h).
   bool tiled_states = false;
+  // A kernel that this one calls for its parts; args.inner when it runs.
+  std::shared_ptr<const Kernel> inner = nullptr;
 };
 
 using KernelList = std::vector<Kernel>;

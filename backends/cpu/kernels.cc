@@ -45,11 +45,14 @@ KernelList AllKernels(TargetMask targets) {
   AddQMatMulQ5Kernels(targets, list);
   AddQMatMulQ6KKernels(targets, list);
   AddQMatMulQ8Kernels(targets, list);
+  AddRecurrentKernels(targets, list);
   AddRopeKernels(targets, list);
+  AddRouteKernels(targets, list);
   AddShapeKernels(targets, list);
   AddSoftmaxKernels(targets, list);
   AddStateKernels(targets, list);
   AddUnaryKernels(targets, list);
+  AddMatMulByIdKernels(list);
   return list;
 }
 
@@ -65,6 +68,7 @@ KernelParams ParseParams(const Node& node) {
   p.has_pos = a.Int("has_pos") != 0;
   p.has_slot = a.Int("has_slot") != 0;
   p.has_bias = a.Int("has_bias") != 0;
+  p.has_sinks = a.Int("has_sinks") != 0;
   p.adjacent = a.Int("adjacent", 1) != 0;
   p.query_axis = static_cast<int>(a.Int("query_axis"));
   p.axis = static_cast<int>(a.Int("axis"));

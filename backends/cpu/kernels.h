@@ -14,6 +14,8 @@ void AddBinaryKernels(TargetMask targets, KernelList& out);
 void AddDequantKernels(TargetMask targets, KernelList& out);
 void AddGatherKernels(TargetMask targets, KernelList& out);
 void AddMatMulKernels(TargetMask targets, KernelList& out);
+// Made of the qmatmul kernels that are in the list already.
+void AddMatMulByIdKernels(KernelList& out);
 void AddNormKernels(TargetMask targets, KernelList& out);
 void AddQMatMulKernels(TargetMask targets, KernelList& out);
 void AddQMatMulCodebooksKernels(TargetMask targets, KernelList& out);
@@ -23,7 +25,9 @@ void AddQMatMulQ4Q5KKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ5Kernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ6KKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ8Kernels(TargetMask targets, KernelList& out);
+void AddRecurrentKernels(TargetMask targets, KernelList& out);
 void AddRopeKernels(TargetMask targets, KernelList& out);
+void AddRouteKernels(TargetMask targets, KernelList& out);
 void AddShapeKernels(TargetMask targets, KernelList& out);
 void AddSoftmaxKernels(TargetMask targets, KernelList& out);
 void AddStateKernels(TargetMask targets, KernelList& out);

@@ -28,7 +28,8 @@ class AttentionClassifier {
 
   bool Run() {
     if (!FindSecondProduct() || !WalkScores() || !ClassifyQuery() ||
-        !ClassifyKeysAndValues() || !CheckMask() || !CheckBias())
+        !ClassifyKeysAndValues() || !CheckMask() || !CheckBias() ||
+        !CheckSinks())
       return false;
     c_.Inside(probabilities_);
     FindRoot();
@@ -134,8 +135,8 @@ class AttentionClassifier {
     const bool left = LeadsToProduct(In(sum, 0));
     const bool right = LeadsToProduct(In(sum, 1));
     if (left == right)
-      return c_.Miss(sum, left ? "adds two products"
-                               : "has no product q k^T below it");
+      return c_.Miss(
+          sum, left ? "adds two products" : "has no product q k^T below it");
     a_.bias = In(sum, left ? 1 : 0);
     sum_ = sum;
     return true;
@@ -226,8 +227,7 @@ class AttentionClassifier {
                 : ClassifyOperand(k, {1, 2, 0}, "k", a_.k, k_slot) &&
                       ClassifyOperand(v, {1, 0, 2}, "v", a_.v, v_slot);
     if (!ok) return false;
-    if (!(k_slot == v_slot))
-      return c_.Miss(v, "reads other slots than k does");
+    if (!(k_slot == v_slot)) return c_.Miss(v, "reads other slots than k does");
     if (cached_ && k_slot.dim(0) != a_.q.dim(0))
       return c_.Miss(k, "is gathered for another number of tokens than q has");
     for (int axis = 0; axis + 1 < a_.k.rank(); ++axis)
@@ -259,6 +259,18 @@ class AttentionClassifier {
     return true;
   }
 
+  // The softmax's second operand: f32[H] seen as [H, 1, 1].
+  bool CheckSinks() {
+    if (From(probabilities_).inputs.size() < 2) return true;
+    const Value column = In(probabilities_, 1);
+    const Dim heads = a_.q.dim(1);
+    if (!Is(column, kReshape) || column.shape() != Shape({heads, 1, 1}) ||
+        In(column, 0).shape() != Shape({heads}))
+      return c_.Miss(column, "as sinks is no f32[H] reshaped to [H, 1, 1]");
+    a_.sinks = In(column, 0);
+    return true;
+  }
+
   // The result in [T, H, E]: the reader of the product that restores that
   // order, or the product itself.
   void FindRoot() {
@@ -269,12 +281,11 @@ class AttentionClassifier {
     const auto perm = reader->attrs.Ints("perm");
     const std::vector<int64_t> swap = {1, 0, 2};
     const bool merged =
-        cached_ ? reader->op == &kReshape && out.rank() == 3 &&
-                      out.dim(0) == product_.dim(0) &&
-                      out.dim(1) == product_.dim(1)
-                : reader->op == &kPermute &&
-                      std::equal(perm.begin(), perm.end(), swap.begin(),
-                                 swap.end());
+        cached_
+            ? reader->op == &kReshape && out.rank() == 3 &&
+                  out.dim(0) == product_.dim(0) && out.dim(1) == product_.dim(1)
+            : reader->op == &kPermute && std::equal(perm.begin(), perm.end(),
+                                                    swap.begin(), swap.end());
     if (!merged) return;
     c_.Inside(product_);
     c_.root = out;

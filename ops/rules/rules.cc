@@ -9,6 +9,7 @@ std::vector<Rule> FusionRules() {
   rules.push_back(DequantMatMulRule());
   rules.push_back(TransposeMatMulRule());
   rules.push_back(DequantGatherRule());
+  rules.push_back(ByIdRule());
   rules.push_back(RmsNormMulRule());
   rules.push_back(LayerNormMulAddRule());
   rules.push_back(AddRmsNormRule());

@@ -20,6 +20,8 @@ Rule AttentionRule();
 Rule DequantMatMulRule();
 Rule TransposeMatMulRule();
 Rule DequantGatherRule();
+// MatMulById(x, Dequant(w), ...) to qmatmul_by_id.
+Rule ByIdRule();
 // qmatmul followed by + bias, then by an activation.
 Rule MatMulBiasRule();
 Rule MatMulActivationRule();

@@ -59,7 +59,7 @@ class BlockRunner {
     // One part is a total already; adding it to nothing would give its bits.
     if (parts.count() <= 1) {
       RunPart(parts.first);
-      StoreRows(m_.part, m_.part_sum);
+      StoreRows(m_.part, m_.part_most, m_.part_sum);
       return;
     }
     std::fill_n(m_.total, rows_ * s_.e_padded, 0.0f);
@@ -72,7 +72,7 @@ class BlockRunner {
                 s_.e_padded, m_.total + r * s_.e_padded, m_.total_most[r],
                 m_.total_sum[r]);
     }
-    StoreRows(m_.total, m_.total_sum);
+    StoreRows(m_.total, m_.total_most, m_.total_sum);
   }
 
   // One part, for the second stage to add.
@@ -170,18 +170,30 @@ class BlockRunner {
             stride / kTilePositions};
   }
 
-  void StoreRows(const float* values, const float* sums) const {
+  void StoreRows(const float* values, const float* mosts,
+                 const float* sums) const {
     for (int64_t r = 0; r < rows_; ++r)
-      StoreResult(s_, values + r * s_.e_padded, sums[r],
+      StoreResult(s_, Head(r), values + r * s_.e_padded, mosts[r], sums[r],
                   s_.Result(Token(r), Head(r)));
   }
 
  public:
-  // Values over their sum; 0 for a query that saw nothing.
-  static void StoreResult(const AttentionShape& s, const float* values,
-                          float sum, float* result) {
+  // Values over their sum; 0 for a query that saw nothing. A sink is one more
+  // score, which has no value.
+  static void StoreResult(const AttentionShape& s, int64_t head,
+                          const float* values, float most, float sum,
+                          float* result) {
     const DF d;
-    const auto scale = hn::Set(d, sum == 0 ? 0.0f : 1.0f / sum);
+    float keep = 1;
+    if (s.sinks != nullptr) {
+      const hn::CappedTag<float, 1> d1;
+      const auto before = hn::Set(d1, most);
+      const auto sink = hn::Set(d1, s.sinks[head] * kLog2E);
+      const auto largest = Finite(d1, hn::Ceil(hn::Max(before, sink)));
+      keep = hn::GetLane(PowerOf2(d1, before, largest));
+      sum = sum * keep + hn::GetLane(PowerOf2(d1, sink, largest));
+    }
+    const auto scale = hn::Set(d, sum == 0 ? 0.0f : keep / sum);
     ForEachVector(d, s.e, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
       StorePart(hn::Mul(scale, hn::LoadU(d, values + i)), d, result + i, lanes);
     });
@@ -262,7 +274,7 @@ void FinishAttention(const KernelArgs& a, int64_t begin, int64_t end) {
         AddPart(part + AttentionShape::kPartHeader, part[0], part[1],
                 s.e_padded, m.total, most, sum);
       }
-      BlockRunner::StoreResult(s, m.total, sum, s.Result(t, head));
+      BlockRunner::StoreResult(s, head, m.total, most, sum, s.Result(t, head));
     }
   }
 }

@@ -79,6 +79,7 @@ AttentionShape::AttentionShape(const KernelArgs& a)
   if (params->has_pos) positions = a.in[next++].As<const int32_t>();
   if (params->has_slot) slots = a.in[next++].As<const int32_t>();
   if (params->has_bias) bias = &a.in[next++];
+  if (params->has_sinks) sinks = a.in[next++].As<const float>();
   tokens = q->dim(0);
   heads = q->dim(1);
   const bool cached = k->rank == 4;

@@ -105,6 +105,7 @@ struct AttentionShape {
   const KernelParams* params;
   const View *q, *k, *v, *out;
   const View* bias = nullptr;
+  const float* sinks = nullptr;  // by head
   const int32_t* positions = nullptr;
   const int32_t* slots = nullptr;
   int64_t tokens, heads, groups, heads_per_group, n_slots, n_keys;

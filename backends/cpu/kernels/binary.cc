@@ -7,9 +7,11 @@
 //
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kernels/elementwise-inl.h"
+#include "backends/cpu/kernels/math-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/elementwise.h"
+#include "ops/experts.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -38,6 +40,20 @@ struct MulFn {
   template <class V>
   HWY_INLINE V operator()(V a, V b) const {
     return hn::Mul(a, b);
+  }
+};
+
+// g sigmoid(1.702 g) (u + 1), both bounded.
+struct ClampedSwiGluFn {
+  float limit;
+  template <class V>
+  HWY_INLINE V operator()(V gate, V up) const {
+    const hn::DFromV<V> d;
+    const V most = hn::Set(d, limit);
+    const V g = hn::Min(gate, most);
+    const V u = hn::Max(hn::Min(up, most), hn::Neg(most));
+    const V s = SigmoidOf(d, hn::Mul(g, hn::Set(d, 1.702f)));
+    return hn::Mul(hn::Mul(g, s), hn::Add(u, hn::Set(d, 1.0f)));
   }
 };
 
@@ -87,6 +103,20 @@ void Scale(const KernelArgs& a, int64_t begin, int64_t end) {
       });
 }
 
+void ClampedSwiGlu(const KernelArgs& a, int64_t begin, int64_t end) {
+  const ClampedSwiGluFn f = {
+      static_cast<float>(a.params->attrs->Float("limit"))};
+  ForEachPiece(
+      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+        Combine<Splat::kNone>(f, a.in[0].RowAs<const float>(r) + first,
+                              a.in[1].RowAs<const float>(r) + first, n,
+                              a.out[0].RowAs<float>(r) + first);
+      });
+}
+
+// An exponential and a division a value.
+double ClampedSwiGluNs(const KernelArgs& a) { return PieceNs(a, 0.75); }
+
 // Bound by memory: about 8 values a nanosecond from L2.
 double TaskNs(const KernelArgs& a) { return PieceNs(a, 1.0 / 8); }
 
@@ -110,6 +140,12 @@ void AddKernels(KernelList& out) {
                  .tasks = PieceTasks,
                  .task_ns = TaskNs,
                  .run = Scale});
+  out.push_back({.op = &kClampedSwiGlu,
+                 .name = "clamped_swiglu",
+                 .strided = 0b11,
+                 .tasks = PieceTasks,
+                 .task_ns = ClampedSwiGluNs,
+                 .run = ClampedSwiGlu});
 }
 
 }  // namespace

@@ -6,9 +6,11 @@
 #include "hwy/highway.h"
 //
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "backends/cpu/kernels.h"
+#include "backends/cpu/kernels/elementwise-inl.h"
 #include "backends/cpu/kernels/math-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
@@ -56,14 +58,18 @@ float ExpRow(const float* x, int64_t n, float shift, float* y) {
 
 void Softmax(const KernelArgs& a, int64_t begin, int64_t end) {
   const int64_t n = a.in[0].row_length();
+  const View& none = a.in[0];
+  const BroadcastRows sinks(a.in.size() > 1 ? a.in[1] : none, a.out[0]);
   for (int64_t r = begin; r < end; ++r) {
     const float* x = a.in[0].RowAs<const float>(r);
     float* y = a.out[0].RowAs<float>(r);
-    const float max = MaxOfRow(x, n);
+    const float sink = a.in.size() > 1 ? *sinks.Row(r) : kHidden;
+    const float max = std::max(sink, MaxOfRow(x, n));
     // The maximum only keeps exp from overflowing. It is not subtracted where
     // everything is excluded: -inf less itself is no number, and a row whose
     // exponentials are all 0 stays that.
-    const float sum = ExpRow(x, n, max == kHidden ? 0.0f : max, y);
+    float sum = ExpRow(x, n, max == kHidden ? 0.0f : max, y);
+    if (sink != kHidden) sum += std::exp(sink - max);
     const float scale = sum == 0 ? 0.0f : 1.0f / sum;
     ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
       StorePart(hn::Mul(LoadPart(d, y + i, lanes), hn::Set(d, scale)), d, y + i,
