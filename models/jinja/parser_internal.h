@@ -1,0 +1,96 @@
+// The parser's parts: expression_parser.cc and parser.cc.
+#ifndef WEFT_MODELS_JINJA_PARSER_INTERNAL_H_
+#define WEFT_MODELS_JINJA_PARSER_INTERNAL_H_
+
+#include <algorithm>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "models/jinja/lexer.h"
+#include "models/jinja/node.h"
+
+namespace weft::inline v0::jinja {
+
+// Nodes while they grow, with the depth of the tree below them.
+struct Growing {
+  std::unique_ptr<Node> node;
+  int depth = 1;
+};
+using MaybeNode = absl::StatusOr<Growing>;
+
+// Reads tokens from the left, expressions by the precedences of Jinja.
+class ExpressionParser {
+ public:
+  explicit ExpressionParser(std::vector<Token> tokens)
+      : tokens_(std::move(tokens)) {}
+
+ protected:
+  static constexpr int kMaxNesting = 200;
+
+  const Token& Peek(size_t ahead = 0) const {
+    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
+  }
+  bool IsOperator(absl::string_view text) const;
+  bool IsName(absl::string_view text) const;
+  // Takes the next token if it is that.
+  bool TakeOperator(absl::string_view text);
+  bool TakeName(absl::string_view text);
+  absl::Status ExpectOperator(absl::string_view text);
+  absl::StatusOr<std::string> ExpectName();
+  Token Take();
+
+  absl::Status Error(absl::string_view what) const;
+  absl::Status Unexpected(absl::string_view expected) const;
+  absl::Status NestingError() const;
+
+  static Growing Make(Node::Kind kind, const Position& at,
+                      std::string text = "");
+  // Gives `parent` another child, or none where it is null.
+  absl::Status Adopt(Growing& parent, Growing child) const;
+  static void AdoptNull(Growing& parent);
+
+  MaybeNode ParseExpression(bool with_choice = true);
+  // With commas: a tuple. Without the choice "if" is left for a loop's head.
+  MaybeNode ParseTuple(bool with_choice = true);
+  MaybeNode ParseTarget();
+  // The filters that follow, around `inner`.
+  MaybeNode ParseFilters(Growing inner);
+  absl::Status ParseArguments(Growing& call);
+
+ private:
+  class Depth;
+  MaybeNode ParseOr();
+  MaybeNode ParseAnd();
+  MaybeNode ParseNot();
+  MaybeNode ParseCompare();
+  MaybeNode ParseSum();
+  MaybeNode ParseConcat();
+  MaybeNode ParseProduct();
+  MaybeNode ParsePower();
+  MaybeNode ParseUnary(bool with_filter = true);
+  MaybeNode ParsePrimary();
+  MaybeNode ParsePostfix(Growing inner);
+  MaybeNode ParseSubscript(Growing inner);
+  MaybeNode ParseFiltersAndTests(Growing inner);
+  MaybeNode ParseTest(Growing inner);
+  MaybeNode ParseBrackets();
+  MaybeNode ParseDict();
+  MaybeNode ParseNumber();
+  using Parse = MaybeNode (ExpressionParser::*)();
+  MaybeNode ParseChain(Parse next, std::initializer_list<const char*> operators,
+                       bool by_name);
+
+  std::vector<Token> tokens_;
+  size_t at_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace weft::inline v0::jinja
+
+#endif  // WEFT_MODELS_JINJA_PARSER_INTERNAL_H_
