@@ -10,7 +10,7 @@
 namespace weft::inline v0::jinja {
 
 // Counts how deep the parser is within itself.
-class ExpressionParser::Depth {
+class Parser::Depth {
  public:
   explicit Depth(int& depth) : depth_(depth) { ++depth_; }
   ~Depth() { --depth_; }
@@ -20,47 +20,47 @@ class ExpressionParser::Depth {
   int& depth_;
 };
 
-bool ExpressionParser::IsOperator(absl::string_view text) const {
+bool Parser::IsOperator(absl::string_view text) const {
   return Peek().kind == Token::kOperator && Peek().text == text;
 }
 
-bool ExpressionParser::IsName(absl::string_view text) const {
+bool Parser::IsName(absl::string_view text) const {
   return Peek().kind == Token::kName && Peek().text == text;
 }
 
-bool ExpressionParser::TakeOperator(absl::string_view text) {
+bool Parser::TakeOperator(absl::string_view text) {
   if (!IsOperator(text)) return false;
   ++at_;
   return true;
 }
 
-bool ExpressionParser::TakeName(absl::string_view text) {
+bool Parser::TakeName(absl::string_view text) {
   if (!IsName(text)) return false;
   ++at_;
   return true;
 }
 
-Token ExpressionParser::Take() {
+Token Parser::Take() {
   Token token = Peek();
   if (token.kind != Token::kEnd) ++at_;
   return token;
 }
 
-absl::Status ExpressionParser::ExpectOperator(absl::string_view text) {
+absl::Status Parser::ExpectOperator(absl::string_view text) {
   if (TakeOperator(text)) return absl::OkStatus();
   return Unexpected(absl::StrCat("\"", text, "\""));
 }
 
-absl::StatusOr<std::string> ExpressionParser::ExpectName() {
+absl::StatusOr<std::string> Parser::ExpectName() {
   if (Peek().kind != Token::kName) return Unexpected("a name");
   return Take().text;
 }
 
-absl::Status ExpressionParser::Error(absl::string_view what) const {
+absl::Status Parser::Error(absl::string_view what) const {
   return TemplateError(Peek().at, what);
 }
 
-absl::Status ExpressionParser::Unexpected(absl::string_view expected) const {
+absl::Status Parser::Unexpected(absl::string_view expected) const {
   const Token& token = Peek();
   std::string found = QuoteInput(token.text);
   if (token.kind == Token::kEnd) found = "the end of the template";
@@ -72,31 +72,30 @@ absl::Status ExpressionParser::Unexpected(absl::string_view expected) const {
   return Error(absl::StrCat("expected ", expected, ", found ", found));
 }
 
-absl::Status ExpressionParser::NestingError() const {
+absl::Status Parser::NestingError() const {
   const Position& at = Peek().at;
   return absl::ResourceExhaustedError(
       absl::StrCat("JINJA-3: line ", at.line, ", column ", at.column,
                    ": nesting of more than ", kMaxNesting));
 }
 
-Growing ExpressionParser::Make(Node::Kind kind, const Position& at,
-                               std::string text) {
+Growing Parser::Make(Node::Kind kind, const Position& at, std::string text) {
   Growing made;
   made.node = std::make_unique<Node>(Node{kind, at, std::move(text)});
   return made;
 }
 
-absl::Status ExpressionParser::Adopt(Growing& parent, Growing child) const {
+absl::Status Parser::Adopt(Growing& parent, Growing child) const {
   parent.depth = std::max(parent.depth, 1 + child.depth);
   parent.node->children.push_back(std::move(child.node));
   return parent.depth > kMaxNesting ? NestingError() : absl::OkStatus();
 }
 
-void ExpressionParser::AdoptNull(Growing& parent) {
+void Parser::AdoptNull(Growing& parent) {
   parent.node->children.push_back(nullptr);
 }
 
-MaybeNode ExpressionParser::ParseExpression(bool with_choice) {
+MaybeNode Parser::ParseExpression(bool with_choice) {
   const Depth depth(depth_);
   if (depth.TooDeep()) return NestingError();
   WEFT_ASSIGN_OR_RETURN(Growing left, ParseOr());
@@ -116,7 +115,7 @@ MaybeNode ExpressionParser::ParseExpression(bool with_choice) {
   return left;
 }
 
-MaybeNode ExpressionParser::ParseTuple(bool with_choice) {
+MaybeNode Parser::ParseTuple(bool with_choice) {
   WEFT_ASSIGN_OR_RETURN(Growing first, ParseExpression(with_choice));
   if (!IsOperator(",")) return first;
   Growing tuple = Make(Node::kTuple, Peek().at);
@@ -131,7 +130,7 @@ MaybeNode ExpressionParser::ParseTuple(bool with_choice) {
   return tuple;
 }
 
-MaybeNode ExpressionParser::ParseTarget() {
+MaybeNode Parser::ParseTarget() {
   const auto one = [this]() -> MaybeNode {
     const Position at = Peek().at;
     if (TakeOperator("(")) {
@@ -161,8 +160,9 @@ MaybeNode ExpressionParser::ParseTarget() {
   return tuple;
 }
 
-MaybeNode ExpressionParser::ParseChain(
-    Parse next, std::initializer_list<const char*> operators, bool by_name) {
+MaybeNode Parser::ParseChain(Parse next,
+                             std::initializer_list<const char*> operators,
+                             bool by_name) {
   WEFT_ASSIGN_OR_RETURN(Growing left, (this->*next)());
   while (true) {
     const auto found =
@@ -178,23 +178,22 @@ MaybeNode ExpressionParser::ParseChain(
   }
 }
 
-MaybeNode ExpressionParser::ParseOr() {
-  return ParseChain(&ExpressionParser::ParseAnd, {"or"}, true);
+MaybeNode Parser::ParseOr() {
+  return ParseChain(&Parser::ParseAnd, {"or"}, true);
 }
-MaybeNode ExpressionParser::ParseAnd() {
-  return ParseChain(&ExpressionParser::ParseNot, {"and"}, true);
+MaybeNode Parser::ParseAnd() {
+  return ParseChain(&Parser::ParseNot, {"and"}, true);
 }
-MaybeNode ExpressionParser::ParseSum() {
-  return ParseChain(&ExpressionParser::ParseConcat, {"+", "-"}, false);
+MaybeNode Parser::ParseSum() {
+  return ParseChain(&Parser::ParseConcat, {"+", "-"}, false);
 }
-MaybeNode ExpressionParser::ParseConcat() {
-  return ParseChain(&ExpressionParser::ParseProduct, {"~"}, false);
+MaybeNode Parser::ParseConcat() {
+  return ParseChain(&Parser::ParseProduct, {"~"}, false);
 }
-MaybeNode ExpressionParser::ParseProduct() {
-  return ParseChain(&ExpressionParser::ParsePower, {"*", "/", "//", "%"},
-                    false);
+MaybeNode Parser::ParseProduct() {
+  return ParseChain(&Parser::ParsePower, {"*", "/", "//", "%"}, false);
 }
-MaybeNode ExpressionParser::ParsePower() {
+MaybeNode Parser::ParsePower() {
   const Depth depth(depth_);
   if (depth.TooDeep()) return NestingError();
   WEFT_ASSIGN_OR_RETURN(Growing left, ParseUnary());
@@ -208,7 +207,7 @@ MaybeNode ExpressionParser::ParsePower() {
   return left;
 }
 
-MaybeNode ExpressionParser::ParseNot() {
+MaybeNode Parser::ParseNot() {
   if (!IsName("not")) return ParseCompare();
   const Depth depth(depth_);
   if (depth.TooDeep()) return NestingError();
@@ -218,7 +217,7 @@ MaybeNode ExpressionParser::ParseNot() {
   return negation;
 }
 
-MaybeNode ExpressionParser::ParseCompare() {
+MaybeNode Parser::ParseCompare() {
   WEFT_ASSIGN_OR_RETURN(Growing left, ParseSum());
   Growing compare;
   while (true) {
@@ -248,7 +247,7 @@ MaybeNode ExpressionParser::ParseCompare() {
   return compare.node == nullptr ? std::move(left) : std::move(compare);
 }
 
-MaybeNode ExpressionParser::ParseUnary(bool with_filter) {
+MaybeNode Parser::ParseUnary(bool with_filter) {
   const Depth depth(depth_);
   if (depth.TooDeep()) return NestingError();
   Growing made;
@@ -265,7 +264,7 @@ MaybeNode ExpressionParser::ParseUnary(bool with_filter) {
   return made;
 }
 
-MaybeNode ExpressionParser::ParseNumber() {
+MaybeNode Parser::ParseNumber() {
   const Token token = Take();
   Growing made = Make(Node::kConstant, token.at);
   int64_t integer = 0;
@@ -282,7 +281,7 @@ MaybeNode ExpressionParser::ParseNumber() {
   return made;
 }
 
-MaybeNode ExpressionParser::ParsePrimary() {
+MaybeNode Parser::ParsePrimary() {
   const Token& token = Peek();
   if (token.kind == Token::kInteger || token.kind == Token::kFloat)
     return ParseNumber();
@@ -313,7 +312,7 @@ MaybeNode ExpressionParser::ParsePrimary() {
   return Unexpected("an expression");
 }
 
-MaybeNode ExpressionParser::ParseBrackets() {
+MaybeNode Parser::ParseBrackets() {
   const Token open = Take();
   const bool is_list = open.text == "[";
   const char* close = is_list ? "]" : ")";
@@ -334,7 +333,7 @@ MaybeNode ExpressionParser::ParseBrackets() {
   return inner;
 }
 
-MaybeNode ExpressionParser::ParseDict() {
+MaybeNode Parser::ParseDict() {
   Growing dict = Make(Node::kDict, Take().at);
   while (!IsOperator("}")) {
     WEFT_ASSIGN_OR_RETURN(Growing key, ParseExpression());
@@ -348,7 +347,7 @@ MaybeNode ExpressionParser::ParseDict() {
   return dict;
 }
 
-MaybeNode ExpressionParser::ParsePostfix(Growing inner) {
+MaybeNode Parser::ParsePostfix(Growing inner) {
   while (true) {
     const Position at = Peek().at;
     if (TakeOperator(".")) {
@@ -370,7 +369,7 @@ MaybeNode ExpressionParser::ParsePostfix(Growing inner) {
   }
 }
 
-MaybeNode ExpressionParser::ParseSubscript(Growing inner) {
+MaybeNode Parser::ParseSubscript(Growing inner) {
   const Position at = Take().at;
   Growing item = Make(Node::kItem, at);
   WEFT_RETURN_IF_ERROR(Adopt(item, std::move(inner)));
@@ -398,7 +397,7 @@ MaybeNode ExpressionParser::ParseSubscript(Growing inner) {
   return item;
 }
 
-absl::Status ExpressionParser::ParseArguments(Growing& call) {
+absl::Status Parser::ParseArguments(Growing& call) {
   WEFT_RETURN_IF_ERROR(ExpectOperator("("));
   while (!IsOperator(")")) {
     std::string name;
@@ -419,7 +418,7 @@ absl::Status ExpressionParser::ParseArguments(Growing& call) {
   return ExpectOperator(")");
 }
 
-MaybeNode ExpressionParser::ParseFilters(Growing inner) {
+MaybeNode Parser::ParseFilters(Growing inner) {
   while (IsOperator("|")) {
     const Position at = Take().at;
     WEFT_ASSIGN_OR_RETURN(std::string name, ExpectName());
@@ -431,7 +430,7 @@ MaybeNode ExpressionParser::ParseFilters(Growing inner) {
   return inner;
 }
 
-MaybeNode ExpressionParser::ParseFiltersAndTests(Growing inner) {
+MaybeNode Parser::ParseFiltersAndTests(Growing inner) {
   while (true) {
     if (IsOperator("|")) {
       WEFT_ASSIGN_OR_RETURN(inner, ParseFilters(std::move(inner)));
@@ -448,7 +447,7 @@ MaybeNode ExpressionParser::ParseFiltersAndTests(Growing inner) {
   }
 }
 
-MaybeNode ExpressionParser::ParseTest(Growing inner) {
+MaybeNode Parser::ParseTest(Growing inner) {
   const Position at = Take().at;
   const bool negated = TakeName("not");
   WEFT_ASSIGN_OR_RETURN(std::string name, ExpectName());

@@ -24,13 +24,15 @@ struct Growing {
 };
 using MaybeNode = absl::StatusOr<Growing>;
 
-// Reads tokens from the left, expressions by the precedences of Jinja.
-class ExpressionParser {
+// Reads tokens from the left: statements, and in them expressions by the
+// precedences of Jinja.
+class Parser {
  public:
-  explicit ExpressionParser(std::vector<Token> tokens)
-      : tokens_(std::move(tokens)) {}
+  explicit Parser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
 
- protected:
+  absl::StatusOr<NodePtr> Run();
+
+ private:
   static constexpr int kMaxNesting = 200;
 
   const Token& Peek(size_t ahead = 0) const {
@@ -63,7 +65,26 @@ class ExpressionParser {
   MaybeNode ParseFilters(Growing inner);
   absl::Status ParseArguments(Growing& call);
 
- private:
+  // parser.cc
+  bool AtDivider() const;
+  MaybeNode ParseBlock();
+  MaybeNode ParseStatement();
+  MaybeNode ParseTag(const Position& at);
+  absl::Status EndTag();
+  MaybeNode ParseBody(absl::string_view end);
+  absl::Status ExpectTag(absl::string_view name);
+  MaybeNode ParseIf(const Position& at);
+  MaybeNode ParseFor(const Position& at);
+  MaybeNode ParseSet(const Position& at);
+  absl::Status ParseParameters(Growing& macro, std::vector<Growing>& defaults);
+  absl::Status ParseMacroBody(Growing& macro, std::vector<Growing> defaults,
+                              absl::string_view end);
+  MaybeNode ParseMacro(const Position& at);
+  MaybeNode ParseCallBlock(const Position& at);
+  MaybeNode ParseFilterBlock(const Position& at);
+  MaybeNode ParseWith(const Position& at);
+
+  // expression_parser.cc
   class Depth;
   MaybeNode ParseOr();
   MaybeNode ParseAnd();
@@ -82,13 +103,15 @@ class ExpressionParser {
   MaybeNode ParseBrackets();
   MaybeNode ParseDict();
   MaybeNode ParseNumber();
-  using Parse = MaybeNode (ExpressionParser::*)();
+  using Parse = MaybeNode (Parser::*)();
   MaybeNode ParseChain(Parse next, std::initializer_list<const char*> operators,
                        bool by_name);
 
   std::vector<Token> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
+  int loops_ = 0;   // that the statement is in
+  int blocks_ = 0;  // and blocks
 };
 
 }  // namespace weft::inline v0::jinja
