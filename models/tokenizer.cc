@@ -29,10 +29,8 @@ constexpr struct {
   absl::string_view model;
   Maker make;
 } kKinds[] = {
-    {"llama", MakeSpmTokenizer},
-    {"gpt2", MakeBpeTokenizer},
-    {"gemma4", MakeBpeTokenizer},
-    {"bert", MakeWordPieceTokenizer},
+    {"llama", MakeSpmTokenizer},  {"gpt2", MakeBpeTokenizer},
+    {"gemma4", MakeBpeTokenizer}, {"bert", MakeWordPieceTokenizer},
     {"t5", MakeUnigramTokenizer},
 };
 
