@@ -23,6 +23,9 @@ class ByteTokens {
   // InvalidArgument (TOK-V10) for a token of type "byte" whose text names none.
   static absl::StatusOr<ByteTokens> Find(const Vocab& vocab);
 
+  // Whether there are tokens for bytes, all or some.
+  bool any() const { return any_; }
+
   // Appends the tokens of the bytes of `character`; in a vocabulary that has
   // no byte tokens at all a single unknown token. FailedPrecondition (TOK-V10)
   // where the token of a byte is missing; `out` may then have some of them.

@@ -25,7 +25,8 @@ TokenMatcher::TokenMatcher(std::vector<SpecialText> specials) {
   entries_.reserve(specials.size());
   for (const SpecialText& special : specials) {
     entries_.push_back({static_cast<uint32_t>(special.text.size()),
-                        special.token, special.strip_after});
+                        special.token, special.strip_after,
+                        special.strip_before});
   }
   BuildTrie(specials);
 }
@@ -139,7 +140,8 @@ class TokenMatcher::Cutter {
   struct Cut {
     uint32_t begin;
     uint32_t end;
-    uint32_t rest;  // where the text goes on
+    uint32_t before;  // where the text before it ends
+    uint32_t rest;    // where the text goes on
     Token token;
   };
   using Found = std::pair<int32_t, uint32_t>;  // an entry and where it ends
@@ -167,12 +169,19 @@ class TokenMatcher::Cutter {
       if (suffix.longest[mode_] >= 0) found_.push({suffix.longest[mode_], end});
       return;
     }
+    uint32_t before = begin;
+    while (entry.strip_before && before > 0 && IsFreeSpace(before - 1))
+      --before;
     uint32_t rest = end;
-    while (entry.strip_after && rest < text_.size() && !taken_[rest] &&
-           absl::ascii_isspace(static_cast<unsigned char>(text_[rest])))
+    while (entry.strip_after && rest < text_.size() && IsFreeSpace(rest))
       ++rest;
-    std::fill(taken_.begin() + begin, taken_.begin() + rest, true);
-    cuts_.push_back({begin, end, rest, entry.token});
+    std::fill(taken_.begin() + before, taken_.begin() + rest, true);
+    cuts_.push_back({begin, end, before, rest, entry.token});
+  }
+
+  bool IsFreeSpace(uint32_t at) const {
+    return !taken_[at] &&
+           absl::ascii_isspace(static_cast<unsigned char>(text_[at]));
   }
 
   std::vector<TextPart> Parts() const {
@@ -180,8 +189,8 @@ class TokenMatcher::Cutter {
     parts.reserve(2 * cuts_.size() + 1);
     size_t rest = 0;
     for (const Cut& cut : cuts_) {
-      if (cut.begin > rest)
-        parts.push_back({text_.substr(rest, cut.begin - rest), kNoToken});
+      if (cut.before > rest)
+        parts.push_back({text_.substr(rest, cut.before - rest), kNoToken});
       parts.push_back(
           {text_.substr(cut.begin, cut.end - cut.begin), cut.token});
       rest = cut.rest;

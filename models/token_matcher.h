@@ -17,8 +17,9 @@ namespace weft::inline v0 {
 struct SpecialText {
   absl::string_view text;
   Token token = kNoToken;
-  bool only_parsed = false;  // not found unless special tokens are parsed
-  bool strip_after = false;  // white space after it belongs to it
+  bool only_parsed = false;   // not found unless special tokens are parsed
+  bool strip_after = false;   // white space after it belongs to it
+  bool strip_before = false;  // white space before it
 };
 
 // Part of a text: plain, or the text of a token.
@@ -51,6 +52,7 @@ class TokenMatcher {
     uint32_t size = 0;
     Token token = kNoToken;
     bool strip_after = false;
+    bool strip_before = false;
     int32_t node = 0;  // where its text ends
   };
   // A prefix of some special text: a node of the trie. Nodes stand level by

@@ -7,7 +7,10 @@
 #include "absl/strings/str_join.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
+#include "models/tokenizer_bpe.h"
 #include "models/tokenizer_spm.h"
+#include "models/tokenizer_unigram.h"
+#include "models/tokenizer_wordpiece.h"
 #include "models/vocab.h"
 
 namespace weft::inline v0 {
@@ -26,7 +29,9 @@ constexpr struct {
   absl::string_view model;
   Maker make;
 } kKinds[] = {
-    {"llama", MakeSpmTokenizer},
+    {"llama", MakeSpmTokenizer},  {"gpt2", MakeBpeTokenizer},
+    {"gemma4", MakeBpeTokenizer}, {"bert", MakeWordPieceTokenizer},
+    {"t5", MakeUnigramTokenizer},
 };
 
 std::string KindList() {

@@ -5,56 +5,18 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "graph/status_macros.h"
 #include "models/byte_tokens.h"
+#include "models/special_tokens.h"
 #include "models/spm_merger.h"
 #include "models/token_matcher.h"
 #include "models/vocab.h"
 
 namespace weft::inline v0 {
 namespace {
-
-using absl::StatusCode;
-
-// What the matcher may be built of: it takes 20 times as much. The richest
-// vocabularies have less than 100 kB of special tokens.
-constexpr size_t kMaxSpecialBytes = 1u << 20;
-
-// Phi-3's special tokens swallow the white space after them, except some.
-// Nothing in the file says so: llama.cpp goes by the model's name, too.
-bool IsPhi3(const GgufFile& file) {
-  const absl::StatusOr<absl::string_view> name = file.GetString("general.name");
-  if (!name.ok()) return false;
-  const std::string lower = absl::AsciiStrToLower(*name);
-  return absl::StrContains(lower, "phi-3") || absl::StrContains(lower, "phi3");
-}
-
-absl::StatusOr<TokenMatcher> MakeMatcher(const Vocab& vocab, bool is_phi3) {
-  std::vector<SpecialText> specials;
-  size_t bytes = 0;
-  for (Token token = 0; token < vocab.size(); ++token) {
-    const TokenType type = vocab.type(token);
-    const bool only_parsed =
-        type == TokenType::kControl || type == TokenType::kUnknown;
-    if (!only_parsed && type != TokenType::kUserDefined) continue;
-    const absl::string_view text = vocab.text(token);
-    const bool strip_after =
-        is_phi3 && text != "<unk>" && text != "<s>" && text != "<|endoftext|>";
-    specials.push_back({text, token, only_parsed, strip_after});
-    bytes += text.size();
-  }
-  if (bytes > kMaxSpecialBytes) {
-    return MakeVocabError(
-        StatusCode::kResourceExhausted, vocab.source(),
-        {"TOK-V20", "text of all special tokens", absl::StrCat(bytes, " bytes"),
-         absl::StrCat("at most ", kMaxSpecialBytes)});
-  }
-  return TokenMatcher(std::move(specials));
-}
 
 class SpmTokenizer final : public Tokenizer {
  public:
@@ -95,12 +57,7 @@ class SpmTokenizer final : public Tokenizer {
 
 absl::StatusOr<std::vector<Token>> SpmTokenizer::Encode(
     absl::string_view text, const EncodeOptions& options) const {
-  if (text.size() > kMaxTextBytes) {
-    return MakeVocabError(
-        StatusCode::kResourceExhausted, vocab_->source(),
-        {"TOK-V19", "text to encode", absl::StrCat(text.size(), " bytes"),
-         absl::StrCat("at most ", kMaxTextBytes)});
-  }
+  WEFT_RETURN_IF_ERROR(CheckText(*vocab_, text));
   std::vector<Token> out;
   if (options.add_special && vocab_->add_bos() && bos()) out.push_back(*bos());
   SpmMerger merger(*vocab_, boundaries_);
@@ -134,27 +91,8 @@ absl::Status SpmTokenizer::EncodePlain(absl::string_view text, bool add_space,
 
 absl::StatusOr<std::string> SpmTokenizer::Piece(Token token,
                                                 bool special) const {
-  if (!vocab_->Contains(token)) {
-    return MakeVocabError(
-        StatusCode::kOutOfRange, vocab_->source(),
-        {"TOK-P1", "token", absl::StrCat(token),
-         absl::StrCat("0 to n_vocab - 1, n_vocab being ", vocab_size())});
-  }
-  const absl::string_view text = vocab_->text(token);
-  switch (vocab_->type(token)) {
-    case TokenType::kNormal:
-      return absl::StrReplaceAll(text, {{kSpmSpace, " "}});
-    case TokenType::kUnknown:
-    case TokenType::kControl:
-      return special ? std::string(text) : std::string();
-    case TokenType::kUserDefined:
-      return std::string(text);
-    case TokenType::kByte:
-      return std::string(1, ParseByteToken(text).value_or('\0'));
-    case TokenType::kUnused:
-      break;
-  }
-  return std::string();
+  WEFT_RETURN_IF_ERROR(CheckToken(*vocab_, token));
+  return SpacedPiece(*vocab_, token, special);
 }
 
 absl::StatusOr<std::string> SpmTokenizer::Decode(absl::Span<const Token> tokens,
@@ -176,16 +114,13 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSpmTokenizer(
     const GgufFile& file) {
   constexpr VocabDefaults kDefaults = {
       .bos = 1, .eos = 2, .unknown = 0, .add_bos = true, .add_eos = false};
-  constexpr absl::string_view kAddSpace = "tokenizer.ggml.add_space_prefix";
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<const Vocab> vocab,
                         Vocab::Read(file, kDefaults));
   WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(*vocab));
-  WEFT_ASSIGN_OR_RETURN(TokenMatcher matcher,
-                        MakeMatcher(*vocab, IsPhi3(file)));
-  bool add_space = true;
-  if (file.Has(kAddSpace)) {
-    WEFT_ASSIGN_OR_RETURN(add_space, file.GetBool(kAddSpace));
-  }
+  WEFT_ASSIGN_OR_RETURN(TokenMatcher matcher, MakeSpecialMatcher(file, *vocab));
+  WEFT_ASSIGN_OR_RETURN(
+      const bool add_space,
+      ReadFlag(file, "tokenizer.ggml.add_space_prefix", true));
   return std::make_unique<SpmTokenizer>(std::move(vocab), bytes,
                                         std::move(matcher), add_space);
 }

@@ -36,6 +36,7 @@ struct VocabDefaults {
   Token bos = kNoToken;
   Token eos = kNoToken;
   Token unknown = kNoToken;
+  Token separator = kNoToken;
   bool add_bos = false;
   bool add_eos = false;
 };
@@ -83,10 +84,12 @@ class Vocab {
   // The token of that text, kNoToken when there is none. The empty text is no
   // token's, whatever the file says.
   Token Find(absl::string_view text) const;
+  size_t longest() const { return longest_; }  // bytes of the longest text
 
   std::optional<Token> bos() const { return bos_; }
   std::optional<Token> eos() const { return eos_; }
   std::optional<Token> unknown() const { return unknown_; }
+  std::optional<Token> separator() const { return separator_; }
   bool add_bos() const { return add_bos_; }
   bool add_eos() const { return add_eos_; }
   bool IsEndOfGeneration(Token token) const;
@@ -118,17 +121,19 @@ class Vocab {
                                                 Token fallback) const;
   absl::Status ReadMarker(const GgufFile& file, const Marker& marker);
   void FindEnds();
+  void ForgetEnd(absl::string_view text, TokenType type);
 
   std::string source_;
   std::string bytes_;  // what texts_ point into
   std::vector<absl::string_view> texts_;
   NameIndex<absl::string_view> index_{&texts_};
-  size_t longest_ = 0;         // bytes of the longest text
+  size_t longest_ = 0;
   std::vector<float> scores_;  // 0 where the file has none
   std::vector<TokenType> types_;
   std::optional<Token> bos_;
   std::optional<Token> eos_;
   std::optional<Token> unknown_;
+  std::optional<Token> separator_;
   bool add_bos_ = false;
   bool add_eos_ = false;
   std::vector<Token> ends_;  // sorted

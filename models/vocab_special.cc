@@ -18,24 +18,25 @@ constexpr absl::string_view kSeparatorKey = "tokenizer.ggml.seperator_token_id";
 
 // Nothing here needs these tokens, but an id that no token has means that the
 // file is broken.
-constexpr absl::string_view kOtherKeys[] = {kPadKey, kSeparatorKey,
-                                            "tokenizer.ggml.mask_token_id",
-                                            "tokenizer.ggml.cls_token_id"};
+constexpr absl::string_view kOtherKeys[] = {
+    kPadKey, "tokenizer.ggml.mask_token_id", "tokenizer.ggml.cls_token_id"};
 
+// DeepSeek writes its markers with U+FF5C and U+2581.
+constexpr absl::string_view kDeepseekEnd = "<｜end▁of▁sentence｜>";
 constexpr absl::string_view kEndOfTurn[] = {
-    "<|eot_id|>",    "<|im_end|>",        "<|end|>", "<end_of_turn>",
-    "<|endoftext|>", "<|end_of_text|>",   "<EOT>",   "_<EOT>",
-    "[EOT]",         "<end_of_utterance>"};
+    "<|eot_id|>",    "<|im_end|>",         "<|end|>",   "<end_of_turn>",
+    "<|endoftext|>", "<|end_of_text|>",    "<EOT>",     "_<EOT>",
+    "[EOT]",         "<end_of_utterance>", kDeepseekEnd};
 constexpr absl::string_view kEndOfMessage[] = {"<|eom_id|>"};
-constexpr absl::string_view kFillPrefix[] = {"<|fim_prefix|>",  "<fim-prefix>",
-                                             "<fim_prefix>",    "<PRE>",
-                                             "<|code_prefix|>", "<|prefix|>"};
-constexpr absl::string_view kFillSuffix[] = {"<|fim_suffix|>",  "<fim-suffix>",
-                                             "<fim_suffix>",    "<SUF>",
-                                             "<|code_suffix|>", "<|suffix|>"};
-constexpr absl::string_view kFillMiddle[] = {"<|fim_middle|>",  "<fim-middle>",
-                                             "<fim_middle>",    "<MID>",
-                                             "<|code_middle|>", "<|middle|>"};
+constexpr absl::string_view kFillPrefix[] = {
+    "<|fim_prefix|>",  "<fim-prefix>", "<fim_prefix>",    "<PRE>",
+    "<|code_prefix|>", "<|prefix|>",   "<｜fim▁begin｜>", "▁<PRE>"};
+constexpr absl::string_view kFillSuffix[] = {
+    "<|fim_suffix|>",  "<fim-suffix>", "<fim_suffix>",   "<SUF>",
+    "<|code_suffix|>", "<|suffix|>",   "<｜fim▁hole｜>", "▁<SUF>"};
+constexpr absl::string_view kFillMiddle[] = {
+    "<|fim_middle|>",  "<fim-middle>", "<fim_middle>",  "<MID>",
+    "<|code_middle|>", "<|middle|>",   "<｜fim▁end｜>", "▁<MID>"};
 constexpr absl::string_view kFillPad[] = {"<|fim_pad|>", "<fim-pad>",
                                           "<fim_pad>", "<PAD>", "[PAD]"};
 constexpr absl::string_view kFillRepository[] = {
@@ -62,7 +63,13 @@ constexpr absl::string_view kEnds[] = {"<|eot_id|>",
                                        "<end_of_utterance>",
                                        "<eos>",
                                        "<turn|>",
-                                       "<|tool_response>"};
+                                       "<|tool_response>",
+                                       kDeepseekEnd,
+                                       "[e~["};
+
+// Text that every reader of gpt-oss has to see.
+constexpr absl::string_view kShown[] = {"<|channel|>", "<|message|>",
+                                        "<|start|>", "<|constrain|>"};
 
 }  // namespace
 
@@ -135,9 +142,30 @@ void Vocab::FindEnds() {
     ends_.push_back(token);
     types_[Index(token)] = TokenType::kControl;
   }
+  for (const absl::string_view text : kShown) {
+    const Token token = Find(text);
+    if (token != kNoToken) types_[Index(token)] = TokenType::kUserDefined;
+  }
+  // gpt-oss and Solar end a part of an answer with <|end|>, Gemma 4 and
+  // PaddleOCR say </s> within one.
+  const auto has = [this](absl::string_view text) {
+    return Find(text) != kNoToken;
+  };
+  if ((has("<|return|>") && (has("<|call|>") || has("<|calls|>"))) ||
+      ((has("<|call|>") || has("<|calls|>")) && has("<|flush|>"))) {
+    ForgetEnd("<|end|>", TokenType::kUserDefined);
+  }
+  if (has("<|tool_response>")) ForgetEnd("</s>", TokenType::kNormal);
   if (eos_) ends_.push_back(*eos_);
   std::sort(ends_.begin(), ends_.end());
   ends_.erase(std::unique(ends_.begin(), ends_.end()), ends_.end());
+}
+
+void Vocab::ForgetEnd(absl::string_view text, TokenType type) {
+  const Token token = Find(text);
+  if (token == kNoToken) return;
+  ends_.erase(std::remove(ends_.begin(), ends_.end(), token), ends_.end());
+  types_[Index(token)] = type;
 }
 
 absl::Status Vocab::ReadSpecial(const GgufFile& file,
@@ -153,6 +181,8 @@ absl::Status Vocab::ReadSpecial(const GgufFile& file,
   WEFT_ASSIGN_OR_RETURN(
       unknown_,
       ReadIdOr(file, "tokenizer.ggml.unknown_token_id", defaults.unknown));
+  WEFT_ASSIGN_OR_RETURN(separator_,
+                        ReadIdOr(file, kSeparatorKey, defaults.separator));
   WEFT_ASSIGN_OR_RETURN(add_bos_,
                         flag("tokenizer.ggml.add_bos_token", defaults.add_bos));
   WEFT_ASSIGN_OR_RETURN(add_eos_,

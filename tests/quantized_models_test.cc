@@ -53,9 +53,6 @@ class QuantizedModelTest
     if (golden_.prompts.empty())
       GTEST_SKIP() << "no reference values in " << WEFT_SHARED_DIR;
     auto model = Model::Load(golden_.path);
-    // A kind of tokenizer that is not there yet, which the prompts do not need.
-    if (absl::StrContains(model.status().message(), "tokenizer.ggml.model"))
-      GTEST_SKIP() << model.status();
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = *std::move(model);
   }
@@ -109,10 +106,15 @@ double MeanDivergence(const std::vector<float>& p, const std::vector<float>& q,
 }
 
 // Activations of 8 bits cost no more than those of the engine that made the
-// reference, which rounds them too (to blocks of 32 or 256).
+// reference, which rounds them too: to blocks of 256 as weft does, or of 32
+// where the weights have those. Twice as much is lost with one scale for 256
+// values as with one for 32.
 TEST_P(QuantizedModelTest, FastNumericsStayCloseToExact) {
   const Case& c = std::get<0>(GetParam());
   const GoldenModel rounded = LoadOpen(c.model, c.tag, "file");
+  const bool blocks_of_32 = absl::StrContains("q4_0 q4_1 q5_0 q5_1 q8_0 iq4_nl",
+                                              c.tag.empty() ? "none" : c.tag);
+  const double share = blocks_of_32 ? 2.5 : 1.25;
   const auto n = static_cast<size_t>(golden_.n_vocab);
   for (size_t i = 0; i < golden_.prompts.size(); ++i) {
     const GoldenPrompt& prompt = golden_.prompts[i];
@@ -122,7 +124,7 @@ TEST_P(QuantizedModelTest, FastNumericsStayCloseToExact) {
         MeanDivergence(prompt.logits, AllLogits(*session, prompt.tokens), n);
     const double theirs =
         MeanDivergence(prompt.logits, rounded.prompts[i].logits, n);
-    EXPECT_LE(ours, std::max(1e-3, 1.25 * theirs)) << prompt.name;
+    EXPECT_LE(ours, std::max(1e-3, share * theirs)) << prompt.name;
     RecordProperty("divergence_" + prompt.name,
                    absl::StrCat(ours, " against ", theirs));
   }

@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "models/pre_tokenizers.h"
 #include "models/tokenizer.h"
+#include "tests/bpe_vocab.h"
 #include "tests/spm_vocab.h"
 
 namespace weft {
@@ -45,9 +48,71 @@ struct Made {
   bool reversible = true;  // texts come back unchanged
 };
 
+// Byte-level BPE under any pre-tokenizer's name, with merges of the input.
+Made MakeBpeVocabulary(Input& input) {
+  Made made;
+  const auto names = PreTokenizerNames();
+  const absl::string_view name = names[input.Byte() % names.size()];
+  BpeVocab vocab = SmallBpeVocab();
+  for (int n = input.Byte() % 24; n > 0; --n) {
+    const auto known = [&] {
+      return vocab
+          .texts[(input.Byte() * 256u + input.Byte()) % vocab.texts.size()];
+    };
+    const std::string left = known(), right = known();
+    vocab.Merge(left, right);
+  }
+  const int kinds = input.Byte() % 4;
+  for (int n = 0; n < kinds; ++n) {
+    const auto type = static_cast<TokenType>(2 + input.Byte() % 3);
+    vocab.Add(input.Text(1 + input.Byte() % 4), type);
+  }
+  // A text of raw characters has no tokens for most; special tokens hide bytes.
+  made.reversible = kinds == 0 && !FindPreTokenizer(name)->raw_text;
+  auto tokenizer = MakeTokenizer(vocab.Spec(name));
+  if (tokenizer.ok()) made.tokenizer = *std::move(tokenizer);
+  return made;
+}
+
+// WordPiece or Unigram.
+Made MakeOtherVocabulary(Input& input, bool is_bert) {
+  Made made;
+  made.reversible = false;
+  std::vector<std::string> texts = {"<pad>", "</s>", "<unk>", "▁", "▁a", "b"};
+  std::vector<float> scores(texts.size());
+  std::vector<int32_t> types = {3, 3, 2, 1, 1, 1};
+  for (int n = input.Byte() % 24; n > 0; --n) {
+    texts.push_back(input.Text(1 + input.Byte() % 6));
+    scores.push_back(-static_cast<float>(input.Byte()));
+    types.push_back(1 + input.Byte() % 5);
+  }
+  GgufSpec spec;
+  spec.String("tokenizer.ggml.model", is_bert ? "bert" : "t5")
+      .Strings("tokenizer.ggml.tokens", texts)
+      .Array("tokenizer.ggml.scores", GgufType::kFloat32, scores)
+      .Array("tokenizer.ggml.token_type", GgufType::kInt32, types)
+      .Scalar("tokenizer.ggml.bos_token_id", GgufType::kUint32, 0u)
+      .Scalar("tokenizer.ggml.seperator_token_id", GgufType::kUint32, 1u)
+      .Scalar("tokenizer.ggml.unknown_token_id", GgufType::kUint32, 2u);
+  if (const uint8_t size = input.Byte(); size > 0) {
+    const std::string map = input.Text(4u * size);
+    spec.Array("tokenizer.ggml.precompiled_charsmap", GgufType::kUint8,
+               std::vector<uint8_t>(map.begin(), map.end()));
+  }
+  for (const char* key : {"add_space_prefix", "remove_extra_whitespaces"}) {
+    spec.Scalar(absl::StrCat("tokenizer.ggml.", key), GgufType::kBool,
+                static_cast<uint8_t>(input.Byte() & 1));
+  }
+  auto tokenizer = MakeTokenizer(spec);
+  if (tokenizer.ok()) made.tokenizer = *std::move(tokenizer);
+  return made;
+}
+
 Made MakeVocabulary(Input& input) {
   Made made;
   const uint8_t flags = input.Byte();
+  if (flags >> 6 == 1) return MakeBpeVocabulary(input);
+  if (flags >> 6 == 2) return MakeOtherVocabulary(input, (flags & 1) != 0);
   SpmVocab vocab = SmallSpmVocab();
   if ((flags & 1) != 0) vocab = SpmVocab();
   for (int n = input.Byte() % 24; n > 0; --n) {

@@ -50,7 +50,8 @@ class DemoModel : public TextModel {
   const Tokenizer& tokenizer() const override { return tokenizer_; }
   int64_t context() const override { return context_; }
   int64_t position() const override { return position_; }
-  void Restart() override { position_ = 0; }
+  void Restart() override { Rewind(0); }
+  void Rewind(int64_t position) override { position_ = position; }
   absl::StatusOr<absl::Span<const float>> Prefill(
       absl::Span<const Token> tokens, const PrefillOptions& options) override;
   absl::StatusOr<absl::Span<const float>> Decode(

@@ -43,6 +43,22 @@ absl::StatusOr<StopReason> Generator::Continue() {
   return Run({&last, 1});
 }
 
+absl::StatusOr<StopReason> Generator::Answer(int64_t kept,
+                                             absl::Span<const Token> tokens) {
+  if (tokens.empty()) return absl::InvalidArgumentError("nothing to answer");
+  const int64_t room = model_->context() - kept;
+  if (static_cast<int64_t>(tokens.size()) > room) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the conversation has ", kept + static_cast<int64_t>(tokens.size()),
+        " tokens, the context ", model_->context(),
+        " positions: use a larger --context or begin a new conversation"));
+  }
+  model_->Rewind(kept);
+  utf8_ = Utf8Stream();
+  for (const Token token : tokens) sampler_.Accept(token);
+  return Run(tokens);
+}
+
 absl::Status CheckPrompt(absl::string_view prompt) {
   if (!prompt.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -68,6 +84,7 @@ absl::StatusOr<std::vector<Token>> Generator::Tokenize(
 
 absl::StatusOr<StopReason> Generator::Run(absl::Span<const Token> tokens) {
   stats_ = {};
+  generated_.clear();
   last_ = kNoToken;
   const Stopwatch time;
   PrefillOptions prefill;
@@ -111,6 +128,7 @@ absl::StatusOr<bool> Generator::Take(absl::Span<const float> logits) {
   }
   sampler_.Accept(token);
   last_ = token;
+  generated_.push_back(token);
   ++stats_.tokens;
   stats_.decode_seconds += time.Seconds();
   WEFT_ASSIGN_OR_RETURN(const std::string piece,

@@ -60,8 +60,15 @@ class Generator {
   absl::StatusOr<StopReason> Begin(absl::string_view prompt);
   // More of the same text. FailedPrecondition when it is at its end.
   absl::StatusOr<StopReason> Continue();
+  // A text that goes on behind `kept` positions of what the model has seen,
+  // with `tokens`. InvalidArgument where there is no token or no room.
+  absl::StatusOr<StopReason> Answer(int64_t kept,
+                                    absl::Span<const Token> tokens);
 
   const GeneratorStats& stats() const { return stats_; }
+  // What the last call generated. The model has not seen the last of them
+  // where the call ended for another reason than the text's end.
+  absl::Span<const Token> generated() const { return generated_; }
 
  private:
   Generator(TextModel* model, GeneratorOptions options, Sampler sampler)
@@ -82,6 +89,7 @@ class Generator {
   Sampler sampler_;
   Utf8Stream utf8_;
   GeneratorStats stats_;
+  std::vector<Token> generated_;
   // The last token taken, which the model has not seen yet.
   Token last_ = kNoToken;
 };

@@ -97,6 +97,11 @@ const std::atomic<bool>& CatchInterrupt() {
   return interrupted;
 }
 
+void ForgetInterrupt() {
+  interrupted.store(false, std::memory_order_relaxed);
+  CatchInterrupt();
+}
+
 void Progress::Update(double share) {
   if (!StderrIsTerminal() || since_.Seconds() < next_) return;
   next_ = since_.Seconds() + kRedrawSeconds;

@@ -36,6 +36,8 @@ void Warn(absl::string_view what);
 // From the first call on, Ctrl-C sets the flag that this returns instead of
 // ending the program; a second Ctrl-C ends it. Blocking reads are interrupted.
 const std::atomic<bool>& CatchInterrupt();
+// Clears the flag: the next Ctrl-C sets it again instead of ending the program.
+void ForgetInterrupt();
 
 // "loading  45 %" on standard error, rewritten in place: only on a terminal,
 // and only for what takes longer than a moment. Erased when it goes.

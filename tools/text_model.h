@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "models/engine.h"
+#include "models/gguf.h"
 #include "models/tokenizer.h"
 
 namespace weft::inline v0 {
@@ -19,9 +20,13 @@ class TextModel {
   virtual ~TextModel() = default;
 
   virtual const Tokenizer& tokenizer() const = 0;
+  // The file that it comes from; null for none.
+  virtual const GgufFile* file() const { return nullptr; }
   virtual int64_t context() const = 0;   // positions there are
   virtual int64_t position() const = 0;  // positions taken
   virtual void Restart() = 0;            // none are taken
+  // Forgets what stands from `position` on.
+  virtual void Rewind(int64_t position) = 0;
   virtual absl::StatusOr<absl::Span<const float>> Prefill(
       absl::Span<const Token> tokens, const PrefillOptions& options) = 0;
   virtual absl::StatusOr<absl::Span<const float>> Decode(
@@ -36,9 +41,11 @@ class SessionTextModel : public TextModel {
       : model_(std::move(model)), session_(std::move(session)) {}
 
   const Tokenizer& tokenizer() const override { return model_->tokenizer(); }
+  const GgufFile* file() const override { return &model_->file(); }
   int64_t context() const override { return session_->options().context; }
   int64_t position() const override { return session_->position(0); }
-  void Restart() override { session_->Truncate(0, 0); }
+  void Restart() override { Rewind(0); }
+  void Rewind(int64_t position) override { session_->Truncate(0, position); }
   absl::StatusOr<absl::Span<const float>> Prefill(
       absl::Span<const Token> tokens, const PrefillOptions& options) override {
     return session_->Prefill(0, tokens, options);

@@ -1,14 +1,21 @@
 // weft-run: text from a model.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "graph/status_macros.h"
+#include "models/chat_template.h"
 #include "models/engine.h"
 #include "tools/backend_flags.h"
+#include "tools/chat.h"
 #include "tools/cli.h"
 #include "tools/demo_model.h"
 #include "tools/generator.h"
@@ -21,6 +28,12 @@ ABSL_FLAG(std::string, prompt, "",
           "standard input");
 ABSL_FLAG(int64_t, max_tokens, 256,
           "tokens to generate; 0: until the context is full");
+ABSL_FLAG(bool, chat, false,
+          "a conversation: each line is what the user says; the model's own "
+          "chat template and its earlier turns are kept");
+ABSL_FLAG(std::string, system, "", "--chat: the system prompt");
+ABSL_FLAG(std::string, chat_template, "",
+          "--chat: a file with a Jinja template instead of the model's");
 ABSL_FLAG(bool, demo, false,
           "a small model with random weights instead of --model");
 ABSL_FLAG(double, temperature, 0,
@@ -48,6 +61,7 @@ constexpr char kUsage[] =
   weft-run --model=stories.gguf --prompt="Once upon a time"
   weft-run --model=stories.gguf --temperature=0.8 --seed=7 < prompts.txt
   weft-run --model=stories.gguf      asks for prompts on a terminal
+  weft-run --model=chat.gguf --chat --system="Be brief."
   weft-run --demo                    needs no model file
 
 The text that follows the prompt goes to standard output as it is made, and
@@ -60,6 +74,12 @@ Prompts from standard input: each line begins a new text, an empty line goes on
 with the last one. Ctrl-C stops the text and ends the program with its
 statistics; a second Ctrl-C kills it.
 
+With --chat each line of standard input is a turn of the user; the model answers
+up to the token that ends its turn, or --max_tokens if given. What was said
+stays in the KV cache, so that a turn evaluates its own tokens only: "kept" says
+how many were there before. Ctrl-C stops the answer and not the conversation;
+where no answer is being made it ends the program, as the end of the input does.
+
 With temperature 0, the default, the best token is always taken; of the other
 sampling flags only --repetition_penalty matters then. --demo samples with 0.8
 unless told otherwise.
@@ -70,6 +90,7 @@ Program MakeProgram() {
           .usage = kUsage,
           .groups = {
               {"Text", {"model", "prompt", "max_tokens", "demo"}},
+              {"Conversation", {"chat", "system", "chat_template"}},
               {"Sampling",
                {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
                 "seed"}},
@@ -97,6 +118,15 @@ absl::Status CheckFlags(const Arguments& args) {
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
+  const bool chat = absl::GetFlag(FLAGS_chat);
+  if (chat && args.Given("prompt"))
+    return absl::InvalidArgumentError(
+        "--chat or --prompt, not both: a conversation reads standard input");
+  for (const char* flag : {"system", "chat_template"}) {
+    if (!chat && args.Given(flag))
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", flag, " goes with --chat"));
+  }
   // Here already, so that nobody waits for a model to be told.
   if (args.Given("prompt"))
     WEFT_RETURN_IF_ERROR(CheckPrompt(absl::GetFlag(FLAGS_prompt)));
@@ -120,6 +150,27 @@ void ShowSession(const Model& model, const Session& session) {
   Say(absl::StrCat("runs on   ", session.options().backend, " ", plan.target,
                    ", ", plan.steps.size(), " steps"));
   Say(session.fusion_report().Summary());
+}
+
+// The template of --chat: that of a file, or the model's.
+absl::StatusOr<ChatTemplate> OpenTemplate(const TextModel& model) {
+  const std::string path = absl::GetFlag(FLAGS_chat_template);
+  const Tokenizer& tokenizer = model.tokenizer();
+  if (path.empty()) {
+    if (model.file() != nullptr)
+      return ChatTemplate::FromFile(*model.file(), tokenizer);
+    return absl::InvalidArgumentError(
+        "the demo has no chat template; --chat_template=FILE names one");
+  }
+  WEFT_ASSIGN_OR_RETURN(const std::string source, ReadTextFile(path));
+  const auto text = [&](std::optional<Token> token) {
+    return token ? tokenizer.Piece(*token, true).value_or("") : std::string();
+  };
+  auto made =
+      ChatTemplate::Make(source, text(tokenizer.bos()), text(tokenizer.eos()));
+  if (made.ok()) return made;
+  return absl::Status(made.status().code(),
+                      absl::StrCat(path, ": ", made.status().message()));
 }
 
 // The model file with a session of its own.
@@ -188,7 +239,7 @@ class Runner {
       : model_(model), cancel_(cancel) {}
 
   // `separate`: other texts may follow, so a line feed ends each.
-  absl::StatusOr<Generator> MakeGenerator(bool separate) {
+  GeneratorOptions MakeOptions(bool separate) {
     separate_ = separate;
     GeneratorOptions options;
     options.max_tokens = absl::GetFlag(FLAGS_max_tokens);
@@ -205,25 +256,55 @@ class Runner {
         progress_ = std::make_unique<Progress>("reading the prompt");
       progress_->Update(static_cast<double>(done) / static_cast<double>(total));
     };
-    return Generator::Make(&model_, std::move(options));
+    return options;
   }
 
-  absl::Status Finish(const Generator& generator, StopReason reason) {
+  absl::StatusOr<Generator> MakeGenerator(bool separate) {
+    return Generator::Make(&model_, MakeOptions(separate));
+  }
+
+  absl::Status Finish(const GeneratorStats& stats, StopReason reason) {
     progress_.reset();
     if (separate_ || StdoutIsTerminal()) WEFT_RETURN_IF_ERROR(Print("\n"));
-    Say(absl::StrCat(weft::Describe(generator.stats()), "\nstopped ",
-                     Describe(reason)));
+    Say(absl::StrCat(weft::Describe(stats), "\nstopped ", Describe(reason)));
     return absl::OkStatus();
   }
 
   absl::Status RunPrompt(const std::string& prompt) {
     WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(false));
     WEFT_ASSIGN_OR_RETURN(const StopReason reason, generator.Begin(prompt));
-    return Finish(generator, reason);
+    return Finish(generator.stats(), reason);
   }
 
   absl::Status RunLines() {
     WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(true));
+    return ForEachLine(
+        [&](const std::string& line) { return RunLine(generator, line); });
+  }
+
+  absl::Status RunChat(ChatTemplate chat_template) {
+    ChatSetup setup;
+    setup.system = absl::GetFlag(FLAGS_system);
+    setup.options.now = absl::ToUnixSeconds(absl::Now());
+    setup.generator = MakeOptions(true);
+    WEFT_ASSIGN_OR_RETURN(
+        Chat chat,
+        Chat::Make(&model_, std::move(chat_template), std::move(setup)));
+    return ForEachLine([&](const std::string& line) -> absl::Status {
+      if (line.empty()) return absl::OkStatus();
+      WEFT_ASSIGN_OR_RETURN(const StopReason reason, chat.Say(line));
+      WEFT_RETURN_IF_ERROR(Finish(chat.stats(), reason));
+      Say(absl::StrFormat("%-9s %5d tokens of the conversation", "kept",
+                          chat.turn().kept));
+      // It stopped the answer; the next one is for the program.
+      if (reason == StopReason::kInterrupted) ForgetInterrupt();
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  absl::Status ForEachLine(
+      absl::FunctionRef<absl::Status(const std::string&)> run) {
     LineReader reader;
     for (std::string line; !cancel_;) {
       if (StdinIsTerminal() && StderrIsTerminal()) std::fputs("> ", stderr);
@@ -233,7 +314,7 @@ class Runner {
         if (StdinIsTerminal() && StderrIsTerminal()) Say("");
         break;
       }
-      const absl::Status status = RunLine(generator, line);
+      const absl::Status status = run(line);
       if (status.ok()) continue;
       // At a terminal one can try again.
       if (!StdinIsTerminal() || IsReaderGone(status)) return status;
@@ -242,12 +323,11 @@ class Runner {
     return absl::OkStatus();
   }
 
- private:
   absl::Status RunLine(Generator& generator, const std::string& line) {
     WEFT_ASSIGN_OR_RETURN(const StopReason reason, line.empty()
                                                        ? generator.Continue()
                                                        : generator.Begin(line));
-    return Finish(generator, reason);
+    return Finish(generator.stats(), reason);
   }
 
   TextModel& model_;
@@ -266,6 +346,12 @@ absl::Status Run(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
                         demo ? MakeDemo() : OpenModel());
   Runner runner(*model, cancel);
+  if (absl::GetFlag(FLAGS_chat)) {
+    // An answer ends where the model ends it.
+    if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
+    WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template, OpenTemplate(*model));
+    return runner.RunChat(std::move(chat_template));
+  }
   if (args.Given("prompt"))
     return runner.RunPrompt(absl::GetFlag(FLAGS_prompt));
   return demo ? runner.RunPrompt("Once upon a time") : runner.RunLines();
