@@ -5,15 +5,16 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/escape.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
 namespace {
 
 // "%12 softmax"; a model's inputs and weights by their names.
-std::string Name(const Node& node) {
-  if (!node.name.empty()) return absl::StrCat(node.op->name, " ", node.name);
-  return absl::StrCat("%", node.outputs[0], " ", node.op->name);
+std::string Name(const Graph& graph, const Node& node) {
+  if (!node.name.empty()) return absl::StrCat(node.op->name, " ", Printable(node.name));
+  return absl::StrCat("%", graph.number(node), " ", node.op->name);
 }
 
 // "is an output of the graph" or "has 2 uses (%13 mul, %14 exp)".
@@ -23,7 +24,7 @@ std::string Readers(const Graph& graph, ValueId v) {
   return absl::StrCat("has ", users.size(), " uses (",
                       absl::StrJoin(users, ", ",
                                     [&graph](std::string* out, NodeId u) {
-                                      out->append(Name(graph.node(u)));
+                                      out->append(Name(graph, graph.node(u)));
                                     }),
                       ")");
 }
@@ -52,7 +53,7 @@ int Distance(const Graph& pattern, NodeId from, const OpDef* to) {
 }  // namespace
 
 bool Classification::Miss(Value v, absl::string_view why) {
-  reason_ = absl::StrCat(Name(graph_.producer(v.id())), " ", why);
+  reason_ = absl::StrCat(Name(graph_, graph_.producer(v.id())), " ", why);
   return false;
 }
 
@@ -86,7 +87,7 @@ bool Matcher::MatchAttrs(const Node& pattern, const Node& node, State& state) {
     }
     if (!same)
       return Fail(state.depth,
-                  absl::StrCat(Name(node), " has ", name, "=",
+                  absl::StrCat(Name(graph_, node), " has ", name, "=",
                                have ? have->ToString() : "(none)",
                                ", the pattern wants ", want.ToString()));
   }
@@ -101,7 +102,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
     const Value bound(&graph_, value);
     if (state.is_bound[i] && !(state.bound[i].value == bound))
       return Fail(state.depth,
-                  absl::StrCat("%", value, " and %", state.bound[i].value.id(),
+                  absl::StrCat("%", graph_.number(value), " and %",
+                               graph_.number(state.bound[i].value.id()),
                                " would have to be the same value"));
     state.is_bound[i] = true;
     state.bound[i].value = bound;
@@ -110,7 +112,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
   const Node& node = graph_.producer(value);
   const int output = graph_.value(value).index;
   if (output != patterns.value(pattern).index)
-    return Fail(state.depth, absl::StrCat("%", value, " is output ", output));
+    return Fail(state.depth, absl::StrCat("%", graph_.number(value),
+                                          " is output ", output));
   return MatchNode(want, node, state);
 }
 
@@ -127,11 +130,11 @@ bool Matcher::MatchNode(const Node& pattern, const Node& node, State& state) {
   NodeId& mapped = state.node_of[static_cast<size_t>(pattern.id)];
   if (mapped >= 0) return mapped == node.id;
   if (pattern.op != node.op)
-    return Fail(state.depth, absl::StrCat(Name(node), " is no ",
+    return Fail(state.depth, absl::StrCat(Name(graph_, node), " is no ",
                                           pattern.op->name));
   if (pattern.inputs.size() != node.inputs.size())
     return Fail(state.depth,
-                absl::StrCat(Name(node), " has ", node.inputs.size(),
+                absl::StrCat(Name(graph_, node), " has ", node.inputs.size(),
                              " operands, the pattern ",
                              pattern.inputs.size()));
   mapped = node.id;
@@ -163,7 +166,7 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
             return absl::c_linear_search(nodes, u);
           }))
         continue;
-      return Fail(1000, absl::StrCat(Name(graph_.node(id)), " ",
+      return Fail(1000, absl::StrCat(Name(graph_, graph_.node(id)), " ",
                                      Readers(graph_, v)));
     }
   }
@@ -179,7 +182,7 @@ bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
       !MatchValue(want, node.outputs[index], state))
     return false;
   if (!absl::c_linear_search(state.node_of, anchor))
-    return Fail(state.depth, absl::StrCat(Name(graph_.node(anchor)),
+    return Fail(state.depth, absl::StrCat(Name(graph_, graph_.node(anchor)),
                                           " is not part of this match"));
   for (const Rule::Condition& condition : rule_.conditions_)
     if (!condition.holds(state.bound))
@@ -250,7 +253,7 @@ absl::StatusOr<bool> Matcher::TryPattern(NodeId anchor) {
                  candidates);
   if (candidates.empty())
     return Fail(0, absl::StrCat("no ", pattern.node(root_node).op->name,
-                                " uses ", Name(graph_.node(anchor))));
+                                " uses ", Name(graph_, graph_.node(anchor))));
   // Every order of operands at once, not node by node: which one is right may
   // show far from the node, at a second use of a parameter or in a condition.
   for (const NodeId candidate : candidates)

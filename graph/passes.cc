@@ -152,7 +152,7 @@ absl::Status CheckExpectations(const Graph& graph,
     if (const RuleReport* rule = report.Find(want.rule)) {
       for (const AnchorReport& a : rule->anchors)
         if (!a.matched)
-          absl::StrAppend(&message, "\n  not %", a.value, " ", a.anchor, ": ",
+          absl::StrAppend(&message, "\n  not %", a.number, " ", a.anchor, ": ",
                           a.reason);
     } else {
       absl::StrAppend(&message, "; no rule of that name was run");

@@ -20,6 +20,8 @@ absl::StatusOr<bool> ApplyRule(Graph& graph, const Rule& rule,
     if (!graph.alive(id) || graph.node(id).op != rule.anchor()) continue;
     AnchorReport anchor;
     anchor.value = graph.node(id).outputs[0];
+    anchor.number = graph.number(anchor.value);
+    anchor.where = graph.node(id).where.ToString();
     anchor.anchor = graph.Describe(graph.node(id));
     Matcher matcher(graph, rule);
     WEFT_ASSIGN_OR_RETURN(anchor.matched, matcher.TryAnchor(id));
@@ -66,7 +68,7 @@ std::string FusionReport::Explain(absl::string_view rule) const {
     absl::StrAppend(&out, "rule ", r.rule, ": ", r.matched(), " of ",
                     r.anchors.size(), " matched\n");
     for (const AnchorReport& a : r.anchors)
-      absl::StrAppend(&out, "  %", a.value, " ", a.anchor, "\n    ",
+      absl::StrAppend(&out, "  %", a.number, " ", a.anchor, "\n    ",
                       a.matched ? "matched" : absl::StrCat("no: ", a.reason),
                       "\n");
   }

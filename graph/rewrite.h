@@ -56,7 +56,9 @@ struct Bound {
 // One candidate of one rule and what came of it.
 struct AnchorReport {
   ValueId value = -1;      // the anchor's first output
+  int number = 0;          // its Graph::number()
   std::string anchor;      // "llama.cc:42: softmax(%7 f32[T,8,1,C])"
+  std::string where;       // "llama.cc:42", or "" when unknown
   bool matched = false;
   std::string reason;      // why not, naming nodes; "" when matched
 };

@@ -36,13 +36,13 @@ absl::Status CheckTypes(const Graph& graph, const Node& node) {
       Infer(*node.op, graph.InputTypes(node), node.attrs);
   if (!types.ok())
     return Broken(graph, node,
-                  absl::StrCat("%", node.outputs[0], ": ",
+                  absl::StrCat("%", graph.number(node), ": ",
                                types.status().message()));
   for (size_t i = 0; i < types->size(); ++i) {
     const TensorType& stored = graph.value(node.outputs[i]).type;
     if (stored != (*types)[i])
       return Broken(graph, node,
-                    absl::StrCat("%", node.outputs[i], " is ",
+                    absl::StrCat("%", graph.number(node.outputs[i]), " is ",
                                  stored.ToString(), ", the shape rule says ",
                                  (*types)[i].ToString()));
   }

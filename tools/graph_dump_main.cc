@@ -8,8 +8,10 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "backends/dump_plan.h"
+#include "graph/dump/formats.h"
+#include "graph/dump/recorder.h"
 #include "graph/passes.h"
-#include "graph/print.h"
 #include "graph/status_macros.h"
 #include "models/architecture.h"
 #include "models/atomic_file.h"
@@ -76,7 +78,6 @@ warning.
 )";
 
 constexpr absl::string_view kAll = "all";
-constexpr absl::string_view kAsBuilt = "as built";
 
 Program MakeProgram() {
   return {.name = "graph-dump",
@@ -92,7 +93,8 @@ Program MakeProgram() {
 
 // What to show.
 struct Request {
-  std::string format, after, rule;
+  const DumpFormat* format = nullptr;
+  std::string after, rule;
   bool graph = true, explain = false, plan = false, profile = false;
   Numerics numerics = Numerics::kFast;
   bool texts() const { return explain || plan || profile; }
@@ -107,15 +109,25 @@ absl::Status CheckName(absl::string_view flag, absl::string_view value,
                                                  absl::StrJoin(names, ", ")));
 }
 
+std::vector<std::string> FormatNames() {
+  std::vector<std::string> names;
+  for (const DumpFormat& format : DumpFormats())
+    names.emplace_back(format.name);
+  return names;
+}
+
 absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   Request request;
-  request.format = absl::GetFlag(FLAGS_format);
   WEFT_ASSIGN_OR_RETURN(request.numerics, NumericsFromFlags());
   WEFT_RETURN_IF_ERROR(
-      CheckName("format", request.format, {"text", "dot", "json"}));
+      CheckName("format", absl::GetFlag(FLAGS_format), FormatNames()));
+  request.format = FindDumpFormat(absl::GetFlag(FLAGS_format));
   std::vector<std::string> passes = PassNames(request.numerics);
-  request.after =
-      args.Given("after") ? absl::GetFlag(FLAGS_after) : passes.back();
+  passes.insert(passes.begin(), kAsBuilt);
+  // A page shows one pass after the other, the last one first.
+  request.after = args.Given("after") ? absl::GetFlag(FLAGS_after)
+                  : request.format->name == "html" ? std::string(kAll)
+                                                   : passes.back();
   passes.emplace_back(kAll);
   WEFT_RETURN_IF_ERROR(CheckName("after", request.after, passes));
   request.explain = args.Given("explain");
@@ -124,9 +136,9 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   request.profile = absl::GetFlag(FLAGS_profile);
   request.graph =
       args.Given("after") || args.Given("format") || !request.texts();
-  if (request.graph && request.format != "text" && request.texts())
+  if (request.graph && request.format->name != "text" && request.texts())
     return absl::InvalidArgumentError(absl::StrCat(
-        "--format=", request.format,
+        "--format=", request.format->name,
         " is for graphs; --explain, --plan and --profile are text"));
   return request;
 }
@@ -169,44 +181,18 @@ absl::StatusOr<std::unique_ptr<Graph>> BuildGraph() {
   return BuildModel(file, *architecture, options);
 }
 
-// Collects what is shown of the graph while the passes run.
-class Dumper {
- public:
-  explicit Dumper(const Request& request) : request_(request) {}
-
-  void Observe(absl::string_view pass, const Graph& graph) {
-    if (!request_.graph) return;
-    const bool all = request_.after == kAll;
-    if (!all && pass != request_.after) return;
-    Add(all ? (pass.empty() ? kAsBuilt : pass) : "", graph);
-  }
-
-  std::string Take() {
-    if (request_.format == "json" && request_.after == kAll)
-      return absl::StrCat("[\n", absl::StrJoin(parts_, ",\n"), "]\n");
-    return absl::StrJoin(parts_, "\n");
-  }
-
- private:
-  // `after` is "" when only one graph is shown.
-  void Add(absl::string_view after, const Graph& graph) {
-    if (request_.format == "json") {
-      const std::string json = PrintJson(graph);
-      parts_.push_back(after.empty()
-                           ? json
-                           : absl::StrCat("{\"after\": ", Quoted(after),
-                                          ", \"graph\": ", json, "}\n"));
-      return;
+// What is left of the dump: one stage, or all that the format shows.
+absl::Status ChooseStages(const Request& request, Dump& dump) {
+  if (request.after == kAll) return absl::OkStatus();
+  for (DumpStage& stage : dump.stages)
+    if (stage.name == request.after) {
+      DumpStage only = std::move(stage);
+      dump.stages.clear();
+      dump.stages.push_back(std::move(only));
+      return absl::OkStatus();
     }
-    const bool dot = request_.format == "dot";
-    parts_.push_back(absl::StrCat(
-        after.empty() ? "" : absl::StrCat(dot ? "// " : "== ", after, "\n"),
-        dot ? PrintDot(graph) : PrintText(graph)));
-  }
-
-  const Request& request_;
-  std::vector<std::string> parts_;
-};
+  return absl::InternalError(absl::StrCat("no pass ", request.after, " ran"));
+}
 
 absl::StatusOr<std::string> Explain(const Request& request,
                                     const FusionReport& report) {
@@ -274,18 +260,33 @@ absl::Status DumpFormats() {
   return Write(text);
 }
 
+absl::StatusOr<std::string> GraphText(const Request& request,
+                                      const Graph& graph,
+                                      const FusionReport& report, Dump dump) {
+  AddRules(graph, report, dump);
+  if (request.format->name == "html" || request.format->name == "json") {
+    WEFT_ASSIGN_OR_RETURN(const auto plans,
+                          PlanForTargets(graph, "cpu", BackendFromFlags()));
+    AddPlan(graph, plans, UsualSizes(graph), {}, dump);
+  }
+  WEFT_RETURN_IF_ERROR(ChooseStages(request, dump));
+  return request.format->write(dump);
+}
+
 absl::Status DumpModel(const Request& request) {
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> graph, BuildGraph());
-  Dumper dumper(request);
+  DumpRecorder recorder;
   OptimizeOptions options;
   options.check_expectations = false;  // below, when all is shown
   options.numerics = request.numerics;
-  options.observer = [&dumper](absl::string_view pass, const Graph& g) {
-    dumper.Observe(pass, g);
-  };
+  if (request.graph) options.observer = recorder.observer();
   WEFT_ASSIGN_OR_RETURN(const FusionReport report, Optimize(*graph, options));
   std::vector<std::string> parts;
-  if (request.graph) parts.push_back(dumper.Take());
+  if (request.graph) {
+    WEFT_ASSIGN_OR_RETURN(
+        parts.emplace_back(),
+        GraphText(request, *graph, report, recorder.Take()));
+  }
   if (request.explain) {
     WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), Explain(request, report));
   }
