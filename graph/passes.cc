@@ -114,7 +114,9 @@ absl::Status Annotate(const absl::Status& status, absl::string_view pass) {
 
 }  // namespace
 
-Pass CommonSubexpressions() { return {"cse", MergeEqualNodes}; }
+Pass CommonSubexpressions(std::string name) {
+  return {std::move(name), MergeEqualNodes};
+}
 
 Pass DeadCode() { return {"dead_code", EraseDead}; }
 

@@ -39,8 +39,12 @@ class LayerFinder {
   explicit LayerFinder(Dump& dump) : dump_(dump) {
     ReadNames();
     for (const DumpNode& node : dump.nodes)
-      numbers_ =
-          std::max(numbers_, Index(node.outputs.back().number) + 1);
+      for (const DumpValue& v : node.outputs) {
+        numbers_ = std::max(numbers_, Index(v.number) + 1);
+        if (node.kind == OpKind::kCompute) computed_.insert(v.number);
+        if (node.kind == OpKind::kWeight || node.kind == OpKind::kState)
+          source_.insert(v.number);
+      }
   }
 
   void Assign(DumpStage& stage) {
@@ -80,15 +84,12 @@ class LayerFinder {
     }
   }
 
+  // A weight or state.
   bool HasName(int number) const { return source_.contains(number); }
 
   int FromOperands(const DumpUse& use, const std::vector<int>& layer_of) {
     const DumpNode& node = dump_.node(use);
-    if (node.kind != OpKind::kCompute) {
-      if (node.kind == OpKind::kWeight || node.kind == OpKind::kState)
-        source_.insert(node.number());
-      return named_[Index(use.node)];
-    }
+    if (node.kind != OpKind::kCompute) return named_[Index(use.node)];
     int named = kNone, last = kNone;
     for (const int v : use.inputs) {
       last = std::max(last, layer_of[Index(v)]);
@@ -102,7 +103,17 @@ class LayerFinder {
                        [&](int v) { return HasName(v); });
   }
 
-  // A norm without weights of its own belongs to the product that follows it.
+  // One that was computed, and no weight that says where it belongs.
+  bool HasOneOperand(const DumpUse& use) const {
+    if (dump_.node(use).kind != OpKind::kCompute || ReadsNamed(use))
+      return false;
+    return std::count_if(use.inputs.begin(), use.inputs.end(), [&](int v) {
+             return computed_.contains(v);
+           }) == 1;
+  }
+
+  // A norm without weights of its own belongs to the product that follows it;
+  // what picks rows of the last layer's result to none.
   void PullForward(DumpStage& stage, std::vector<int>& layer_of) {
     std::vector<int> readers(numbers_, 0), reader_layer(numbers_, kNone);
     for (const DumpOutput& output : stage.outputs)
@@ -112,8 +123,8 @@ class LayerFinder {
     for (auto use = stage.nodes.rbegin(); use != stage.nodes.rend(); ++use) {
       const DumpNode& node = dump_.node(*use);
       const size_t out = Index(node.number());
-      if (node.kind == OpKind::kCompute && node.outputs.size() == 1 &&
-          !ReadsNamed(*use) && readers[out] == 1 && reader_layer[out] > use->layer) {
+      if (node.outputs.size() == 1 && readers[out] == 1 && HasOneOperand(*use) &&
+          (reader_layer[out] > use->layer || reader_layer[out] == kNone)) {
         use->layer = reader_layer[out];
         layer_of[out] = use->layer;
       }
@@ -123,7 +134,7 @@ class LayerFinder {
 
   Dump& dump_;
   std::vector<int> named_;  // by node: the layer that its name tells
-  absl::flat_hash_set<int> source_;  // numbers of weights and states
+  absl::flat_hash_set<int> source_, computed_;  // numbers of values
   size_t numbers_ = 0;
 };
 

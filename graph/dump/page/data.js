@@ -21,7 +21,7 @@ const W = (() => {
     nodes.push({
       i, op: text[columns.op[i]], kind: KIND[columns.kind[i] & 7],
       view: columns.kind[i] >= 8, name: text[columns.name[i]], outs,
-      attrs: attrs ? attrs.split("\n").map(a => a.split("\t")) : [],
+      attrs: attrs ? attrs.split("\n").map(a => a.split("\t")).filter(a => a[1]) : [],
       where: text[columns.where[i]], by: text[columns.by[i]],
       number: outs[0].number,
       // Weights, states, inputs and constants are written into their readers.
@@ -63,9 +63,24 @@ const W = (() => {
     for (let i = 0; i < from.folds.length; i += 3)
       s.folds.push({first: from.folds[i], count: from.folds[i + 1],
                     differs: text[from.folds[i + 2]]});
+    findShared(s);
     made[k] = s;
     if (k > 0) compare(s, stage(k - 1));
     return s;
+  }
+
+  // Values of no layer that several layers read, a table of rotations say: an
+  // edge to each would hide all else, so that they are written into readers.
+  function findShared(s) {
+    s.shared = new Set();
+    for (const [v, users] of s.users) {
+      const from = nodeOf.get(v);
+      if (nodes[from].drawn && s.layer.get(from) < 0 &&
+          new Set(users.map(u => s.layer.get(u))).size > 1)
+        s.shared.add(v);
+    }
+    // What an edge leads to from `v`: the node that is drawn.
+    s.linked = v => nodes[nodeOf.get(v)].drawn && !s.shared.has(v);
   }
 
   function compare(s, before) {

@@ -34,10 +34,13 @@ function boxOf(stage, n) {
   const node = W.nodes[n], chips = [], small = [];
   for (const v of stage.inputs.get(n)) {
     const from = W.nodes[W.nodeOf.get(v)];
-    if (from.drawn) continue;
+    if (stage.linked(v)) continue;
     if (from.kind === "weight" || from.kind === "state")
       chips.push({kind: from.kind, text: shortName(from.name) + "  " + W.typeOf.get(v).type});
-    else if (!small.includes(from.name || from.kind)) small.push(from.name || from.kind);
+    else {
+      const text = from.name || (from.drawn ? `${from.op} %${v}` : from.kind);
+      if (!small.includes(text)) small.push(text);
+    }
   }
   if (small.length) chips.push({kind: "input", text: small.join(", ")});
   const title = node.op;
@@ -108,7 +111,7 @@ function externals(stage, layer, nodes) {
   for (const n of nodes)
     for (const v of stage.inputs.get(n)) {
       const from = W.nodeOf.get(v);
-      if (W.nodes[from].drawn && stage.layer.get(from) !== layer) found.add(v);
+      if (stage.linked(v) && stage.layer.get(from) !== layer) found.add(v);
     }
   return [...found];
 }
@@ -132,7 +135,7 @@ function layerBox(stage, layer, nodes, feeds) {
       const a = inside.has(from) ? inside.get(from) : ports.in.get(v);
       if (a === undefined || seen.has(a)) continue;
       seen.add(a);
-      edges.push([a, inside.get(n), v]);
+      if (stage.linked(v)) edges.push([a, inside.get(n), v]);
     }
   }
   for (const v of feeds) {
@@ -195,7 +198,6 @@ function drawLayer(block, view) {
       g.append(svg("rect", {class: "stack", x: d, y: -d, width: box.w, height: box.h, rx: 9}));
   g.append(svg("rect", {class: "box", width: box.w, height: box.h, rx: 9}));
   const name = svg("text", {class: "title", x: 12, y: 21, "data-fold": block.foldIndex}, title);
-  g.append(name);
   let x = 12 + measure(title, "op") * 13 / 12 + 10;
   if (block.folded) {
     for (const [step, sign] of [[-1, "\u25c2"], [1, "\u25b8"]]) {
@@ -216,7 +218,7 @@ function drawLayer(block, view) {
   for (const e of edgePaths(box.items, box.edges, box.paths)) inner.append(drawEdge(e));
   for (const item of box.items)
     inner.append(item.port ? drawPort(item) : drawNode(item, view));
-  g.append(inner);
+  g.append(inner, name);
   return g;
 }
 
@@ -242,7 +244,7 @@ function makeScene(stage, shown) {
   for (const n of stage.order)
     for (const v of stage.inputs.get(n)) {
       const from = W.nodeOf.get(v);
-      if (W.nodes[from].drawn && stage.layer.get(from) !== stage.layer.get(n)) feed(v);
+      if (stage.linked(v) && stage.layer.get(from) !== stage.layer.get(n)) feed(v);
     }
   stage.outputs.forEach(o => feed(o.value));
   stage.folds.forEach((fold, index) => {
@@ -296,7 +298,7 @@ function sortBlocks(stage, blocks, find, members) {
         const from = new Set();
         for (const n of entering(at, members))
           for (const v of stage.inputs.get(n))
-            if (W.nodes[W.nodeOf.get(v)].drawn) from.add(find(W.nodeOf.get(v)));
+            if (stage.linked(v)) from.add(find(W.nodeOf.get(v)));
         if (at.output) from.add(find(W.nodeOf.get(at.output.value)));
         top[1] = [...from].filter(x => x && x !== at).sort((a, c) => key(a) - key(c));
       }
@@ -325,7 +327,7 @@ function connect(stage, blocks, find, members) {
     for (const n of entering(b, members))
       for (const v of stage.inputs.get(n)) {
         const from = W.nodeOf.get(v);
-        if (W.nodes[from].drawn) add(v, find(from), b, n);
+        if (stage.linked(v)) add(v, find(from), b, n);
       }
     if (b.output) add(b.output.value, find(W.nodeOf.get(b.output.value)), b, -1);
   }
@@ -350,11 +352,51 @@ function connect(stage, blocks, find, members) {
   };
   const enter = blocks.map(() => []);
   edges.forEach(([, b], e) => enter[b].push(e));
+  const columns = wrapColumns(blocks, size.paths, size);
   const lines = edges.map(([a, b, v, n], e) => {
     const from = blocks[a], to = blocks[b];
     const x0 = x(from, "out", v) ?? from.x + from.w / 2;
     const x1 = x(to, "in", v) ?? spread(to, enter[b].indexOf(e), enter[b].length);
-    return {value: v, to: n, back: a > b, d: curve(x0, from.y + from.h, size.paths[e], x1, to.y)};
+    const d = from.column === to.column
+      ? curve(x0, from.y + from.h, size.paths[e].map(p => shifted(p, from)), x1, to.y)
+      : around(x0, from.y + from.h, columns.left(to.column) - 40, x1, to.y);
+    return {value: v, to: n, back: a > b, d};
   });
-  return {blocks, lines, find, w: size.w, h: size.h};
+  return {blocks, lines, find, w: columns.w, h: columns.h};
+}
+
+// A long chain of layers goes on in the next column, as text does.
+const BETWEEN = 80;
+function wrapColumns(blocks, paths, size) {
+  const target = size.h > 5000 && size.h > 4 * size.w ? Math.sqrt(size.h * size.w / 1.7) : Infinity;
+  const rows = new Map();
+  for (const b of blocks) {
+    const row = rows.get(b.row) || {top: Infinity, bottom: -Infinity, blocks: []};
+    row.top = Math.min(row.top, b.y);
+    row.bottom = Math.max(row.bottom, b.y + b.h);
+    row.blocks.push(b);
+    rows.set(b.row, row);
+  }
+  let column = 0, start = 0, h = 0;
+  const left = c => c * (size.w + BETWEEN);
+  for (const [, row] of [...rows].sort((a, b) => a[0] - b[0])) {
+    if (row.top > start && row.bottom - start > target) { column++; start = row.top; }
+    for (const b of row.blocks) {
+      Object.assign(b, {column, dx: left(column), dy: start});
+      b.x += b.dx;
+      b.y -= b.dy;
+    }
+    h = Math.max(h, row.bottom - start);
+  }
+  return {left, w: left(column) + size.w, h};
+}
+const shifted = (p, b) => ({x: p.x + b.dx, top: p.top - b.dy, bottom: p.bottom - b.dy});
+
+// Down, up between two columns, and down into a box.
+function around(x0, y0, x, x1, y1) {
+  const r = 10, turn = (px, py, qx, qy) => `Q${px} ${py} ${qx} ${qy}`;
+  const low = y0 + 2 * r, high = y1 - 2 * r, s0 = Math.sign(x - x0) || 1, s1 = Math.sign(x1 - x) || 1;
+  return `M${x0} ${y0}V${low - r}` + turn(x0, low, x0 + s0 * r, low) + `H${x - s0 * r}` +
+    turn(x, low, x, low - r) + `V${high + r}` + turn(x, high, x + s1 * r, high) +
+    `H${x1 - s1 * r}` + turn(x1, high, x1, high + r) + `V${y1}`;
 }

@@ -14,11 +14,13 @@ const layered = (() => {
     for (const [a, b] of edges) { ins[b].push(a); outs[a].push(b); }
     for (let i = 0; i < n; i++)
       for (const a of ins[i]) rank[i] = Math.max(rank[i], rank[a] + 1);
-    // What has slack goes down to its first reader, unless it would pull more
-    // edges than it lets go.
+    // What has slack goes down to its first reader, with all that it alone
+    // reads, unless it would make more edges longer than it makes shorter.
+    const slides = [];
+    for (let i = 0; i < n; i++)
+      slides[i] = ins[i].every(a => outs[a].length === 1 && slides[a]);
     for (let i = n - 1; i >= 0; i--)
-      if (outs[i].length > ins[i].length ||
-          (outs[i].length && ins[i].length === 0))
+      if (outs[i].length && (slides[i] || outs[i].length > ins[i].length))
         rank[i] = Math.max(rank[i], Math.min(...outs[i].map(b => rank[b])) - 1);
     return rank;
   }
@@ -190,6 +192,7 @@ const layered = (() => {
       y += h + ROW + Math.min(30, 1.2 * row.length);
     });
     items.forEach((t, i) => {
+      t.row = rank[i];
       t.x = x[i] - t.w / 2 - left;
       t.y = top[rank[i]] + (bottom[rank[i]] - top[rank[i]] - t.h) / 2;
     });

@@ -14,7 +14,7 @@ const weft = (() => {
   const KNOWN = {qmatmul: 0, matmul: 0, matmul_by_id: 0, qmatmul_by_id: 0, attention: 1,
     softmax: 1, rms_norm: 2, rms_norm_mul: 2, add_rms_norm: 2, layer_norm: 2,
     layer_norm_mul_add: 2, gated: 3, silu: 3, gelu: 3, quantize: 4, dequant: 4, append: 5,
-    rotate: 6, rope_table: 6, qgather: 7, gather_rows: 7, add: 9, mul: 10};
+    rotate: 6, rope_table: 6, qgather: 10, gather_rows: 10, add: 9, mul: 10};
   const hash = s => [...s].reduce((h, c) => (h * 31 + c.charCodeAt(0)) >>> 0, 7);
   const hueOf = (key, known) => HUES[known && key in KNOWN ? KNOWN[key] : hash(key) % HUES.length];
   // Unlike colours for the few dtypes that one model has.
@@ -89,7 +89,7 @@ const weft = (() => {
   const edgeLayer = svg("g", {}), blockLayer = svg("g", {});
   world.append(edgeLayer, blockLayer);
   graph.append(svg("defs", {}, svg("marker", {id: "tip-arrow", viewBox: "0 0 8 8", refX: 7, refY: 4,
-    markerWidth: 5.5, markerHeight: 5.5, orient: "auto-start-reverse"},
+    markerWidth: 6.5, markerHeight: 6.5, markerUnits: "userSpaceOnUse", orient: "auto-start-reverse"},
     svg("path", {d: "M0 0.8L8 4L0 7.2z"}))), world);
 
   function layOut() {
@@ -132,6 +132,8 @@ const weft = (() => {
   function paint() {
     world.setAttribute("transform", `translate(${view.x},${view.y}) scale(${view.scale})`);
     graph.classList.toggle("far", view.scale < 0.33);
+    graph.classList.toggle("veryfar", view.scale < 0.2);
+    graph.style.setProperty("--zoom", 1 / view.scale);
     const w = graph.clientWidth / view.scale, h = graph.clientHeight / view.scale;
     const left = -view.x / view.scale, top = -view.y / view.scale;
     for (const b of view.scene.blocks) {
