@@ -29,6 +29,14 @@ std::string Readers(const Graph& graph, ValueId v) {
                       ")");
 }
 
+// What would make Readers() no matter.
+std::string ReaderHint(const Graph& graph, ValueId v) {
+  return graph.IsOutput(v)
+             ? "a fused node does not give it: make it no output, or output a "
+               "copy that is computed apart"
+             : "only what is fused may read it: compute it apart for the others";
+}
+
 bool IsCommutative(const Node& node) {
   return node.op->commutative && node.inputs.size() == 2;
 }
@@ -52,19 +60,22 @@ int Distance(const Graph& pattern, NodeId from, const OpDef* to) {
 
 }  // namespace
 
-bool Classification::Miss(Value v, absl::string_view why) {
+bool Classification::Miss(Value v, absl::string_view why,
+                          absl::string_view hint) {
   reason_ = absl::StrCat(Name(graph_, graph_.producer(v.id())), " ", why);
+  hint_ = std::string(hint);
   return false;
 }
 
 bool Classification::MissReaders(Value v) {
-  return Miss(v, Readers(graph_, v.id()));
+  return Miss(v, Readers(graph_, v.id()), ReaderHint(graph_, v.id()));
 }
 
-bool Matcher::Fail(int depth, std::string why) {
+bool Matcher::Fail(int depth, std::string why, std::string hint) {
   if (depth > reason_depth_) {
     reason_depth_ = depth;
     reason_ = std::move(why);
+    hint_ = std::move(hint);
   }
   return false;
 }
@@ -89,7 +100,8 @@ bool Matcher::MatchAttrs(const Node& pattern, const Node& node, State& state) {
       return Fail(state.depth,
                   absl::StrCat(Name(graph_, node), " has ", name, "=",
                                have ? have->ToString() : "(none)",
-                               ", the pattern wants ", want.ToString()));
+                               ", the pattern wants ", want.ToString()),
+                  absl::StrCat("give it ", name, "=", want.ToString()));
   }
   return true;
 }
@@ -104,7 +116,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
       return Fail(state.depth,
                   absl::StrCat("%", graph_.number(value), " and %",
                                graph_.number(state.bound[i].value.id()),
-                               " would have to be the same value"));
+                               " would have to be the same value"),
+                  "use one value in both places");
     state.is_bound[i] = true;
     state.bound[i].value = bound;
     return true;
@@ -130,8 +143,10 @@ bool Matcher::MatchNode(const Node& pattern, const Node& node, State& state) {
   NodeId& mapped = state.node_of[static_cast<size_t>(pattern.id)];
   if (mapped >= 0) return mapped == node.id;
   if (pattern.op != node.op)
-    return Fail(state.depth, absl::StrCat(Name(graph_, node), " is no ",
-                                          pattern.op->name));
+    return Fail(state.depth,
+                absl::StrCat(Name(graph_, node), " is no ", pattern.op->name),
+                absl::StrCat("let it come from ", pattern.op->name, " (it is ",
+                             graph_.Describe(node), ")"));
   if (pattern.inputs.size() != node.inputs.size())
     return Fail(state.depth,
                 absl::StrCat(Name(graph_, node), " has ", node.inputs.size(),
@@ -167,7 +182,8 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
           }))
         continue;
       return Fail(1000, absl::StrCat(Name(graph_, graph_.node(id)), " ",
-                                     Readers(graph_, v)));
+                                     Readers(graph_, v)),
+                  ReaderHint(graph_, v));
     }
   }
   return true;
@@ -186,7 +202,8 @@ bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
                                           " is not part of this match"));
   for (const Rule::Condition& condition : rule_.conditions_)
     if (!condition.holds(state.bound))
-      return Fail(900, absl::StrCat("not so: ", condition.what));
+      return Fail(900, absl::StrCat("not so: ", condition.what),
+                  absl::StrCat("make it so that ", condition.what));
   return true;
 }
 
@@ -300,7 +317,7 @@ absl::StatusOr<bool> Matcher::TryRoot(NodeId candidate, NodeId anchor,
 absl::StatusOr<bool> Matcher::TryClassify(NodeId anchor) {
   Classification found(graph_);
   if (!rule_.classify_(Value(&graph_, graph_.node(anchor).outputs[0]), found))
-    return Fail(0, found.reason_);
+    return Fail(0, found.reason_, found.hint_);
   const ValueId root = found.root.id();
   std::vector<NodeId> nodes = std::move(found.interior_);
   nodes.push_back(graph_.value(root).node);
@@ -316,6 +333,7 @@ absl::StatusOr<bool> Matcher::TryClassify(NodeId anchor) {
 
 absl::StatusOr<bool> Matcher::TryAnchor(NodeId anchor) {
   reason_.clear();
+  hint_.clear();
   reason_depth_ = -1;
   return rule_.classify_ ? TryClassify(anchor) : TryPattern(anchor);
 }

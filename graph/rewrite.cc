@@ -27,7 +27,8 @@ absl::StatusOr<bool> ApplyRule(Graph& graph, const Rule& rule,
     WEFT_ASSIGN_OR_RETURN(anchor.matched, matcher.TryAnchor(id));
     anchor.reason = matcher.reason();
     changed |= anchor.matched;
-    if (anchor.matched) anchor.reason.clear();
+    anchor.hint = matcher.hint();
+    if (anchor.matched) anchor.reason = anchor.hint = "";
     (anchor.matched ? report.anchors : misses).push_back(std::move(anchor));
   }
   absl::c_move(misses, std::back_inserter(report.anchors));

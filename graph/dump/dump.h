@@ -87,6 +87,7 @@ struct DumpAnchor {
   std::string where;  // "llama.cc:42"
   bool matched = false;
   std::string reason;  // why not
+  std::string hint;    // what would make it match
 };
 
 struct DumpRule {

@@ -78,7 +78,7 @@ std::string RuleJson(const DumpRule& rule) {
     return absl::StrCat("{\"value\": ", a.value, ", \"node\": ", Quoted(a.node),
                         ", \"where\": ", Quoted(a.where), ", \"matched\": ",
                         a.matched ? "true" : "false", ", \"reason\": ",
-                        Quoted(a.reason), "}");
+                        Quoted(a.reason), ", \"hint\": ", Quoted(a.hint), "}");
   };
   return absl::StrCat("{\"name\": ", Quoted(rule.name), ", \"matched\": ",
                       rule.matched, ", \"expected\": ",

@@ -94,7 +94,7 @@ void AddRules(const Graph& graph, const FusionReport& report, Dump& dump) {
       if (want.rule == rule.rule) out.expected = want.count;
     for (const AnchorReport& anchor : rule.anchors)
       out.anchors.push_back({anchor.number, anchor.anchor, anchor.where,
-                             anchor.matched, anchor.reason});
+                             anchor.matched, anchor.reason, anchor.hint});
   }
 }
 
