@@ -69,15 +69,22 @@ class SideReader {
     Side side;
     side.layer = LayerOf(use);
     side.label = LabelOf(use, side.layer);
-    const std::string place = absl::StrCat(side.layer, "|", side.label);
+    // So that layer 10 comes after layer 9.
+    const std::string place = absl::StrCat(
+        use.layer < 0
+            ? ""
+            : absl::StrCat(
+                  dump_.layers[static_cast<size_t>(use.layer)].prefix,
+                  absl::Dec(
+                      dump_.layers[static_cast<size_t>(use.layer)].index,
+                      absl::kZeroPad8)),
+        "|", side.label);
     const std::string key = by_number_ ? absl::StrCat("%", node.number())
-                                       : absl::StrCat(place, "|", count_[place]++);
+                                       : absl::StrCat(place, "|", absl::Dec(count_[place]++, absl::kZeroPad8));
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       key_[node.outputs[i].number] = absl::StrCat(key, ".", i);
-      const TensorType& type = node.outputs[i].type;
-      const std::string turn = i == 0 ? "" : absl::StrCat(" ", i);
-      side.facts.emplace_back("dtype" + turn, std::string(Name(type.dtype)));
-      side.facts.emplace_back("shape" + turn, type.shape.ToString());
+      side.facts.emplace_back(i == 0 ? "type" : absl::StrCat("type ", i),
+                              node.outputs[i].type.ToString());
     }
     for (const auto& [name, value] : node.attrs)
       side.facts.emplace_back(name, value);

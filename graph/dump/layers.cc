@@ -34,6 +34,11 @@ bool SplitName(absl::string_view name, DumpLayer& layer,
   return false;
 }
 
+// An input that is no index: positions and rows to pick say nothing.
+bool IsData(const DumpNode& node, const DumpValue& value) {
+  return node.kind == OpKind::kInput && value.type.dtype != DType::kI32;
+}
+
 class LayerFinder {
  public:
   explicit LayerFinder(Dump& dump) : dump_(dump) {
@@ -41,7 +46,8 @@ class LayerFinder {
     for (const DumpNode& node : dump.nodes)
       for (const DumpValue& v : node.outputs) {
         numbers_ = std::max(numbers_, Index(v.number) + 1);
-        if (node.kind == OpKind::kCompute) computed_.insert(v.number);
+        if (node.kind == OpKind::kCompute || IsData(node, v))
+          data_.insert(v.number);
         if (node.kind == OpKind::kWeight || node.kind == OpKind::kState)
           source_.insert(v.number);
       }
@@ -103,12 +109,12 @@ class LayerFinder {
                        [&](int v) { return HasName(v); });
   }
 
-  // One that was computed, and no weight that says where it belongs.
+  // One that data flows through, and no weight that says where it belongs.
   bool HasOneOperand(const DumpUse& use) const {
     if (dump_.node(use).kind != OpKind::kCompute || ReadsNamed(use))
       return false;
     return std::count_if(use.inputs.begin(), use.inputs.end(), [&](int v) {
-             return computed_.contains(v);
+             return data_.contains(v);
            }) == 1;
   }
 
@@ -134,7 +140,7 @@ class LayerFinder {
 
   Dump& dump_;
   std::vector<int> named_;  // by node: the layer that its name tells
-  absl::flat_hash_set<int> source_, computed_;  // numbers of values
+  absl::flat_hash_set<int> source_, data_;  // numbers of values
   size_t numbers_ = 0;
 };
 
