@@ -144,7 +144,7 @@ class Graph {
 
   // The first error of building, or the verifier's. Call when the model is
   // complete, before anything else. Puts nodes in the order of number() the
-  // first time.
+  // first time: inputs, weights and states first, in the order of their use.
   absl::Status Finish();
   const absl::Status& status() const { return status_; }
 

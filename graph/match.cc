@@ -20,7 +20,10 @@ std::string Name(const Graph& graph, const Node& node) {
 // "is an output of the graph" or "has 2 uses (%13 mul, %14 exp)".
 std::string Readers(const Graph& graph, ValueId v) {
   if (graph.IsOutput(v)) return "is an output of the graph";
-  const auto& users = graph.value(v).users;
+  auto users = graph.value(v).users;
+  absl::c_sort(users, [&graph](NodeId a, NodeId b) {
+    return graph.number(graph.node(a)) < graph.number(graph.node(b));
+  });
   return absl::StrCat("has ", users.size(), " uses (",
                       absl::StrJoin(users, ", ",
                                     [&graph](std::string* out, NodeId u) {

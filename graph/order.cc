@@ -54,6 +54,10 @@ void Graph::PutInOrder() {
   // What no output depends on comes last.
   roots.insert(roots.end(), order_.begin(), order_.end());
   order_ = OperandsFirst(0, roots);
+  // Inputs, weights and states before all else, as a function's parameters.
+  std::stable_partition(order_.begin(), order_.end(), [this](NodeId id) {
+    return node(id).op->kind != OpKind::kCompute;
+  });
   Renumber(0, order_);
   for (size_t i = 0; i < order_.size(); ++i)
     nodes_[static_cast<size_t>(order_[i])].rank = static_cast<int64_t>(i);

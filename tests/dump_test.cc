@@ -240,7 +240,7 @@ TEST(DumpExplain, SaysWhyAndWhatWouldHelp) {
   const std::string text = Explain(dump, "rms_norm_mul");
   EXPECT_THAT(text, HasSubstr("0 of 1 matched, THE MODEL EXPECTS 1"));
   EXPECT_THAT(text, HasSubstr("dump_test.cc:"));
-  EXPECT_THAT(text, HasSubstr("because %1 rms_norm is an output of the graph"));
+  EXPECT_THAT(text, HasSubstr("because %2 rms_norm is an output of the graph"));
   EXPECT_THAT(text, HasSubstr("to match: a fused node does not give it"));
   EXPECT_THAT(Complaints(dump),
               ElementsAre("rule rms_norm_mul matched 0 times, the model "
