@@ -4,6 +4,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "graph/dump/recorder.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -119,6 +120,23 @@ class PlanDescriber {
 };
 
 }  // namespace
+
+absl::StatusOr<Dump> OptimizeAndDump(Graph& graph, const DumpOptions& options) {
+  DumpRecorder recorder;
+  OptimizeOptions optimize;
+  optimize.check_expectations = false;
+  optimize.numerics = options.numerics;
+  optimize.observer = recorder.observer();
+  WEFT_ASSIGN_OR_RETURN(const FusionReport report, Optimize(graph, optimize));
+  Dump dump = recorder.Take();
+  dump.title = options.title;
+  AddRules(graph, report, dump);
+  WEFT_ASSIGN_OR_RETURN(
+      const auto plans,
+      PlanForTargets(graph, options.backend, options.backend_options));
+  AddPlan(graph, plans, UsualSizes(graph), {}, dump);
+  return dump;
+}
 
 std::vector<DumpSize> UsualSizes(const Graph& graph) {
   std::vector<DumpSize> sizes;

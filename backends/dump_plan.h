@@ -1,4 +1,8 @@
-// What a graph costs, for dumps of it.
+// Dumps of graphs with what they cost: all that a program needs to show the
+// graph of its own model.
+//
+//   absl::StatusOr<weft::Dump> dump = weft::OptimizeAndDump(graph, {});
+//   file << weft::WriteHtml(*dump);    // or any other of graph/dump/formats.h
 #ifndef WEFT_BACKENDS_DUMP_PLAN_H_
 #define WEFT_BACKENDS_DUMP_PLAN_H_
 
@@ -12,9 +16,22 @@
 #include "backends/profile.h"
 #include "graph/dump/dump.h"
 #include "graph/graph.h"
+#include "ops/optimize.h"
 #include "ops/work.h"
 
 namespace weft::inline v0 {
+
+struct DumpOptions {
+  std::string title;
+  Numerics numerics = Numerics::kFast;
+  std::string backend = "cpu";
+  BackendOptions backend_options = {};  // the target that is planned for
+};
+
+// Runs the passes on a complete graph, and dumps it as built and after each of
+// them, with rules, plan, kernels by target and work. What the model expects of
+// rules is not checked but in the dump. Errors of Optimize and Backend::Plan.
+absl::StatusOr<Dump> OptimizeAndDump(Graph& graph, const DumpOptions& options);
 
 // Of one machine and number of threads; 0: not known.
 struct DumpLimits {

@@ -15,7 +15,7 @@ absl::string_view PageHead() {
 
 absl::Span<const absl::string_view> PageScripts() {
   static constexpr absl::string_view kScripts[] = {")
-foreach(name IN ITEMS data layout draw panel memory main)
+foreach(name IN ITEMS data layout draw colours panel memory main)
   file(READ "${DIR}/${name}.js" text)
   string(APPEND out "R\"weft_page(${text})weft_page\",\n")
 endforeach()
