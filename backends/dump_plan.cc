@@ -51,9 +51,8 @@ class PlanDescriber {
       for (const BackendPlan& plan : plans_) {
         // Each target may take strided views that others copy: by node.
         const PlannedStep* planned = Find(plan, node.id, i);
-        step.kernels.push_back(planned == nullptr || planned->on_reference
-                                   ? ""
-                                   : planned->kernel);
+        step.kernels.push_back(
+            planned == nullptr || planned->on_reference ? "" : planned->kernel);
       }
       for (const DumpSize& size : sizes)
         step.work.push_back(Describe(WorkOf(graph_, node, size.size), limits));
@@ -89,8 +88,8 @@ class PlanDescriber {
   void AddValue(const Plan& plan, ValueId v) {
     const Placement& place = plan.values[static_cast<size_t>(v)];
     if (place.storage == Storage::kAlias)
-      out_.aliases.push_back({graph_.number(v), graph_.number(plan.Root(v)),
-                              place.is_view});
+      out_.aliases.push_back(
+          {graph_.number(v), graph_.number(plan.Root(v)), place.is_view});
     if (place.storage != Storage::kArena) return;
     // Outputs live on after the last step, inputs from before the first.
     const int end = std::max(0, static_cast<int>(plan.steps.size()) - 1);
@@ -177,7 +176,8 @@ void AddPlan(const Graph& graph, absl::Span<const BackendPlan> plans,
              absl::Span<const DumpSize> sizes, const DumpLimits& limits,
              Dump& dump) {
   dump.plan = DumpPlan();
-  for (const BackendPlan& plan : plans) dump.plan.targets.push_back(plan.target);
+  for (const BackendPlan& plan : plans)
+    dump.plan.targets.push_back(plan.target);
   for (const DumpSize& size : sizes) dump.plan.work_sizes.push_back(size.name);
   PlanDescriber describer(graph, plans, dump.plan);
   describer.AddSteps(sizes, limits, dump);

@@ -66,23 +66,22 @@ std::string ByCharacter(absl::string_view text, F write) {
 }  // namespace
 
 std::string Printable(absl::string_view text) {
-  return ByCharacter(text, [](absl::string_view character, uint32_t point,
-                              std::string& out) {
-    if (point == '\\')
-      out += "\\\\";
-    else if (!IsControl(point))
-      absl::StrAppend(&out, character);
-    else if (point < 0x100)
-      absl::StrAppendFormat(&out, "\\x%02x", point);
-    else
-      absl::StrAppendFormat(&out, "\\u%04x", point);
-  });
+  return ByCharacter(
+      text, [](absl::string_view character, uint32_t point, std::string& out) {
+        if (point == '\\')
+          out += "\\\\";
+        else if (!IsControl(point))
+          absl::StrAppend(&out, character);
+        else if (point < 0x100)
+          absl::StrAppendFormat(&out, "\\x%02x", point);
+        else
+          absl::StrAppendFormat(&out, "\\u%04x", point);
+      });
 }
 
 std::string Quoted(absl::string_view text) {
   const std::string inside = ByCharacter(
-      text,
-      [](absl::string_view character, uint32_t point, std::string& out) {
+      text, [](absl::string_view character, uint32_t point, std::string& out) {
         if (point == '"' || point == '\\')
           absl::StrAppend(&out, "\\", character);
         else if (point == '\n')

@@ -147,13 +147,12 @@ Values Graph::EmitAll(const OpDef& op, absl::Span<const Value> inputs,
   }
   absl::StatusOr<TensorTypes> types = InferTypes(op, inputs, attrs);
   if (!types.ok()) {
-    Fail(absl::StrCat(
-             op.name, "(",
-             absl::StrJoin(inputs, ", ",
-                           [this](std::string* out, const Value& v) {
-                             out->append(Describe(v.id()));
-                           }),
-             "): ", types.status().message()),
+    Fail(absl::StrCat(op.name, "(",
+                      absl::StrJoin(inputs, ", ",
+                                    [this](std::string* out, const Value& v) {
+                                      out->append(Describe(v.id()));
+                                    }),
+                      "): ", types.status().message()),
          at);
     return poison;
   }
@@ -245,15 +244,14 @@ std::string Graph::Describe(ValueId id) const {
 
 std::string Graph::Describe(const Node& node) const {
   const std::string where = node.where.ToString();
-  return absl::StrCat(where, where.empty() ? "" : ": ", node.op->name, "(",
-                      Printable(node.name),  // of sources, which have no operands
-                      absl::StrJoin(node.inputs, ", ",
-                                    [this](std::string* out, ValueId v) {
-                                      out->append(Describe(v));
-                                    }),
-                      ")");
+  return absl::StrCat(
+      where, where.empty() ? "" : ": ", node.op->name, "(",
+      Printable(node.name),  // of sources, which have no operands
+      absl::StrJoin(
+          node.inputs, ", ",
+          [this](std::string* out, ValueId v) { out->append(Describe(v)); }),
+      ")");
 }
-
 
 void Graph::ReplaceUses(ValueId from, ValueId to) {
   if (from == to) return;

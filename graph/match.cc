@@ -13,7 +13,8 @@ namespace {
 
 // "%12 softmax"; a model's inputs and weights by their names.
 std::string Name(const Graph& graph, const Node& node) {
-  if (!node.name.empty()) return absl::StrCat(node.op->name, " ", Printable(node.name));
+  if (!node.name.empty())
+    return absl::StrCat(node.op->name, " ", Printable(node.name));
   return absl::StrCat("%", graph.number(node), " ", node.op->name);
 }
 
@@ -37,7 +38,8 @@ std::string ReaderHint(const Graph& graph, ValueId v) {
   return graph.IsOutput(v)
              ? "a fused node does not give it: make it no output, or output a "
                "copy that is computed apart"
-             : "only what is fused may read it: compute it apart for the others";
+             : "only what is fused may read it: compute it apart for the "
+               "others";
 }
 
 bool IsCommutative(const Node& node) {
@@ -128,8 +130,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
   const Node& node = graph_.producer(value);
   const int output = graph_.value(value).index;
   if (output != patterns.value(pattern).index)
-    return Fail(state.depth, absl::StrCat("%", graph_.number(value),
-                                          " is output ", output));
+    return Fail(state.depth,
+                absl::StrCat("%", graph_.number(value), " is output ", output));
   return MatchNode(want, node, state);
 }
 
@@ -153,8 +155,7 @@ bool Matcher::MatchNode(const Node& pattern, const Node& node, State& state) {
   if (pattern.inputs.size() != node.inputs.size())
     return Fail(state.depth,
                 absl::StrCat(Name(graph_, node), " has ", node.inputs.size(),
-                             " operands, the pattern ",
-                             pattern.inputs.size()));
+                             " operands, the pattern ", pattern.inputs.size()));
   mapped = node.id;
   ++state.depth;
   if (!MatchAttrs(pattern, node, state)) return false;
@@ -184,9 +185,10 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
             return absl::c_linear_search(nodes, u);
           }))
         continue;
-      return Fail(1000, absl::StrCat(Name(graph_, graph_.node(id)), " ",
-                                     Readers(graph_, v)),
-                  ReaderHint(graph_, v));
+      return Fail(
+          1000,
+          absl::StrCat(Name(graph_, graph_.node(id)), " ", Readers(graph_, v)),
+          ReaderHint(graph_, v));
     }
   }
   return true;
@@ -195,8 +197,7 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
 bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
   const Node& node = graph_.node(root);
   const ValueId want = rule_.roots_[0].id();
-  const size_t index =
-      static_cast<size_t>(rule_.pattern_->value(want).index);
+  const size_t index = static_cast<size_t>(rule_.pattern_->value(want).index);
   if (index >= node.outputs.size() ||
       !MatchValue(want, node.outputs[index], state))
     return false;
@@ -234,15 +235,14 @@ bool Matcher::WouldCycle(absl::Span<const ValueId> roots,
 absl::Status Matcher::Replace(absl::Span<const ValueId> roots,
                               const Values& fresh) {
   if (!graph_.status().ok())
-    return absl::InternalError(absl::StrCat("rule ", rule_.name(), ": ",
-                                            graph_.status().message()));
+    return absl::InternalError(
+        absl::StrCat("rule ", rule_.name(), ": ", graph_.status().message()));
   for (size_t i = 0; i < roots.size(); ++i)
     if (fresh.size() != roots.size() ||
         fresh[i].type() != graph_.value(roots[i]).type)
-      return absl::InternalError(
-          absl::StrCat("rule ", rule_.name(), " replaces ",
-                       graph_.Describe(roots[i]), " by ",
-                       i < fresh.size() ? fresh[i].type().ToString() : "?"));
+      return absl::InternalError(absl::StrCat(
+          "rule ", rule_.name(), " replaces ", graph_.Describe(roots[i]),
+          " by ", i < fresh.size() ? fresh[i].type().ToString() : "?"));
   for (size_t i = 0; i < roots.size(); ++i)
     graph_.ReplaceUses(roots[i], fresh[i].id());
   for (const ValueId root : roots)
@@ -266,8 +266,7 @@ absl::StatusOr<bool> Matcher::TryPattern(NodeId anchor) {
   const Graph& pattern = *rule_.pattern_;
   const NodeId root_node = pattern.value(rule_.roots_[0].id()).node;
   uint64_t commutative = 0;
-  for (const NodeId id : pattern.order())
-    commutative |= Bit(pattern.node(id));
+  for (const NodeId id : pattern.order()) commutative |= Bit(pattern.node(id));
   std::vector<NodeId> candidates;
   CandidateRoots(anchor, Distance(pattern, root_node, rule_.anchor()),
                  candidates);

@@ -32,7 +32,7 @@ class Matcher {
     // Commutative pattern nodes, by bit, whose operands are taken in the other
     // order.
     uint64_t swapped = 0;
-    int depth = 0;                // pattern nodes matched so far
+    int depth = 0;  // pattern nodes matched so far
   };
 
   bool MatchValue(ValueId pattern, ValueId value, State& state);

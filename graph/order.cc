@@ -78,9 +78,8 @@ Graph::Origin::~Origin() {
   for (NodeId id = first_; id < graph_.num_nodes(); ++id) {
     const Node& node = graph_.node(id);
     const bool is_read =
-        std::any_of(node.outputs.begin(), node.outputs.end(), [&](ValueId v) {
-          return !graph_.value(v).users.empty();
-        });
+        std::any_of(node.outputs.begin(), node.outputs.end(),
+                    [&](ValueId v) { return !graph_.value(v).users.empty(); });
     (is_read ? rest : roots).push_back(id);
   }
   roots.insert(roots.end(), rest.begin(), rest.end());

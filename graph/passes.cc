@@ -88,9 +88,8 @@ absl::StatusOr<bool> FoldNodes(Graph& graph) {
     }
     std::vector<HostTensor*> out_pointers;
     for (HostTensor& t : out) out_pointers.push_back(&t);
-    const absl::Status status =
-        RunReference(*node.op, node.attrs, graph.InputTypes(node), in,
-                     out_pointers, {});
+    const absl::Status status = RunReference(
+        *node.op, node.attrs, graph.InputTypes(node), in, out_pointers, {});
     if (!status.ok())
       return absl::Status(status.code(), absl::StrCat(graph.Describe(node),
                                                       ": ", status.message()));
@@ -108,8 +107,8 @@ absl::StatusOr<bool> FoldNodes(Graph& graph) {
 
 absl::Status Annotate(const absl::Status& status, absl::string_view pass) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat("after pass ", pass, ": ",
-                                                  status.message()));
+  return absl::Status(
+      status.code(), absl::StrCat("after pass ", pass, ": ", status.message()));
 }
 
 }  // namespace
@@ -143,8 +142,7 @@ absl::Status RunPasses(Graph& graph, absl::Span<const Pass> passes,
   return absl::OkStatus();
 }
 
-absl::Status CheckExpectations(const Graph& graph,
-                               const FusionReport& report) {
+absl::Status CheckExpectations(const Graph& graph, const FusionReport& report) {
   for (const Expectation& want : graph.expectations()) {
     const int count = report.Count(want.rule);
     if (count == want.count) continue;

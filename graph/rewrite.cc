@@ -57,8 +57,8 @@ std::string FusionReport::Summary() const {
   std::string out;
   for (const RuleReport& r : rules)
     if (!r.anchors.empty())
-      absl::StrAppend(&out, r.rule, ": ", r.matched(), " of ",
-                      r.anchors.size(), " matched\n");
+      absl::StrAppend(&out, r.rule, ": ", r.matched(), " of ", r.anchors.size(),
+                      " matched\n");
   return out;
 }
 

@@ -10,8 +10,8 @@ Dump WholeDump(const LlamaGraphOptions& options, Numerics numerics) {
   Graph graph;
   BuildLlamaGraph(graph, options);
   DumpRecorder recorder;
-  const auto report = Optimize(
-      graph, {.numerics = numerics, .observer = recorder.observer()});
+  const auto report =
+      Optimize(graph, {.numerics = numerics, .observer = recorder.observer()});
   EXPECT_TRUE(report.ok()) << report.status();
   Dump dump = recorder.Take();
   dump.title = "llama of tests";

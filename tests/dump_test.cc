@@ -36,7 +36,8 @@ using Json = nlohmann::json;
 // Add(Silu(x), Gelu(x)).
 std::string SumText(bool left_first) {
   Graph graph;
-  const Value x = graph.Input("x", DType::kF32, {Dim::Symbol("T", 4), 8}, Where());
+  const Value x =
+      graph.Input("x", DType::kF32, {Dim::Symbol("T", 4), 8}, Where());
   Value left, right;
   if (left_first) left = Silu(x, Where());
   right = Gelu(x, Where());
@@ -124,8 +125,8 @@ TEST(DumpLayers, SayWhatTheyDifferIn) {
 // ---- Formats ----
 
 Json Schema() {
-  return Json::parse(ReadText(
-      absl::StrCat(WEFT_SOURCE_DIR, "/graph/dump/schema.json")));
+  return Json::parse(
+      ReadText(absl::StrCat(WEFT_SOURCE_DIR, "/graph/dump/schema.json")));
 }
 
 TEST(DumpJson, IsAsTheSchemaSays) {
@@ -151,8 +152,7 @@ TEST(DumpModelExplorer, LeadsEveryEdgeToANode) {
   for (const Json& graph : json["graphs"]) {
     std::map<std::string, size_t> outputs;
     for (const Json& node : graph["nodes"])
-      outputs[node["id"]] =
-          node.value("outputsMetadata", Json::array()).size();
+      outputs[node["id"]] = node.value("outputsMetadata", Json::array()).size();
     for (const Json& node : graph["nodes"])
       for (const Json& edge : node["incomingEdges"]) {
         const std::string from = edge["sourceNodeId"];
@@ -164,13 +164,12 @@ TEST(DumpModelExplorer, LeadsEveryEdgeToANode) {
 }
 
 TEST(DumpDot, DrawsLikeLayersOnce) {
-  const std::string dot =
-      WriteDot(DumpOf([]() -> Graph& {
-        static Graph graph;
-        BuildLlamaGraph(graph, {.layers = 6});
-        EXPECT_TRUE(graph.Finish().ok());
-        return graph;
-      }()));
+  const std::string dot = WriteDot(DumpOf([]() -> Graph& {
+    static Graph graph;
+    BuildLlamaGraph(graph, {.layers = 6});
+    EXPECT_TRUE(graph.Finish().ok());
+    return graph;
+  }()));
   EXPECT_THAT(dot, HasSubstr("subgraph cluster_0"));
   EXPECT_THAT(dot, HasSubstr("(x "));
   EXPECT_THAT(dot, HasSubstr("next layer"));
@@ -197,8 +196,7 @@ TEST(DumpFormats, TakeAnyName) {
     EXPECT_THAT(text, Not(HasSubstr("\xC2\x9B"))) << format.name;
     EXPECT_THAT(text, Not(HasSubstr("\xC0\x80"))) << format.name;
   }
-  for (const std::string& text :
-       {WriteJson(dump), WriteModelExplorer(dump)})
+  for (const std::string& text : {WriteJson(dump), WriteModelExplorer(dump)})
     EXPECT_TRUE(Json::accept(text));
   // Only what the page itself has.
   const std::string page = WriteHtml(dump);
@@ -232,8 +230,8 @@ TEST(DumpExplain, SaysWhyAndWhatWouldHelp) {
   graph.Output("norm", norm);
   graph.Expect("rms_norm_mul", 1);
   DumpRecorder recorder;
-  const auto report = Optimize(graph, {.check_expectations = false,
-                                       .observer = recorder.observer()});
+  const auto report = Optimize(
+      graph, {.check_expectations = false, .observer = recorder.observer()});
   ASSERT_TRUE(report.ok()) << report.status();
   Dump dump = recorder.Take();
   AddRules(graph, *report, dump);
@@ -264,8 +262,8 @@ TEST(DumpDiff, OfEqualGraphsIsEmpty) {
 
 TEST(DumpDiff, NamesWhatChangedOnce) {
   const Dump a = WholeDump({.layers = 4}, Numerics::kExact);
-  const Dump b = WholeDump({.layers = 4, .weights = DType::kQ4_0},
-                           Numerics::kExact);
+  const Dump b =
+      WholeDump({.layers = 4, .weights = DType::kQ4_0}, Numerics::kExact);
   const auto differences = Diff(a, a.stages.back(), b, b.stages.back(), false);
   const std::string text = DiffText(differences);
   EXPECT_THAT(text, HasSubstr("~ weight attn_q: type q8_0[64,64] -> "
@@ -276,8 +274,8 @@ TEST(DumpDiff, NamesWhatChangedOnce) {
 
 TEST(DumpDiff, OfPassesGoesByNumber) {
   const Dump dump = WholeDump({}, Numerics::kExact);
-  const std::string text = DiffText(
-      Diff(dump, dump.stages.front(), dump, dump.stages.back(), true));
+  const std::string text =
+      DiffText(Diff(dump, dump.stages.front(), dump, dump.stages.back(), true));
   EXPECT_THAT(text, HasSubstr("- softmax at llama_graph.cc"));
   EXPECT_THAT(text, HasSubstr("+ attention at llama_graph.cc"));
 }

@@ -68,9 +68,8 @@ TEST_F(ExplainTest, AnExtraConsumer) {
 }
 
 TEST_F(ExplainTest, AnAddedOutput) {
-  const std::string text = Explained({}, [](Graph& graph) {
-    graph.Output("norm", FirstOf(graph, kRmsNorm));
-  });
+  const std::string text = Explained(
+      {}, [](Graph& graph) { graph.Output("norm", FirstOf(graph, kRmsNorm)); });
   EXPECT_THAT(text, HasSubstr("rms_norm is an output of the graph"));
   EXPECT_THAT(text, HasSubstr("make it no output"));
 }
@@ -89,8 +88,8 @@ TEST_F(ExplainTest, ATransposedK) {
     const Value q = graph.Input("q", DType::kF32, {t, 4, 1, 16});
     const Value k = graph.Input("kt", DType::kF32, {16, 4, 16});
     const Value scores = MatMul(q, Permute(k, {1, 0, 2}));
-    graph.Output("odd", MatMul(Softmax(Scale(scores, 0.25)),
-                               Permute(k, {1, 0, 2})));
+    graph.Output("odd",
+                 MatMul(Softmax(Scale(scores, 0.25)), Permute(k, {1, 0, 2})));
   });
   EXPECT_THAT(text, HasSubstr("rule attention: 2 of 3 matched"));
   EXPECT_THAT(text, HasSubstr("because %"));

@@ -85,9 +85,9 @@ TEST(GraphDump, WritesWhatDotTakes) {
 TEST(GraphDump, ShowsThePlan) {
   const ToolResult result = Dump({"--plan", "--context=100", "--kv=f32"});
   ExpectSuccess(result);
-  for (const char* part : {"kernels by target", "no tensor is slow",
-                           "arena", "peak", "scratch", "weights", "step",
-                           "KV cache", "256 per token", "0 on the slow"})
+  for (const char* part :
+       {"kernels by target", "no tensor is slow", "arena", "peak", "scratch",
+        "weights", "step", "KV cache", "256 per token", "0 on the slow"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_TRUE(absl::StrContains(Dump({"--plan"}).out, "128 per token"));
 }
@@ -98,8 +98,7 @@ TEST(GraphDump, ProfilesEveryStep) {
   ExpectSuccess(result);
   for (const char* part :
        {"Profile of prefill 8, 1 thread: 3 runs", "Profile of decode 16",
-        "step ", "of limit", "qmatmul.", "layer ", "rest ",
-        "attention(%"})
+        "step ", "of limit", "qmatmul.", "layer ", "rest ", "attention(%"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_FALSE(absl::StrContains(result.out, " = "));  // no graph
   // It needs the data that the other outputs do without.
@@ -166,10 +165,10 @@ TEST(GraphDump, SaysWhatFits) {
 
 TEST(GraphDump, ShowsAProfileThatWasMeasured) {
   const std::string path = ScratchPath("profile.json");
-  ExpectSuccess(RunTool("weft-bench", {"--model=" + TinyLlamaPath(),
-                                       "--profile=" + path, "--noprobe",
-                                       "--prompt=8", "--generate=4",
-                                       "--reps=1", "--threads=1"}));
+  ExpectSuccess(
+      RunTool("weft-bench",
+              {"--model=" + TinyLlamaPath(), "--profile=" + path, "--noprobe",
+               "--prompt=8", "--generate=4", "--reps=1", "--threads=1"}));
   const ToolResult result = Dump({"--format=json", "--profile=" + path});
   ExpectSuccess(result);
   const auto json = nlohmann::json::parse(result.out);
@@ -177,9 +176,9 @@ TEST(GraphDump, ShowsAProfileThatWasMeasured) {
   EXPECT_EQ(json["profiles"][1]["name"], "decode 4, 1 thread");
   EXPECT_EQ(json["profiles"][1]["times"].size(), json["plan"]["steps"].size());
   // Of the same model, but of another graph.
-  ExpectFailure(Dump({"--format=json", "--profile=" + path,
-                      "--numerics=exact"}),
-                "graph-dump", "it is of another graph");
+  ExpectFailure(
+      Dump({"--format=json", "--profile=" + path, "--numerics=exact"}),
+      "graph-dump", "it is of another graph");
   ExpectFailure(Dump({"--format=html", "--profile=" + TinyLlamaPath()}),
                 "graph-dump", "this is no profile");
 }

@@ -21,9 +21,9 @@ class Validator {
     for (const auto& [key, value] : schema.items()) {
       std::string error;
       if (key == "$ref")
-        error = Check(root_.at(Json::json_pointer(
-                          value.get<std::string>().substr(1))),
-                      json, at);
+        error = Check(
+            root_.at(Json::json_pointer(value.get<std::string>().substr(1))),
+            json, at);
       else if (key == "type")
         error = CheckType(value, json, at);
       else if (key == "const")

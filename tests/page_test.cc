@@ -23,8 +23,9 @@ constexpr int kTimeout = 120;
 
 std::string FindBrowser() {
   for (const char* name : {"chromium", "chromium-browser", "google-chrome"})
-    if (std::system(absl::StrCat("command -v ", name, " > /dev/null 2>&1")
-                        .c_str()) == 0)
+    if (std::system(
+            absl::StrCat("command -v ", name, " > /dev/null 2>&1").c_str()) ==
+        0)
       return name;
   return "";
 }
@@ -50,26 +51,26 @@ Json RunInPage(const std::string& name, const std::string& page,
               "addEventListener('error', e => errors.push(e.message));"
               "console.error = (...a) => errors.push(a.join(' '));</script>"}});
   const std::string path = ScratchPath(name);
-  std::ofstream(path) << watched << "<script>let result; try { result = (() => {"
-                      << script
-                      << "})(); } catch (e) { errors.push(e.stack); }"
-                         "const out = document.createElement('pre');"
-                         "out.id = 'result';"
-                         "out.textContent = 'RESULT' + JSON.stringify({result, "
-                         "errors}) + 'END'; document.body.append(out);</script>";
+  std::ofstream(path)
+      << watched << "<script>let result; try { result = (() => {" << script
+      << "})(); } catch (e) { errors.push(e.stack); }"
+         "const out = document.createElement('pre');"
+         "out.id = 'result';"
+         "out.textContent = 'RESULT' + JSON.stringify({result, "
+         "errors}) + 'END'; document.body.append(out);</script>";
   const std::string dom = RunCommand(absl::StrCat(
       "timeout ", kTimeout, " ", FindBrowser(),
       " --headless=new --no-sandbox --disable-gpu --window-size=1400,900"
-      " --user-data-dir=", ScratchPath("browser"), " --dump-dom file://", path,
-      " 2>/dev/null"));
+      " --user-data-dir=",
+      ScratchPath("browser"), " --dump-dom file://", path, " 2>/dev/null"));
   const size_t begin = dom.rfind("RESULT"), end = dom.rfind("END</pre>");
   if (begin == std::string::npos || end == std::string::npos) {
     ADD_FAILURE() << "the browser gave no result but " << dom.substr(0, 2000);
     return Json();
   }
-  const std::string text = absl::StrReplaceAll(
-      dom.substr(begin + 6, end - begin - 6),
-      {{"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}});
+  const std::string text =
+      absl::StrReplaceAll(dom.substr(begin + 6, end - begin - 6),
+                          {{"&lt;", "<"}, {"&gt;", ">"}, {"&amp;", "&"}});
   Json json = Json::parse(text, nullptr, false);
   EXPECT_FALSE(json.is_discarded()) << text;
   EXPECT_TRUE(json["errors"].empty()) << json["errors"];
@@ -99,7 +100,8 @@ TEST_F(Page, ShowsEveryNodeOfEveryPass) {
         const shown = document.getElementById('panel').textContent;
         const at = weft.drawnFor(n);
         const box = document.querySelector(`.node[data-n="${at}"]`);
-        if (weft.view.stage.index !== k || !shown.includes('%' + W.nodes[n].number))
+        if (weft.view.stage.index !== k ||
+            !shown.includes('%' + W.nodes[n].number))
           lost.push(['panel', k, n]);
         if (W.nodes[n].drawn && !(box && box.classList.contains('selected')))
           lost.push(['box', k, n]);
@@ -141,10 +143,12 @@ TEST_F(Page, FindsFoldsAndColours) {
     r.fills = r.modes.map(m => {
       colour.value = m;
       colour.onchange({target: colour});
-      return new Set([...document.querySelectorAll('.node > .box')].map(e => e.style.fill)).size;
+      const all = [...document.querySelectorAll('.node > .box')];
+      return new Set(all.map(e => e.style.fill)).size;
     });
     document.activeElement.blur();
-    const press = k => document.body.dispatchEvent(new KeyboardEvent('keydown', {key: k, bubbles: true}));
+    const press = key => document.body.dispatchEvent(
+        new KeyboardEvent('keydown', {key, bubbles: true}));
     press('[');
     r.stage = weft.view.stage.index;
     press('ArrowRight');
@@ -188,7 +192,8 @@ TEST_F(Page, OpensAModelOfEightyLayers) {
     for (let i = 0; i < order.length; i += 41) {
       weft.select(order[i]);
       const at = weft.drawnFor(order[i]);
-      if (at >= 0 && !document.querySelector(`.node[data-n="${at}"]`)) lost.push(order[i]);
+      if (at >= 0 && !document.querySelector(`.node[data-n="${at}"]`))
+        lost.push(order[i]);
     }
     weft.foldAll(true);
     weft.fit();
@@ -200,8 +205,8 @@ TEST_F(Page, OpensAModelOfEightyLayers) {
   // 2 s on a machine that does nothing else; here it is shared.
   EXPECT_LT(result["opened"], 10000);
   RecordProperty("opened_ms", result["opened"].dump());
-  std::printf("opened in %.0f ms, %zu bytes\n",
-              result["opened"].get<double>(), page.size());
+  std::printf("opened in %.0f ms, %zu bytes\n", result["opened"].get<double>(),
+              page.size());
 }
 
 }  // namespace

@@ -73,8 +73,8 @@ int64_t Parameters(const Graph& graph) {
 void AddFacts(const GgufFile& file, const Architecture& architecture,
               const BuildOptions& build, DumpedModel& model) {
   const auto name = file.GetString("general.name");
-  model.dump.title = name.ok() && !name->empty() ? std::string(*name)
-                                                 : BaseName(model.path);
+  model.dump.title =
+      name.ok() && !name->empty() ? std::string(*name) : BaseName(model.path);
   model.dump.facts = {
       {"file", BaseName(model.path)},
       {"architecture", std::string(architecture.name)},
@@ -99,8 +99,8 @@ absl::StatusOr<std::unique_ptr<Graph>> Build(const GgufFile& file,
 absl::StatusOr<int64_t> BytesWith(const GgufFile& file, BuildOptions options,
                                   Numerics numerics, int64_t context) {
   options.context = context;
-  options.max_tokens = std::min(absl::GetFlag(FLAGS_batch),
-                                context * options.slots);
+  options.max_tokens =
+      std::min(absl::GetFlag(FLAGS_batch), context * options.slots);
   WEFT_ASSIGN_OR_RETURN(const auto graph, Build(file, options));
   WEFT_RETURN_IF_ERROR(
       Optimize(*graph, {.check_expectations = false, .numerics = numerics})
@@ -121,11 +121,10 @@ absl::StatusOr<std::string> FitText(const DumpedModel& model,
   WEFT_ASSIGN_OR_RETURN(const BuildOptions build,
                         BuildOptionsFromFlags(file, architecture->name));
   constexpr int64_t kMost = 1 << 20;
-  WEFT_ASSIGN_OR_RETURN(
-      const int64_t context,
-      LargestContext(bytes, kMost, [&](int64_t n) {
-        return BytesWith(file, build, model.numerics, n);
-      }));
+  WEFT_ASSIGN_OR_RETURN(const int64_t context,
+                        LargestContext(bytes, kMost, [&](int64_t n) {
+                          return BytesWith(file, build, model.numerics, n);
+                        }));
   if (context == 0)
     return absl::StrCat(memory, " is too little for any context\n");
   return absl::StrCat("largest context that fits ", memory, ": ",
@@ -147,11 +146,10 @@ absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
 }
 
 absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
-  WEFT_ASSIGN_OR_RETURN(const Limits limits,
-                        MeasureLimits(BackendFromFlags()));
-  std::string out = absl::StrFormat(
-      "speed at best, where memory gives %.1f GB/s:\n",
-      limits.bytes_per_second / 1e9);
+  WEFT_ASSIGN_OR_RETURN(const Limits limits, MeasureLimits(BackendFromFlags()));
+  std::string out =
+      absl::StrFormat("speed at best, where memory gives %.1f GB/s:\n",
+                      limits.bytes_per_second / 1e9);
   for (const DumpSize& size : UsualSizes(*model.graph)) {
     const double seconds =
         PredictSeconds(*model.graph, model.plans[0], size.size, limits);
@@ -190,8 +188,8 @@ absl::StatusOr<DumpedModel> LoadDump(const std::string& path,
 }
 
 absl::Status PlanDump(DumpedModel& model) {
-  WEFT_ASSIGN_OR_RETURN(model.plans, PlanForTargets(*model.graph, "cpu",
-                                                    BackendFromFlags()));
+  WEFT_ASSIGN_OR_RETURN(
+      model.plans, PlanForTargets(*model.graph, "cpu", BackendFromFlags()));
   AddPlan(*model.graph, model.plans, UsualSizes(*model.graph), {}, model.dump);
   return absl::OkStatus();
 }

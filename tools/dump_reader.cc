@@ -28,8 +28,8 @@ class Reader {
       Fail("this is no dump of version 1");
     for (const Json& symbol : List(json, "symbols")) {
       const std::string name = Text(symbol, "name");
-      symbols_.push_back(Dim::Symbol(name, std::max<int64_t>(
-                                               1, Int(symbol, "bound"))));
+      symbols_.push_back(
+          Dim::Symbol(name, std::max<int64_t>(1, Int(symbol, "bound"))));
     }
     dump_.symbols = symbols_;
     dump_.title = Text(json, "title");
@@ -44,8 +44,7 @@ class Reader {
  private:
   void Fail(absl::string_view what) {
     status_.Update(absl::InvalidArgumentError(absl::StrCat(
-        path_, ": ", what,
-        "; expected what graph-dump --format=json writes")));
+        path_, ": ", what, "; expected what graph-dump --format=json writes")));
   }
 
   const Json& Member(const Json& json, const char* key) {
@@ -87,9 +86,9 @@ class Reader {
         type.shape.Append(Dim(dim.get<int64_t>()));
       } else {
         const std::string name = dim.is_string() ? dim.get<std::string>() : "";
-        const auto it = std::find_if(
-            symbols_.begin(), symbols_.end(),
-            [&name](const Dim& d) { return d.name() == name; });
+        const auto it =
+            std::find_if(symbols_.begin(), symbols_.end(),
+                         [&name](const Dim& d) { return d.name() == name; });
         if (it == symbols_.end()) return Fail("a dimension is unknown"), type;
         type.shape.Append(*it);
       }
@@ -103,8 +102,10 @@ class Reader {
     node.op = Text(json, "op");
     const std::string kind = Text(json, "kind");
     const std::pair<const char*, OpKind> kinds[] = {
-        {"input", OpKind::kInput},   {"weight", OpKind::kWeight},
-        {"state", OpKind::kState},   {"constant", OpKind::kConstant},
+        {"input", OpKind::kInput},
+        {"weight", OpKind::kWeight},
+        {"state", OpKind::kState},
+        {"constant", OpKind::kConstant},
         {"compute", OpKind::kCompute}};
     for (const auto& [name, value] : kinds)
       if (kind == name) node.kind = value;
@@ -140,16 +141,15 @@ class Reader {
       DumpUse& use = stage.nodes.emplace_back();
       use.node = node->second;
       for (const Json& input : List(item, "inputs")) {
-        use.inputs.push_back(
-            input.is_number_integer() ? input.get<int>() : -1);
+        use.inputs.push_back(input.is_number_integer() ? input.get<int>() : -1);
         if (!known.contains(use.inputs.back()))
           return Fail("a node reads what comes later");
       }
       for (const DumpValue& v : dump_.node(use).outputs) known.insert(v.number);
     }
     for (const Json& output : List(json, "outputs")) {
-      stage.outputs.push_back({Text(output, "name"),
-                               static_cast<int>(Int(output, "value"))});
+      stage.outputs.push_back(
+          {Text(output, "name"), static_cast<int>(Int(output, "value"))});
       if (!known.contains(stage.outputs.back().value))
         return Fail("an output is unknown");
     }
@@ -175,8 +175,9 @@ absl::StatusOr<Dump> ReadDump(const std::string& path) {
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded())
     return absl::InvalidArgumentError(absl::StrCat(
-        path, ": this is no JSON; expected a model, the name of a pass, or "
-              "what graph-dump --format=json writes"));
+        path,
+        ": this is no JSON; expected a model, the name of a pass, or "
+        "what graph-dump --format=json writes"));
   return Reader(path).Read(json);
 }
 

@@ -144,8 +144,7 @@ absl::Status ParseFormat(Request& request) {
     if (name != picture) continue;
     request.picture = std::exchange(name, "dot");
   }
-  WEFT_RETURN_IF_ERROR(
-      CheckName("format", absl::GetFlag(FLAGS_format), names));
+  WEFT_RETURN_IF_ERROR(CheckName("format", absl::GetFlag(FLAGS_format), names));
   request.format = FindDumpFormat(name);
   return absl::OkStatus();
 }
@@ -270,8 +269,7 @@ absl::Status DumpModel(const Request& request) {
   std::vector<std::string> parts;
   std::string differences;
   if (request.graph) {
-    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(),
-                          GraphText(request, model.dump));
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), GraphText(request, model.dump));
   }
   if (request.explain) {
     WEFT_ASSIGN_OR_RETURN(parts.emplace_back(),

@@ -21,7 +21,8 @@ namespace {
 
 constexpr char kHowToGet[] =
     "pictures need Graphviz's program dot, which is not installed: \"apt "
-    "install graphviz\" (Debian, Ubuntu), \"brew install graphviz\" (macOS); or "
+    "install graphviz\" (Debian, Ubuntu), \"brew install graphviz\" (macOS); "
+    "or "
     "take --format=html, which needs nothing, or --format=dot and lay it out "
     "elsewhere";
 
@@ -72,7 +73,8 @@ absl::StatusOr<int> Spawn(const std::string& format, int in, int out, int err) {
   if (error != 0) return absl::ErrnoToStatus(error, "cannot run dot");
   int status = 0;
   while (waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return absl::ErrnoToStatus(errno, "cannot wait for dot");
+    if (errno != EINTR)
+      return absl::ErrnoToStatus(errno, "cannot wait for dot");
   // What a shell says for a program that does not exist.
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
     return absl::NotFoundError(kHowToGet);

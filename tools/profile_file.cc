@@ -59,8 +59,8 @@ absl::Status ReadOne(const std::string& path, const nlohmann::json& json,
   out.seconds = Number(json, "seconds") / runs;
   absl::flat_hash_map<int, int> step_of;  // by number of the node
   for (size_t i = 0; i < dump.plan.steps.size(); ++i)
-    step_of[dump.nodes[static_cast<size_t>(dump.plan.steps[i].node)]
-                .number()] = static_cast<int>(i);
+    step_of[dump.nodes[static_cast<size_t>(dump.plan.steps[i].node)].number()] =
+        static_cast<int>(i);
   const auto nodes = json.find("nodes");
   if (nodes == json.end() || !nodes->is_array())
     return Wrong(path, "a profile has no nodes");

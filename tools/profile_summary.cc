@@ -116,9 +116,9 @@ ProfileSummary Summarize(const Profile& profile, const Graph& graph,
     Identify(graph, plan.steps[i], node);
     const size_t threads = static_cast<size_t>(profile.threads);
     if (profile.busy.size() == profile.steps.size() * threads)
-      node.busy.assign(profile.busy.begin() + static_cast<long>(i * threads),
-                       profile.busy.begin() +
-                           static_cast<long>((i + 1) * threads));
+      node.busy.assign(
+          profile.busy.begin() + static_cast<long>(i * threads),
+          profile.busy.begin() + static_cast<long>((i + 1) * threads));
   }
   for (auto& [name, row] : kernels) {
     row.name = name;

@@ -46,8 +46,7 @@ absl::StatusOr<absl::Span<const float>> ProfiledTextModel::Decode(
   const auto logits = SessionTextModel::Decode(token, cancel);
   if (!logits.ok()) return logits;
   std::vector<StepSize>& steps = decode_.steps;
-  if (!steps.empty() &&
-      steps.back().first_position + steps.back().steps == at)
+  if (!steps.empty() && steps.back().first_position + steps.back().steps == at)
     ++steps.back().steps;
   else
     steps.push_back({{{"T", 1}, {"R", 1}}, at, 1});
@@ -58,15 +57,15 @@ std::string ProfiledTextModel::Profile() const {
   std::vector<ProfileSummary> summaries;
   std::vector<NamedProfile> named;
   summaries.reserve(2);
-  for (const auto& [name, part] : {std::pair{"decode", &decode_},
-                                   std::pair{"prefill", &prefill_}}) {
+  for (const auto& [name, part] :
+       {std::pair{"decode", &decode_}, std::pair{"prefill", &prefill_}}) {
     if (part->profile.runs == 0) continue;
     summaries.push_back(Summarize(part->profile, session_ref_.graph(),
                                   session_ref_.plan(), part->steps, 1));
-    named.push_back({absl::StrCat(name, ", ",
-                                  ThreadsText(part->profile.threads)),
-                     &summaries.back(),
-                     {}});
+    named.push_back(
+        {absl::StrCat(name, ", ", ThreadsText(part->profile.threads)),
+         &summaries.back(),
+         {}});
   }
   return ProfileJson(source(), session_ref_.plan().target, named);
 }

@@ -80,15 +80,15 @@ thread worked than the mean, "waiting" what was neither.
 constexpr absl::string_view kTableOnly = "table";
 
 Program MakeProgram() {
-  return {.name = "weft-bench",
-          .usage = kUsage,
-          .groups = {
-              {"What",
-               {"model", "prompt", "generate", "depth", "reps", "profile",
-                "trace", "probe", "probe_mib", "format", "seed"}},
-              {"How",
-               {"threads", "target", "numerics", "kv", "batch", "context"}}},
-          .bare = {{"profile", kTableOnly}}};
+  return {
+      .name = "weft-bench",
+      .usage = kUsage,
+      .groups = {{"What",
+                  {"model", "prompt", "generate", "depth", "reps", "profile",
+                   "trace", "probe", "probe_mib", "format", "seed"}},
+                 {"How",
+                  {"threads", "target", "numerics", "kv", "batch", "context"}}},
+      .bare = {{"profile", kTableOnly}}};
 }
 
 constexpr int kMaxThreads = 1024;
@@ -170,8 +170,8 @@ absl::Status WriteFiles(const BenchReport& report) {
                                          ThreadsText(run.threads)),
                             test.profile.get(), test.limits});
     WEFT_RETURN_IF_ERROR(WriteWhole(
-        profile, ProfileJson(report.model.file, report.runs[0].target,
-                             profiles)));
+        profile,
+        ProfileJson(report.model.file, report.runs[0].target, profiles)));
   }
   const std::string trace = absl::GetFlag(FLAGS_trace);
   if (trace.empty()) return absl::OkStatus();

@@ -77,14 +77,13 @@ constexpr int64_t kTraceRoom = 1 << 18;
 Program MakeProgram() {
   return {.name = "weft-run",
           .usage = kUsage,
-          .groups = {
-              {"Text", {"model", "prompt", "max_tokens", "demo"}},
-              {"Sampling",
-               {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-                "seed"}},
-              {"Machine",
-               {"threads", "context", "kv", "numerics", "target", "verbose",
-                "profile", "trace"}}}};
+          .groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
+                     {"Sampling",
+                      {"temperature", "top_k", "top_p", "min_p",
+                       "repetition_penalty", "seed"}},
+                     {"Machine",
+                      {"threads", "context", "kv", "numerics", "target",
+                       "verbose", "profile", "trace"}}}};
 }
 
 SamplerOptions SamplerFromFlags() {
@@ -297,10 +296,10 @@ absl::Status Run(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
                         demo ? MakeDemo() : OpenModel());
   Runner runner(*model, cancel);
-  WEFT_RETURN_IF_ERROR(
-      args.Given("prompt") ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
-      : demo               ? runner.RunPrompt("Once upon a time")
-                           : runner.RunLines());
+  WEFT_RETURN_IF_ERROR(args.Given("prompt")
+                           ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
+                       : demo ? runner.RunPrompt("Once upon a time")
+                              : runner.RunLines());
   return WriteTimes(*model);
 }
 

@@ -68,8 +68,8 @@ absl::StatusOr<int64_t> LargestContext(
     if (round % 2 == 0) {
       const double share = static_cast<double>(memory - low_bytes) /
                            static_cast<double>(high_bytes - low_bytes);
-      middle = low + static_cast<int64_t>(share *
-                                          static_cast<double>(high - low));
+      middle =
+          low + static_cast<int64_t>(share * static_cast<double>(high - low));
       middle = std::clamp(middle, low + 1, high - 1);
     }
     WEFT_ASSIGN_OR_RETURN(const int64_t bytes, total(middle));
@@ -85,8 +85,8 @@ absl::StatusOr<int64_t> LargestContext(
 
 std::string KernelsByTarget(const Graph& graph,
                             absl::Span<const BackendPlan> plans) {
-  std::map<std::pair<std::string, std::string>,
-           std::map<std::string, int>> found;  // op, kernel: steps by target
+  std::map<std::pair<std::string, std::string>, std::map<std::string, int>>
+      found;  // op, kernel: steps by target
   for (const BackendPlan& plan : plans)
     for (const PlannedStep& step : plan.steps)
       ++found[{std::string(graph.node(step.node).op->name), KernelName(step)}]
@@ -94,7 +94,8 @@ std::string KernelsByTarget(const Graph& graph,
   std::vector<TableRow> rows = {{"op", "kernel", "steps", "targets"}};
   for (const auto& [key, targets] : found) {
     const std::string names = absl::StrJoin(
-        targets, " ", [](std::string* s, const auto& t) { s->append(t.first); });
+        targets, " ",
+        [](std::string* s, const auto& t) { s->append(t.first); });
     rows.push_back({key.first, key.second,
                     absl::StrCat(targets.begin()->second),
                     targets.size() == plans.size() ? "all" : names});
@@ -111,11 +112,11 @@ std::string SlowTensors(const Graph& graph, const BackendPlan& plan) {
     for (const ValueId v : node.inputs)
       if (const Node& from = graph.producer(v);
           from.op->kind == OpKind::kWeight)
-        absl::StrAppend(&out, "  ", Printable(from.name), " ",
-                        graph.value(v).type.ToString(), ": ",
-                        step.on_reference ? "no kernel for it"
-                                          : "decoded as a whole",
-                        " in ", node.op->name, "\n");
+        absl::StrAppend(
+            &out, "  ", Printable(from.name), " ",
+            graph.value(v).type.ToString(), ": ",
+            step.on_reference ? "no kernel for it" : "decoded as a whole",
+            " in ", node.op->name, "\n");
   }
   return out;
 }

@@ -65,8 +65,7 @@ void StepTimer::EndRun() {
 void StepTimer::KeepTrace() {
   for (Busy& busy : busy_)
     for (const TraceEvent& event : busy.events)
-      if (profile_->trace.size() <
-          static_cast<size_t>(profile_->trace_room))
+      if (profile_->trace.size() < static_cast<size_t>(profile_->trace_room))
         profile_->trace.push_back(event);
 }
 

@@ -44,8 +44,7 @@ class StepTimer {
 
   static TraceEvent EventOf(size_t step, int worker, Clock::time_point begin,
                             Clock::time_point end) {
-    return {static_cast<int>(step), worker,
-            Seconds(Clock::time_point(), begin),
+    return {static_cast<int>(step), worker, Seconds(Clock::time_point(), begin),
             Seconds(Clock::time_point(), end)};
   }
   void KeepTrace();

@@ -24,7 +24,10 @@ using Sides = std::map<std::string, Side>;  // by key
 class SideReader {
  public:
   SideReader(const Dump& dump, const DumpStage& stage, bool by_number)
-      : dump_(dump), stage_(stage), index_(dump, stage), by_number_(by_number) {}
+      : dump_(dump),
+        stage_(stage),
+        index_(dump, stage),
+        by_number_(by_number) {}
 
   Sides Read() {
     for (const DumpUse& use : stage_.nodes) Add(use);
@@ -75,12 +78,13 @@ class SideReader {
             ? ""
             : absl::StrCat(
                   dump_.layers[static_cast<size_t>(use.layer)].prefix,
-                  absl::Dec(
-                      dump_.layers[static_cast<size_t>(use.layer)].index,
-                      absl::kZeroPad8)),
+                  absl::Dec(dump_.layers[static_cast<size_t>(use.layer)].index,
+                            absl::kZeroPad8)),
         "|", side.label);
-    const std::string key = by_number_ ? absl::StrCat("%", node.number())
-                                       : absl::StrCat(place, "|", absl::Dec(count_[place]++, absl::kZeroPad8));
+    const std::string key =
+        by_number_ ? absl::StrCat("%", node.number())
+                   : absl::StrCat(place, "|",
+                                  absl::Dec(count_[place]++, absl::kZeroPad8));
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       key_[node.outputs[i].number] = absl::StrCat(key, ".", i);
       side.facts.emplace_back(i == 0 ? "type" : absl::StrCat("type ", i),

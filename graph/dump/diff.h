@@ -15,7 +15,7 @@ struct DumpDifference {
   Kind kind;
   // "qmatmul of attn_q.weight at llama.cc:97"; the layer is in `layers`.
   std::string node;
-  std::string what;                 // "type q4_k[64,64] -> q6_k[64,64]"; of kChanged
+  std::string what;  // "type q4_k[64,64] -> q6_k[64,64]"; of kChanged
   std::vector<std::string> layers;  // "blk.3"; empty: of none
 };
 

@@ -26,8 +26,7 @@ std::string NodeLine(const Dump& dump, const StageIndex& index,
                      const DumpUse& use, absl::string_view indent) {
   const DumpNode& node = dump.node(use);
   std::vector<std::string> lines = {node.op};
-  for (const DumpValue& v : node.outputs)
-    lines.push_back(v.type.ToString());
+  for (const DumpValue& v : node.outputs) lines.push_back(v.type.ToString());
   for (std::string& source : SourcesOf(dump, index, use))
     lines.push_back(std::move(source));
   return absl::StrCat(
@@ -48,8 +47,9 @@ void AddLayer(const Dump& dump, const StageIndex& index,
                                   [](std::string* s, const std::string& what) {
                                     s->append(Printable(what));
                                   }));
-  absl::StrAppend(&out, "  subgraph cluster_", number, " {\n    label=",
-                  DotString(title), ";\n    style=\"rounded,filled\";",
+  absl::StrAppend(&out, "  subgraph cluster_", number,
+                  " {\n    label=", DotString(title),
+                  ";\n    style=\"rounded,filled\";",
                   " color=\"#b8c2cc\"; fillcolor=\"#f5f7f9\";\n",
                   layer.fold->count > 1 ? "    peripheries=2;\n" : "");
   for (const DumpUse* use : layer.nodes)
@@ -67,7 +67,8 @@ std::string Digraph(const Dump& dump, const DumpStage& stage) {
       "margin=\"0.12,0.05\", height=0.3];\n"
       "  edge [fontname=\"Helvetica\", fontsize=8, color=\"#5b6770\", "
       "arrowsize=0.6];\n");
-  for (const DumpUse* use : folded.rest) out += NodeLine(dump, index, *use, "  ");
+  for (const DumpUse* use : folded.rest)
+    out += NodeLine(dump, index, *use, "  ");
   for (size_t i = 0; i < folded.layers.size(); ++i)
     AddLayer(dump, index, folded.layers[i], i, out);
   const auto number = [&dump](int node) {
@@ -80,8 +81,8 @@ std::string Digraph(const Dump& dump, const DumpStage& stage) {
                                  : "",
                     ";\n");
   for (size_t i = 0; i < stage.outputs.size(); ++i)
-    absl::StrAppend(&out, "  out", i, " [label=",
-                    DotString(Printable(stage.outputs[i].name)),
+    absl::StrAppend(&out, "  out", i,
+                    " [label=", DotString(Printable(stage.outputs[i].name)),
                     ", shape=ellipse, style=bold];\n  n",
                     dump.node(*folded.last[i]).number(), " -> out", i, ";\n");
   return out + "}\n";
@@ -91,11 +92,10 @@ std::string Digraph(const Dump& dump, const DumpStage& stage) {
 
 std::string WriteDot(const Dump& dump) {
   if (dump.stages.size() == 1) return Digraph(dump, dump.stages[0]);
-  return absl::StrJoin(dump.stages, "\n",
-                       [&dump](std::string* s, const DumpStage& stage) {
-                         absl::StrAppend(s, "// ", stage.name, "\n",
-                                         Digraph(dump, stage));
-                       });
+  return absl::StrJoin(
+      dump.stages, "\n", [&dump](std::string* s, const DumpStage& stage) {
+        absl::StrAppend(s, "// ", stage.name, "\n", Digraph(dump, stage));
+      });
 }
 
 }  // namespace weft::inline v0

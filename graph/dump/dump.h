@@ -105,7 +105,9 @@ struct DumpWork {
   std::string arithmetic;  // what most of them are done in: "int8"
   // Seconds that the machine's limits allow at best; 0: limits not known.
   double least_seconds = 0;
-  int64_t bytes() const { return weight_bytes + state_bytes + activation_bytes; }
+  int64_t bytes() const {
+    return weight_bytes + state_bytes + activation_bytes;
+  }
 };
 
 struct DumpStep {

@@ -48,14 +48,13 @@ std::vector<MissGroup> GroupMisses(const DumpRule& rule) {
 }
 
 std::string RuleText(const DumpRule& rule) {
-  std::string out =
-      absl::StrCat("rule ", rule.name, ": ", rule.matched, " of ",
-                   rule.anchors.size(), " matched");
+  std::string out = absl::StrCat("rule ", rule.name, ": ", rule.matched, " of ",
+                                 rule.anchors.size(), " matched");
   if (rule.expected >= 0)
-    absl::StrAppend(&out, rule.expected == rule.matched
-                              ? ", as the model expects"
-                              : absl::StrCat(", THE MODEL EXPECTS ",
-                                             rule.expected));
+    absl::StrAppend(&out,
+                    rule.expected == rule.matched
+                        ? ", as the model expects"
+                        : absl::StrCat(", THE MODEL EXPECTS ", rule.expected));
   out += "\n";
   for (const MissGroup& group : GroupMisses(rule)) {
     const DumpAnchor& a = *group.first;

@@ -67,15 +67,13 @@ class StageFolder {
   // The node of the fold's first layer that stands for this one.
   const DumpUse& Shown(const DumpUse& use) const {
     const DumpFold* fold = FoldOf(use);
-    return fold == nullptr ? use
-                           : *at_.at({fold->first, place_.at(use.node)});
+    return fold == nullptr ? use : *at_.at({fold->first, place_.at(use.node)});
   }
 
   void Place(const DumpUse& use) {
     if (use.layer < 0) return out_.rest.push_back(&use);
     if (&Shown(use) != &use) return;
-    out_.layers[static_cast<size_t>(
-                    fold_of_[static_cast<size_t>(use.layer)])]
+    out_.layers[static_cast<size_t>(fold_of_[static_cast<size_t>(use.layer)])]
         .nodes.push_back(&use);
   }
 
@@ -84,8 +82,8 @@ class StageFolder {
     if (!IsDrawn(dump_.node(from))) return;
     const DumpUse& a = Shown(from);
     const DumpUse& b = Shown(to);
-    const bool repeats = FoldOf(from) != nullptr && FoldOf(from) == FoldOf(to) &&
-                         from.layer != to.layer;
+    const bool repeats = FoldOf(from) != nullptr &&
+                         FoldOf(from) == FoldOf(to) && from.layer != to.layer;
     if (!seen_.insert({a.node, b.node, repeats}).second) return;
     out_.edges.push_back({a.node, b.node, value, repeats});
   }
@@ -93,8 +91,8 @@ class StageFolder {
   const Dump& dump_;
   const DumpStage& stage_;
   const StageIndex index_;
-  std::vector<int> fold_of_;                // by layer
-  absl::flat_hash_map<int, int> place_;     // by node, in its layer
+  std::vector<int> fold_of_;             // by layer
+  absl::flat_hash_map<int, int> place_;  // by node, in its layer
   absl::flat_hash_map<Key, const DumpUse*> at_;
   std::set<std::tuple<int, int, bool>> seen_;
   FoldedStage out_;
@@ -114,9 +112,9 @@ std::vector<std::string> SourcesOf(const Dump& dump, const StageIndex& index,
     absl::string_view name = node.name.empty() ? node.op : node.name;
     if (found.use->layer >= 0)
       absl::ConsumePrefix(
-          &name, absl::StrCat(
-                     dump.layers[static_cast<size_t>(found.use->layer)].name(),
-                     "."));
+          &name,
+          absl::StrCat(
+              dump.layers[static_cast<size_t>(found.use->layer)].name(), "."));
     out.push_back(
         absl::StrCat(Printable(name), " ", found.value->type.ToString()));
   }

@@ -43,11 +43,13 @@ class PageData {
 
   std::string Write() {
     // The parts fill the tables, which come last for that.
-    std::vector<std::string> parts = {
-        Member("title", Quoted(dump_.title)), Member("facts", Facts()),
-        Member("symbols", Symbols()),         Member("nodes", Nodes()),
-        Member("layers", Layers()),           Member("stages", Stages()),
-        Member("rules", Rules())};
+    std::vector<std::string> parts = {Member("title", Quoted(dump_.title)),
+                                      Member("facts", Facts()),
+                                      Member("symbols", Symbols()),
+                                      Member("nodes", Nodes()),
+                                      Member("layers", Layers()),
+                                      Member("stages", Stages()),
+                                      Member("rules", Rules())};
     if (!dump_.plan.steps.empty()) parts.push_back(Member("plan", Plan()));
     parts.push_back(Member("profiles", Profiles()));
     const auto raw = [](const std::string& s) { return s; };
@@ -134,19 +136,16 @@ class PageData {
         inputs.push_back(dump_.node(use).number() - v);
     }
     for (const DumpFold& fold : stage.folds)
-      folds.insert(folds.end(),
-                   {fold.first, fold.count,
-                    String(absl::StrJoin(fold.differs, ", "))});
+      folds.insert(folds.end(), {fold.first, fold.count,
+                                 String(absl::StrJoin(fold.differs, ", "))});
     for (const auto& [value, name] : stage.names)
       names.insert(names.end(), {value, String(name)});
     for (const DumpOutput& output : stage.outputs)
       outputs.insert(outputs.end(), {output.value, String(output.name)});
-    return absl::StrCat(Member("nodes", Json(nodes)), ",",
-                        Member("layers", Json(layers)), ",",
-                        Member("inputs", Json(inputs)), ",",
-                        Member("folds", Json(folds)), ",",
-                        Member("names", Json(names)), ",",
-                        Member("outputs", Json(outputs)));
+    return absl::StrCat(
+        Member("nodes", Json(nodes)), ",", Member("layers", Json(layers)), ",",
+        Member("inputs", Json(inputs)), ",", Member("folds", Json(folds)), ",",
+        Member("names", Json(names)), ",", Member("outputs", Json(outputs)));
   }
 
   // A stage that equals the one before has a name only.
@@ -172,9 +171,10 @@ class PageData {
         else
           missed.insert(missed.end(), {a.value, String(a.reason)});
       }
-      return absl::StrCat("{\"name\":", Quoted(r.name), ",\"expected\":",
-                          r.expected, ",", Member("matched", Json(matched)),
-                          ",", Member("missed", Json(missed)), "}");
+      return absl::StrCat("{\"name\":", Quoted(r.name),
+                          ",\"expected\":", r.expected, ",",
+                          Member("matched", Json(matched)), ",",
+                          Member("missed", Json(missed)), "}");
     };
     return JsonList(dump_.rules, rule, ",\n");
   }
@@ -197,8 +197,8 @@ class PageData {
       works.push_back(Works(step.work));
     }
     for (const DumpBuffer& b : plan.buffers)
-      buffers.insert(buffers.end(), {b.value, b.offset, b.bytes, b.first,
-                                     b.last});
+      buffers.insert(buffers.end(),
+                     {b.value, b.offset, b.bytes, b.first, b.last});
     for (const DumpAlias& a : plan.aliases)
       aliases.insert(aliases.end(), {a.value, a.of, a.is_view});
     return absl::StrCat(
@@ -206,11 +206,11 @@ class PageData {
         Member("sizes", JsonList(plan.work_sizes, Quoted, ",")), ",",
         Member("nodes", Json(nodes)), ",", Member("kernels", Json(kernels)),
         ",", Member("works", Json(works)), ",",
-        Member("buffers", Json(buffers)), ",",
-        Member("aliases", Json(aliases)), ",\"arena\":", plan.arena_bytes,
-        ",\"peak\":", plan.peak_bytes, ",\"peak_step\":", plan.peak_step,
-        ",\"weights\":", plan.weight_bytes, ",\"states\":", plan.state_bytes,
-        ",\"scratch\":", plan.scratch_bytes, "}");
+        Member("buffers", Json(buffers)), ",", Member("aliases", Json(aliases)),
+        ",\"arena\":", plan.arena_bytes, ",\"peak\":", plan.peak_bytes,
+        ",\"peak_step\":", plan.peak_step, ",\"weights\":", plan.weight_bytes,
+        ",\"states\":", plan.state_bytes, ",\"scratch\":", plan.scratch_bytes,
+        "}");
   }
 
   std::string Profiles() const {
@@ -219,9 +219,9 @@ class PageData {
         return absl::StrCat(t.step, ",", t.seconds, ",", t.imbalance, ",",
                             t.waiting, ",", t.limit);
       };
-      return absl::StrCat("{\"name\":", Quoted(p.name), ",\"seconds\":",
-                          p.seconds, ",", Member("times", JsonList(p.times, time, ",")),
-                          "}");
+      return absl::StrCat("{\"name\":", Quoted(p.name),
+                          ",\"seconds\":", p.seconds, ",",
+                          Member("times", JsonList(p.times, time, ",")), "}");
     };
     return JsonList(dump_.profiles, profile, ",");
   }

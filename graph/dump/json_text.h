@@ -32,14 +32,13 @@ std::string JsonLines(const Items& items, F write) {
 
 inline std::string JsonObject(
     const std::vector<std::pair<std::string, std::string>>& members) {
-  return absl::StrCat(
-      "{",
-      absl::StrJoin(members, ", ",
-                    [](std::string* s, const auto& m) {
-                      absl::StrAppend(s, Quoted(m.first), ": ",
-                                      Quoted(m.second));
-                    }),
-      "}");
+  return absl::StrCat("{",
+                      absl::StrJoin(members, ", ",
+                                    [](std::string* s, const auto& m) {
+                                      absl::StrAppend(s, Quoted(m.first), ": ",
+                                                      Quoted(m.second));
+                                    }),
+                      "}");
 }
 
 }  // namespace weft::inline v0

@@ -76,8 +76,7 @@ class LayerFinder {
       DumpLayer layer;
       absl::string_view rest;
       if (!SplitName(node.name, layer, rest)) continue;
-      const auto it =
-          std::find(prefixes.begin(), prefixes.end(), layer.prefix);
+      const auto it = std::find(prefixes.begin(), prefixes.end(), layer.prefix);
       const auto prefix = static_cast<size_t>(it - prefixes.begin());
       if (it == prefixes.end()) prefixes.push_back(layer.prefix);
       found[{prefix, layer.index}].push_back(i);
@@ -113,9 +112,8 @@ class LayerFinder {
   bool HasOneOperand(const DumpUse& use) const {
     if (dump_.node(use).kind != OpKind::kCompute || ReadsNamed(use))
       return false;
-    return std::count_if(use.inputs.begin(), use.inputs.end(), [&](int v) {
-             return data_.contains(v);
-           }) == 1;
+    return std::count_if(use.inputs.begin(), use.inputs.end(),
+                         [&](int v) { return data_.contains(v); }) == 1;
   }
 
   // A norm without weights of its own belongs to the product that follows it;
@@ -129,7 +127,8 @@ class LayerFinder {
     for (auto use = stage.nodes.rbegin(); use != stage.nodes.rend(); ++use) {
       const DumpNode& node = dump_.node(*use);
       const size_t out = Index(node.number());
-      if (node.outputs.size() == 1 && readers[out] == 1 && HasOneOperand(*use) &&
+      if (node.outputs.size() == 1 && readers[out] == 1 &&
+          HasOneOperand(*use) &&
           (reader_layer[out] > use->layer || reader_layer[out] == kNone)) {
         use->layer = reader_layer[out];
         layer_of[out] = use->layer;
@@ -195,11 +194,10 @@ class Folder {
         if (const auto it = local.find(v); it != local.end())
           absl::StrAppend(&shape.wiring, it->second, ",");
         else
-          absl::StrAppend(
-              &shape.wiring, "x",
-              outer.try_emplace(v, static_cast<int>(outer.size()))
-                  .first->second,
-              ",");
+          absl::StrAppend(&shape.wiring, "x",
+                          outer.try_emplace(v, static_cast<int>(outer.size()))
+                              .first->second,
+                          ",");
       }
       shape.wiring += ")\n";
       for (const DumpValue& v : node.outputs) local[v.number] = next++;

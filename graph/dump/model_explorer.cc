@@ -46,10 +46,10 @@ std::string Edges(const StageIndex& index, const Dump& dump,
   for (size_t i = 0; i < use.inputs.size(); ++i) {
     const StageIndex::Found& from = index.Find(use.inputs[i]);
     const DumpNode& node = dump.node(*from.use);
-    edges.push_back(absl::StrCat(
-        "{\"sourceNodeId\": \"", node.number(), "\", \"sourceNodeOutputId\": \"",
-        from.value - node.outputs.data(), "\", \"targetNodeInputId\": \"", i,
-        "\"}"));
+    edges.push_back(absl::StrCat("{\"sourceNodeId\": \"", node.number(),
+                                 "\", \"sourceNodeOutputId\": \"",
+                                 from.value - node.outputs.data(),
+                                 "\", \"targetNodeInputId\": \"", i, "\"}"));
   }
   return absl::StrCat("[", absl::StrJoin(edges, ", "), "]");
 }
@@ -64,8 +64,9 @@ std::string NodeJson(const Dump& dump, const StageIndex& index,
         Attribute("tensor_shape", node.outputs[i].type.ToString()), "]}"));
   return absl::StrCat(
       "{\"id\": \"", node.number(), "\", \"label\": ", Quoted(node.op),
-      ", \"namespace\": ", Quoted(Namespace(dump, use)), ", \"attrs\": ",
-      Attributes(node), ", \"incomingEdges\": ", Edges(index, dump, use),
+      ", \"namespace\": ", Quoted(Namespace(dump, use)),
+      ", \"attrs\": ", Attributes(node),
+      ", \"incomingEdges\": ", Edges(index, dump, use),
       ", \"outputsMetadata\": [", absl::StrJoin(outputs, ", "), "]}");
 }
 
@@ -77,8 +78,9 @@ std::string GraphJson(const Dump& dump, const DumpStage& stage) {
   for (size_t i = 0; i < stage.outputs.size(); ++i) {
     const StageIndex::Found& from = index.Find(stage.outputs[i].value);
     nodes.push_back(absl::StrCat(
-        "{\"id\": \"output ", i, "\", \"label\": ",
-        Quoted(stage.outputs[i].name), ", \"namespace\": \"\", "
+        "{\"id\": \"output ", i,
+        "\", \"label\": ", Quoted(stage.outputs[i].name),
+        ", \"namespace\": \"\", "
         "\"incomingEdges\": [{\"sourceNodeId\": \"",
         dump.node(*from.use).number(), "\", \"sourceNodeOutputId\": \"",
         from.value - dump.node(*from.use).outputs.data(),
@@ -92,9 +94,9 @@ std::string GraphJson(const Dump& dump, const DumpStage& stage) {
 
 std::string WriteModelExplorer(const Dump& dump) {
   const auto graph = [&dump](const DumpStage& s) { return GraphJson(dump, s); };
-  return absl::StrCat("{\"label\": ",
-                      Quoted(dump.title.empty() ? "weft" : dump.title),
-                      ", \"graphs\": ", JsonLines(dump.stages, graph), "}\n");
+  return absl::StrCat(
+      "{\"label\": ", Quoted(dump.title.empty() ? "weft" : dump.title),
+      ", \"graphs\": ", JsonLines(dump.stages, graph), "}\n");
 }
 
 }  // namespace weft::inline v0

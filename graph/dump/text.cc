@@ -22,12 +22,10 @@ std::string Results(const StageIndex& index, const DumpNode& node) {
 std::string Operands(const StageIndex& index, const DumpUse& use,
                      const DumpNode& node) {
   if (!node.name.empty()) return Printable(node.name);
-  std::string out =
-      absl::StrJoin(use.inputs, ", ", [&](std::string* s, int v) {
-        const DumpNode& from = index.Producer(v);
-        s->append(from.name.empty() ? absl::StrCat("%", v)
-                                    : Printable(from.name));
-      });
+  std::string out = absl::StrJoin(use.inputs, ", ", [&](std::string* s, int v) {
+    const DumpNode& from = index.Producer(v);
+    s->append(from.name.empty() ? absl::StrCat("%", v) : Printable(from.name));
+  });
   if (!node.attrs_text.empty())
     absl::StrAppend(&out, out.empty() ? "" : ", ", Printable(node.attrs_text));
   return out;
@@ -56,11 +54,11 @@ std::string WriteText(const Dump& dump, const DumpStage& stage,
 std::string WriteText(const Dump& dump) {
   if (dump.stages.size() == 1)
     return WriteText(dump, dump.stages.back(), TextOptions());
-  return absl::StrJoin(
-      dump.stages, "\n", [&dump](std::string* s, const DumpStage& stage) {
-        absl::StrAppend(s, "== ", stage.name, "\n",
-                        WriteText(dump, stage, TextOptions()));
-      });
+  return absl::StrJoin(dump.stages, "\n",
+                       [&dump](std::string* s, const DumpStage& stage) {
+                         absl::StrAppend(s, "== ", stage.name, "\n",
+                                         WriteText(dump, stage, TextOptions()));
+                       });
 }
 
 }  // namespace weft::inline v0
