@@ -108,12 +108,13 @@ class LayerFinder {
                        [&](int v) { return HasName(v); });
   }
 
-  // One that data flows through, and no weight that says where it belongs.
-  bool HasOneOperand(const DumpUse& use) const {
+  // One at most that data flows through, and no weight that says where it
+  // belongs.
+  bool HasNoPlace(const DumpUse& use) const {
     if (dump_.node(use).kind != OpKind::kCompute || ReadsNamed(use))
       return false;
     return std::count_if(use.inputs.begin(), use.inputs.end(),
-                         [&](int v) { return data_.contains(v); }) == 1;
+                         [&](int v) { return data_.contains(v); }) <= 1;
   }
 
   // A norm without weights of its own belongs to the product that follows it;
@@ -127,8 +128,7 @@ class LayerFinder {
     for (auto use = stage.nodes.rbegin(); use != stage.nodes.rend(); ++use) {
       const DumpNode& node = dump_.node(*use);
       const size_t out = Index(node.number());
-      if (node.outputs.size() == 1 && readers[out] == 1 &&
-          HasOneOperand(*use) &&
+      if (node.outputs.size() == 1 && readers[out] == 1 && HasNoPlace(*use) &&
           (reader_layer[out] > use->layer || reader_layer[out] == kNone)) {
         use->layer = reader_layer[out];
         layer_of[out] = use->layer;

@@ -226,7 +226,7 @@ function drawLayer(block, view) {
 
 // Everything of a stage with its place. `shown` says for each fold which of its
 // layers it shows, or "all" of them.
-function makeScene(stage, shown) {
+function makeScene(stage, shown, aspect) {
   const members = new Map(), free = [];
   for (const n of stage.order) {
     if (!W.nodes[n].drawn) continue;
@@ -271,7 +271,7 @@ function makeScene(stage, shown) {
   stage.outputs.forEach(o => blocks.push(
     {output: o, w: measure(o.name, "op") + 28, h: 24, rank: Infinity}));
   const find = n => blockOf.get(n) || layerBlock.get(stage.layer.get(n));
-  return connect(stage, sortBlocks(stage, blocks, find, members), find, members);
+  return connect(stage, sortBlocks(stage, blocks, find, members), find, members, aspect);
 }
 
 // Nodes whose operands a block takes from others: what enters a fold comes to
@@ -314,7 +314,7 @@ function sortBlocks(stage, blocks, find, members) {
 }
 
 // Edges between blocks, and the layout of them all.
-function connect(stage, blocks, find, members) {
+function connect(stage, blocks, find, members, aspect) {
   const edges = [], seen = new Set();
   const add = (v, from, to, n) => {
     if (!from || !to || from === to) return;
@@ -352,7 +352,7 @@ function connect(stage, blocks, find, members) {
   };
   const enter = blocks.map(() => []);
   edges.forEach(([, b], e) => enter[b].push(e));
-  const columns = wrapColumns(blocks, size.paths, size);
+  const columns = wrapColumns(blocks, size, aspect);
   const lines = edges.map(([a, b, v, n], e) => {
     const from = blocks[a], to = blocks[b];
     const x0 = x(from, "out", v) ?? from.x + from.w / 2;
@@ -365,10 +365,13 @@ function connect(stage, blocks, find, members) {
   return {blocks, lines, find, w: columns.w, h: columns.h};
 }
 
-// A long chain of layers goes on in the next column, as text does.
+// A long chain of layers goes on in the next column, as text does, so that all
+// of it has about the shape of the window.
 const BETWEEN = 80;
-function wrapColumns(blocks, paths, size) {
-  const target = size.h > 5000 && size.h > 4 * size.w ? Math.sqrt(size.h * size.w / 1.7) : Infinity;
+function wrapColumns(blocks, size, aspect) {
+  const tallest = Math.max(0, ...blocks.map(b => b.h)), width = size.w + BETWEEN;
+  const count = Math.floor(Math.sqrt(size.h * aspect / width) + 0.35);
+  const target = count < 2 ? Infinity : Math.max(tallest, size.h / count) * 1.06;
   const rows = new Map();
   for (const b of blocks) {
     const row = rows.get(b.row) || {top: Infinity, bottom: -Infinity, blocks: []};
@@ -377,18 +380,30 @@ function wrapColumns(blocks, paths, size) {
     row.blocks.push(b);
     rows.set(b.row, row);
   }
-  let column = 0, start = 0, h = 0;
-  const left = c => c * (size.w + BETWEEN);
+  const columns = [{start: 0, blocks: []}];
+  let h = 0;
   for (const [, row] of [...rows].sort((a, b) => a[0] - b[0])) {
-    if (row.top > start && row.bottom - start > target) { column++; start = row.top; }
-    for (const b of row.blocks) {
-      Object.assign(b, {column, dx: left(column), dy: start});
+    let c = columns[columns.length - 1];
+    // A little at the beginning or at the end is not worth a column.
+    if (row.top - c.start > target / 3 && row.bottom - c.start > target &&
+        size.h - row.top > target / 3)
+      columns.push(c = {start: row.top, blocks: []});
+    c.blocks.push(...row.blocks);
+    h = Math.max(h, row.bottom - c.start);
+  }
+  // Each as wide as what is in it.
+  let at = 0;
+  columns.forEach((c, column) => {
+    const from = Math.min(...c.blocks.map(b => b.x)), to = Math.max(...c.blocks.map(b => b.x + b.w));
+    c.left = at;
+    for (const b of c.blocks) {
+      Object.assign(b, {column, dx: columns.length > 1 ? at - from : 0, dy: c.start});
       b.x += b.dx;
       b.y -= b.dy;
     }
-    h = Math.max(h, row.bottom - start);
-  }
-  return {left, w: left(column) + size.w, h};
+    at += to - from + BETWEEN;
+  });
+  return {left: c => columns[c].left, w: columns.length > 1 ? at - BETWEEN : size.w, h};
 }
 const shifted = (p, b) => ({x: p.x + b.dx, top: p.top - b.dy, bottom: p.bottom - b.dy});
 

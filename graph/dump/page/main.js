@@ -10,6 +10,8 @@ const weft = (() => {
 
   // ---- The picture ----
 
+  let printing = false;
+
   const world = svg("g", {});
   const edgeLayer = svg("g", {}), blockLayer = svg("g", {});
   world.append(edgeLayer, blockLayer);
@@ -18,7 +20,8 @@ const weft = (() => {
     svg("path", {d: "M0 0.8L8 4L0 7.2z"}))), world);
 
   function layOut() {
-    view.scene = makeScene(view.stage, view.shown);
+    const aspect = printing ? 1.6 : (graph.clientWidth || 1) / (graph.clientHeight || 1);
+    view.scene = makeScene(view.stage, view.shown, aspect);
     findMost();
     edgeLayer.replaceChildren(...view.scene.lines.map(e => {
       const path = drawEdge(e);
@@ -204,14 +207,14 @@ const weft = (() => {
       if (!s.fresh.size && !s.gone.length && !s.rewired.size) add("soft", "(nothing changed)");
     }
     layOut();
-    fit(0.62);
+    fit(0.45);
     if (!first) { markAll(); Panel.show(view); Memory.draw(view); writeHash(); }
   }
 
   function foldAll(open) {
     view.stage.folds.forEach((f, i) => { if (f.count > 1) view.shown[i] = open ? "all" : f.first; });
     layOut();
-    fit(0.62);
+    fit(0.45);
     markAll();
   }
   function toggleFold(i) {
@@ -409,11 +412,11 @@ const weft = (() => {
 
   // ---- Begin ----
 
-  let printing = false;
   let kept = null;
   addEventListener("beforeprint", () => {
     printing = true;
     kept = {x: view.x, y: view.y, scale: view.scale};
+    layOut();
     graph.setAttribute("viewBox", `-10 -10 ${view.scene.w + 20} ${view.scene.h + 20}`);
     Object.assign(view, {x: 0, y: 0, scale: 1});
     paint();
@@ -422,7 +425,8 @@ const weft = (() => {
     printing = false;
     graph.removeAttribute("viewBox");
     Object.assign(view, kept);
-    paint();
+    layOut();
+    markAll();
   });
   addEventListener("resize", () => { paint(); Memory.draw(view); });
   document.title = (W.title || "graph") + " \u2013 weft";
