@@ -70,17 +70,17 @@ struct Node {
   absl::InlinedVector<ValueId, 4> inputs;
   absl::InlinedVector<ValueId, 2> outputs;
   Attrs attrs;
-  std::string name;                            // of inputs, weights, states
+  std::string name;                       // of inputs, weights, states
   std::shared_ptr<const HostTensor> constant;  // of constants
-  Where where;                                 // the line of model code
-  absl::string_view made_by;                   // rule or pass; "" = as built
+  Where where;                            // the line of model code
+  absl::string_view made_by;               // rule or pass; "" = as built
   int64_t rank = 0;  // place in the order: a replacement takes its root's
 };
 
 struct ValueInfo {
   NodeId node = -1;
   int number = 0;  // what dumps call it, see Graph::number()
-  int index = 0;   // among the node's outputs
+  int index = 0;  // among the node's outputs
   TensorType type;
   std::string name;
   // Nodes that read the value, once for each use, in no order.
@@ -119,7 +119,8 @@ class Graph {
   // backend chooses how it lies in memory.
   Value State(absl::string_view name, DType dtype, Shape shape,
               Where at = std::source_location::current());
-  Value Constant(HostTensor tensor, Where at = std::source_location::current());
+  Value Constant(HostTensor tensor,
+                 Where at = std::source_location::current());
   // A placeholder of a pattern.
   Value Any(int index);
 
@@ -205,8 +206,8 @@ class Graph {
   // Removes the node if nothing reads it and it writes no state, then its
   // inputs' producers likewise. Inputs and states stay. True if it was removed.
   bool EraseIfDead(NodeId id);
-  // Sorts the order again after rewriting: topological, ties by rank, then
-  // number. Internal error when the graph has a cycle.
+  // Sorts the order again after rewriting: topological, ties by rank, then number.
+  // Internal error when the graph has a cycle.
   absl::Status Sort();
   // Sets the sticky error (a rewrite that failed halfway).
   void SetStatus(absl::Status status) { status_.Update(std::move(status)); }

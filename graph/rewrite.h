@@ -48,20 +48,20 @@ struct Bound {
   Value value;
   double number = 0;
 
-  operator Value() const { return value; }    // NOLINT: an Any parameter
-  operator double() const { return number; }  // NOLINT: an AnyFloat parameter
-  operator FloatAttr() const { return number; }  // NOLINT: the same
+  operator Value() const { return value; }      // NOLINT: an Any parameter
+  operator double() const { return number; }    // NOLINT: an AnyFloat parameter
+  operator FloatAttr() const { return number; } // NOLINT: the same
 };
 
 // One candidate of one rule and what came of it.
 struct AnchorReport {
-  ValueId value = -1;  // the anchor's first output
-  int number = 0;      // its Graph::number()
-  std::string anchor;  // "llama.cc:42: softmax(%7 f32[T,8,1,C])"
-  std::string where;   // "llama.cc:42", or "" when unknown
+  ValueId value = -1;      // the anchor's first output
+  int number = 0;          // its Graph::number()
+  std::string anchor;      // "llama.cc:42: softmax(%7 f32[T,8,1,C])"
+  std::string where;       // "llama.cc:42", or "" when unknown
   bool matched = false;
-  std::string reason;  // why not, naming nodes; "" when matched
-  std::string hint;    // what would make it match, where that is known
+  std::string reason;      // why not, naming nodes; "" when matched
+  std::string hint;        // what would make it match, where that is known
 };
 
 struct RuleReport {
