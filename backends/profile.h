@@ -20,6 +20,13 @@ struct StepProfile {
   int64_t split = 0;  // runs that were split over threads
 };
 
+// One thread's work on one step, for a trace. In seconds of a steady clock.
+struct TraceEvent {
+  int step = 0;  // index into BackendPlan::steps
+  int thread = 0;
+  double begin = 0, end = 0;
+};
+
 // Times of complete runs; a run that failed leaves nothing behind but in
 // `steps`.
 struct Profile {
@@ -27,6 +34,11 @@ struct Profile {
   int64_t runs = 0;
   double elapsed = 0;              // of all their steps, in seconds
   std::vector<StepProfile> steps;  // as BackendPlan::steps
+  // Seconds in the kernel, by step and then by thread: [steps * threads].
+  std::vector<double> busy;
+  // How many events to keep at most; set before SetProfile(). 0: none.
+  int64_t trace_room = 0;
+  std::vector<TraceEvent> trace;  // the first of them
 };
 
 }  // namespace weft::inline v0

@@ -1,11 +1,12 @@
 #include "graph/graph.h"
 
 #include <algorithm>
-#include <queue>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/escape.h"
+#include "graph/status_macros.h"
 #include "graph/verify.h"
 
 namespace weft::inline v0 {
@@ -112,6 +113,7 @@ NodeId Graph::AddNode(const OpDef& op, absl::Span<const Value> inputs,
   for (size_t i = 0; i < types.size(); ++i) {
     node.outputs.push_back(num_values());
     ValueInfo& value = values_.emplace_back();
+    value.number = num_values() - 1;
     value.node = id;
     value.index = static_cast<int>(i);
     value.type = std::move(types[i]);
@@ -149,13 +151,12 @@ Values Graph::EmitAll(const OpDef& op, absl::Span<const Value> inputs,
   }
   absl::StatusOr<TensorTypes> types = InferTypes(op, inputs, attrs);
   if (!types.ok()) {
-    Fail(absl::StrCat(
-             op.name, "(",
-             absl::StrJoin(inputs, ", ",
-                           [this](std::string* out, const Value& v) {
-                             out->append(Describe(v.id()));
-                           }),
-             "): ", types.status().message()),
+    Fail(absl::StrCat(op.name, "(",
+                      absl::StrJoin(inputs, ", ",
+                                    [this](std::string* out, const Value& v) {
+                                      out->append(Describe(v.id()));
+                                    }),
+                      "): ", types.status().message()),
          at);
     return poison;
   }
@@ -209,7 +210,10 @@ absl::Status Graph::Finish() {
   if (outputs_.empty())
     return absl::FailedPreconditionError(
         "the graph has no output: call Graph::Output for what a step computes");
-  return Verify(*this);
+  WEFT_RETURN_IF_ERROR(Verify(*this));
+  if (!is_in_order_) PutInOrder();
+  is_in_order_ = true;
+  return absl::OkStatus();
 }
 
 bool Graph::IsOutput(ValueId id) const {
@@ -238,30 +242,20 @@ std::string Graph::Describe(ValueId id) const {
   if (id < 0) return "?";
   const Node& from = producer(id);
   if (!from.name.empty())
-    return absl::StrCat(from.name, " ", value(id).type.ToString());
-  return absl::StrCat("%", id, " ", value(id).type.ToString());
+    return absl::StrCat(Printable(from.name), " ", value(id).type.ToString());
+  return absl::StrCat("%", number(id), " ", value(id).type.ToString());
 }
 
 std::string Graph::Describe(const Node& node) const {
   const std::string where = node.where.ToString();
-  return absl::StrCat(where, where.empty() ? "" : ": ", node.op->name, "(",
-                      node.name,  // of sources, which have no operands
-                      absl::StrJoin(node.inputs, ", ",
-                                    [this](std::string* out, ValueId v) {
-                                      out->append(Describe(v));
-                                    }),
-                      ")");
+  return absl::StrCat(
+      where, where.empty() ? "" : ": ", node.op->name, "(",
+      Printable(node.name),  // of sources, which have no operands
+      absl::StrJoin(
+          node.inputs, ", ",
+          [this](std::string* out, ValueId v) { out->append(Describe(v)); }),
+      ")");
 }
-
-Graph::Origin::Origin(Graph& graph, const Node& like, absl::string_view made_by)
-    : graph_(graph) {
-  graph.has_origin_ = true;
-  graph.origin_where_ = like.where;
-  graph.origin_made_by_ = made_by;
-  graph.origin_rank_ = like.rank;
-}
-
-Graph::Origin::~Origin() { graph_.has_origin_ = false; }
 
 void Graph::ReplaceUses(ValueId from, ValueId to) {
   if (from == to) return;
@@ -295,32 +289,6 @@ bool Graph::EraseIfDead(NodeId id) {
   }
   for (const ValueId v : inputs) EraseIfDead(value(v).node);
   return true;
-}
-
-absl::Status Graph::Sort() {
-  // Kahn's algorithm with a heap: the lowest rank that is ready comes first.
-  using Key = std::pair<int64_t, NodeId>;
-  std::priority_queue<Key, std::vector<Key>, std::greater<Key>> ready;
-  std::vector<int> waiting(nodes_.size(), 0);
-  for (const NodeId id : order_) {
-    waiting[static_cast<size_t>(id)] = static_cast<int>(node(id).inputs.size());
-    if (node(id).inputs.empty()) ready.emplace(node(id).rank, id);
-  }
-  std::vector<NodeId> sorted;
-  sorted.reserve(order_.size());
-  while (!ready.empty()) {
-    const NodeId id = ready.top().second;
-    ready.pop();
-    sorted.push_back(id);
-    for (const ValueId v : node(id).outputs)
-      for (const NodeId user : value(v).users)
-        if (--waiting[static_cast<size_t>(user)] == 0)
-          ready.emplace(node(user).rank, user);
-  }
-  if (sorted.size() != order_.size())
-    return absl::InternalError("the graph has a cycle");
-  order_ = std::move(sorted);
-  return absl::OkStatus();
 }
 
 }  // namespace weft::inline v0

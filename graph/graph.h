@@ -79,6 +79,7 @@ struct Node {
 
 struct ValueInfo {
   NodeId node = -1;
+  int number = 0;  // what dumps call it, see Graph::number()
   int index = 0;  // among the node's outputs
   TensorType type;
   std::string name;
@@ -142,7 +143,8 @@ class Graph {
               Where at = std::source_location::current());
 
   // The first error of building, or the verifier's. Call when the model is
-  // complete, before anything else.
+  // complete, before anything else. Puts nodes in the order of number() the
+  // first time: inputs, weights and states first, in the order of their use.
   absl::Status Finish();
   const absl::Status& status() const { return status_; }
 
@@ -160,6 +162,13 @@ class Graph {
   bool alive(NodeId id) const { return node(id).op != nullptr; }
   const Node& producer(ValueId id) const { return node(value(id).node); }
   bool IsOutput(ValueId id) const;
+  // What dumps and messages call the value: "%7". Kept through every pass, and
+  // the same whatever order a compiler evaluates nested calls in, which ids are
+  // not: Finish() and rewrites number values from operands to results, operands
+  // from left to right. Unique in the graph.
+  int number(ValueId id) const { return value(id).number; }
+  // That of the node's first output.
+  int number(const Node& node) const { return number(node.outputs[0]); }
   struct NamedValue {
     std::string name;
     ValueId value;
@@ -190,13 +199,14 @@ class Graph {
 
    private:
     Graph& graph_;
+    NodeId first_;  // node that is made
   };
   // Every reader of `from`, and the outputs, read `to`; a name moves along.
   void ReplaceUses(ValueId from, ValueId to);
   // Removes the node if nothing reads it and it writes no state, then its
   // inputs' producers likewise. Inputs and states stay. True if it was removed.
   bool EraseIfDead(NodeId id);
-  // Sorts the order again after rewriting: topological, ties by rank, then id.
+  // Sorts the order again after rewriting: topological, ties by rank, then number.
   // Internal error when the graph has a cycle.
   absl::Status Sort();
   // Sets the sticky error (a rewrite that failed halfway).
@@ -208,6 +218,14 @@ class Graph {
                  TensorTypes types, Where at);
   Value AddSource(const OpDef& op, absl::string_view name, TensorType type,
                   Where at);
+  // The live nodes from `first` on, each after its operands, operands from left
+  // to right, beginning with `roots`.
+  std::vector<NodeId> OperandsFirst(NodeId first,
+                                    absl::Span<const NodeId> roots) const;
+  // Gives the values of nodes from `first` on the numbers that they have, in
+  // that order.
+  void Renumber(NodeId first, absl::Span<const NodeId> sorted);
+  void PutInOrder();
   // What is wrong with a value as an operand or output of this graph, or "".
   absl::string_view Problem(const Value& v) const;
   absl::StatusOr<TensorTypes> InferTypes(const OpDef& op,
@@ -221,6 +239,7 @@ class Graph {
   std::vector<NamedValue> outputs_;
   std::vector<Expectation> expectations_;
   absl::Status status_;
+  bool is_in_order_ = false;
   // Origin of new nodes while a rewrite runs.
   bool has_origin_ = false;
   Where origin_where_;

@@ -5,27 +5,41 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/escape.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
 namespace {
 
 // "%12 softmax"; a model's inputs and weights by their names.
-std::string Name(const Node& node) {
-  if (!node.name.empty()) return absl::StrCat(node.op->name, " ", node.name);
-  return absl::StrCat("%", node.outputs[0], " ", node.op->name);
+std::string Name(const Graph& graph, const Node& node) {
+  if (!node.name.empty())
+    return absl::StrCat(node.op->name, " ", Printable(node.name));
+  return absl::StrCat("%", graph.number(node), " ", node.op->name);
 }
 
 // "is an output of the graph" or "has 2 uses (%13 mul, %14 exp)".
 std::string Readers(const Graph& graph, ValueId v) {
   if (graph.IsOutput(v)) return "is an output of the graph";
-  const auto& users = graph.value(v).users;
+  auto users = graph.value(v).users;
+  absl::c_sort(users, [&graph](NodeId a, NodeId b) {
+    return graph.number(graph.node(a)) < graph.number(graph.node(b));
+  });
   return absl::StrCat("has ", users.size(), " uses (",
                       absl::StrJoin(users, ", ",
                                     [&graph](std::string* out, NodeId u) {
-                                      out->append(Name(graph.node(u)));
+                                      out->append(Name(graph, graph.node(u)));
                                     }),
                       ")");
+}
+
+// What would make Readers() no matter.
+std::string ReaderHint(const Graph& graph, ValueId v) {
+  return graph.IsOutput(v)
+             ? "a fused node does not give it: make it no output, or output a "
+               "copy that is computed apart"
+             : "only what is fused may read it: compute it apart for the "
+               "others";
 }
 
 bool IsCommutative(const Node& node) {
@@ -51,19 +65,22 @@ int Distance(const Graph& pattern, NodeId from, const OpDef* to) {
 
 }  // namespace
 
-bool Classification::Miss(Value v, absl::string_view why) {
-  reason_ = absl::StrCat(Name(graph_.producer(v.id())), " ", why);
+bool Classification::Miss(Value v, absl::string_view why,
+                          absl::string_view hint) {
+  reason_ = absl::StrCat(Name(graph_, graph_.producer(v.id())), " ", why);
+  hint_ = std::string(hint);
   return false;
 }
 
 bool Classification::MissReaders(Value v) {
-  return Miss(v, Readers(graph_, v.id()));
+  return Miss(v, Readers(graph_, v.id()), ReaderHint(graph_, v.id()));
 }
 
-bool Matcher::Fail(int depth, std::string why) {
+bool Matcher::Fail(int depth, std::string why, std::string hint) {
   if (depth > reason_depth_) {
     reason_depth_ = depth;
     reason_ = std::move(why);
+    hint_ = std::move(hint);
   }
   return false;
 }
@@ -86,9 +103,10 @@ bool Matcher::MatchAttrs(const Node& pattern, const Node& node, State& state) {
     }
     if (!same)
       return Fail(state.depth,
-                  absl::StrCat(Name(node), " has ", name, "=",
+                  absl::StrCat(Name(graph_, node), " has ", name, "=",
                                have ? have->ToString() : "(none)",
-                               ", the pattern wants ", want.ToString()));
+                               ", the pattern wants ", want.ToString()),
+                  absl::StrCat("give it ", name, "=", want.ToString()));
   }
   return true;
 }
@@ -101,8 +119,10 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
     const Value bound(&graph_, value);
     if (state.is_bound[i] && !(state.bound[i].value == bound))
       return Fail(state.depth,
-                  absl::StrCat("%", value, " and %", state.bound[i].value.id(),
-                               " would have to be the same value"));
+                  absl::StrCat("%", graph_.number(value), " and %",
+                               graph_.number(state.bound[i].value.id()),
+                               " would have to be the same value"),
+                  "use one value in both places");
     state.is_bound[i] = true;
     state.bound[i].value = bound;
     return true;
@@ -110,7 +130,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
   const Node& node = graph_.producer(value);
   const int output = graph_.value(value).index;
   if (output != patterns.value(pattern).index)
-    return Fail(state.depth, absl::StrCat("%", value, " is output ", output));
+    return Fail(state.depth,
+                absl::StrCat("%", graph_.number(value), " is output ", output));
   return MatchNode(want, node, state);
 }
 
@@ -127,13 +148,14 @@ bool Matcher::MatchNode(const Node& pattern, const Node& node, State& state) {
   NodeId& mapped = state.node_of[static_cast<size_t>(pattern.id)];
   if (mapped >= 0) return mapped == node.id;
   if (pattern.op != node.op)
-    return Fail(state.depth, absl::StrCat(Name(node), " is no ",
-                                          pattern.op->name));
+    return Fail(state.depth,
+                absl::StrCat(Name(graph_, node), " is no ", pattern.op->name),
+                absl::StrCat("let it come from ", pattern.op->name, " (it is ",
+                             graph_.Describe(node), ")"));
   if (pattern.inputs.size() != node.inputs.size())
     return Fail(state.depth,
-                absl::StrCat(Name(node), " has ", node.inputs.size(),
-                             " operands, the pattern ",
-                             pattern.inputs.size()));
+                absl::StrCat(Name(graph_, node), " has ", node.inputs.size(),
+                             " operands, the pattern ", pattern.inputs.size()));
   mapped = node.id;
   ++state.depth;
   if (!MatchAttrs(pattern, node, state)) return false;
@@ -163,8 +185,10 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
             return absl::c_linear_search(nodes, u);
           }))
         continue;
-      return Fail(1000, absl::StrCat(Name(graph_.node(id)), " ",
-                                     Readers(graph_, v)));
+      return Fail(
+          1000,
+          absl::StrCat(Name(graph_, graph_.node(id)), " ", Readers(graph_, v)),
+          ReaderHint(graph_, v));
     }
   }
   return true;
@@ -173,17 +197,17 @@ bool Matcher::CheckInterior(absl::Span<const NodeId> nodes,
 bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
   const Node& node = graph_.node(root);
   const ValueId want = rule_.roots_[0].id();
-  const size_t index =
-      static_cast<size_t>(rule_.pattern_->value(want).index);
+  const size_t index = static_cast<size_t>(rule_.pattern_->value(want).index);
   if (index >= node.outputs.size() ||
       !MatchValue(want, node.outputs[index], state))
     return false;
   if (!absl::c_linear_search(state.node_of, anchor))
-    return Fail(state.depth, absl::StrCat(Name(graph_.node(anchor)),
+    return Fail(state.depth, absl::StrCat(Name(graph_, graph_.node(anchor)),
                                           " is not part of this match"));
   for (const Rule::Condition& condition : rule_.conditions_)
     if (!condition.holds(state.bound))
-      return Fail(900, absl::StrCat("not so: ", condition.what));
+      return Fail(900, absl::StrCat("not so: ", condition.what),
+                  absl::StrCat("make it so that ", condition.what));
   return true;
 }
 
@@ -211,15 +235,14 @@ bool Matcher::WouldCycle(absl::Span<const ValueId> roots,
 absl::Status Matcher::Replace(absl::Span<const ValueId> roots,
                               const Values& fresh) {
   if (!graph_.status().ok())
-    return absl::InternalError(absl::StrCat("rule ", rule_.name(), ": ",
-                                            graph_.status().message()));
+    return absl::InternalError(
+        absl::StrCat("rule ", rule_.name(), ": ", graph_.status().message()));
   for (size_t i = 0; i < roots.size(); ++i)
     if (fresh.size() != roots.size() ||
         fresh[i].type() != graph_.value(roots[i]).type)
-      return absl::InternalError(
-          absl::StrCat("rule ", rule_.name(), " replaces ",
-                       graph_.Describe(roots[i]), " by ",
-                       i < fresh.size() ? fresh[i].type().ToString() : "?"));
+      return absl::InternalError(absl::StrCat(
+          "rule ", rule_.name(), " replaces ", graph_.Describe(roots[i]),
+          " by ", i < fresh.size() ? fresh[i].type().ToString() : "?"));
   for (size_t i = 0; i < roots.size(); ++i)
     graph_.ReplaceUses(roots[i], fresh[i].id());
   for (const ValueId root : roots)
@@ -243,14 +266,13 @@ absl::StatusOr<bool> Matcher::TryPattern(NodeId anchor) {
   const Graph& pattern = *rule_.pattern_;
   const NodeId root_node = pattern.value(rule_.roots_[0].id()).node;
   uint64_t commutative = 0;
-  for (const NodeId id : pattern.order())
-    commutative |= Bit(pattern.node(id));
+  for (const NodeId id : pattern.order()) commutative |= Bit(pattern.node(id));
   std::vector<NodeId> candidates;
   CandidateRoots(anchor, Distance(pattern, root_node, rule_.anchor()),
                  candidates);
   if (candidates.empty())
     return Fail(0, absl::StrCat("no ", pattern.node(root_node).op->name,
-                                " uses ", Name(graph_.node(anchor))));
+                                " uses ", Name(graph_, graph_.node(anchor))));
   // Every order of operands at once, not node by node: which one is right may
   // show far from the node, at a second use of a parameter or in a condition.
   for (const NodeId candidate : candidates)
@@ -297,7 +319,7 @@ absl::StatusOr<bool> Matcher::TryRoot(NodeId candidate, NodeId anchor,
 absl::StatusOr<bool> Matcher::TryClassify(NodeId anchor) {
   Classification found(graph_);
   if (!rule_.classify_(Value(&graph_, graph_.node(anchor).outputs[0]), found))
-    return Fail(0, found.reason_);
+    return Fail(0, found.reason_, found.hint_);
   const ValueId root = found.root.id();
   std::vector<NodeId> nodes = std::move(found.interior_);
   nodes.push_back(graph_.value(root).node);
@@ -313,6 +335,7 @@ absl::StatusOr<bool> Matcher::TryClassify(NodeId anchor) {
 
 absl::StatusOr<bool> Matcher::TryAnchor(NodeId anchor) {
   reason_.clear();
+  hint_.clear();
   reason_depth_ = -1;
   return rule_.classify_ ? TryClassify(anchor) : TryPattern(anchor);
 }

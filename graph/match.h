@@ -21,6 +21,8 @@ class Matcher {
   // emitter fails. `anchor` must be alive and of the rule's anchor op.
   absl::StatusOr<bool> TryAnchor(NodeId anchor);
   const std::string& reason() const { return reason_; }
+  // What would make it match, or "".
+  const std::string& hint() const { return hint_; }
 
  private:
   struct State {
@@ -30,7 +32,7 @@ class Matcher {
     // Commutative pattern nodes, by bit, whose operands are taken in the other
     // order.
     uint64_t swapped = 0;
-    int depth = 0;                // pattern nodes matched so far
+    int depth = 0;  // pattern nodes matched so far
   };
 
   bool MatchValue(ValueId pattern, ValueId value, State& state);
@@ -40,7 +42,7 @@ class Matcher {
   bool MatchAttrs(const Node& pattern, const Node& node, State& state);
   bool BindFloat(int index, double number, State& state);
   // Records why a match failed unless an earlier attempt got further.
-  bool Fail(int depth, std::string why);
+  bool Fail(int depth, std::string why, std::string hint = "");
 
   bool MatchRoot(NodeId root, NodeId anchor, State& state);
   // Whether a node of the match computes from weights and constants alone.
@@ -61,7 +63,7 @@ class Matcher {
 
   Graph& graph_;
   const Rule& rule_;
-  std::string reason_;
+  std::string reason_, hint_;
   int reason_depth_ = -1;
 };
 

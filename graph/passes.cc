@@ -88,9 +88,8 @@ absl::StatusOr<bool> FoldNodes(Graph& graph) {
     }
     std::vector<HostTensor*> out_pointers;
     for (HostTensor& t : out) out_pointers.push_back(&t);
-    const absl::Status status =
-        RunReference(*node.op, node.attrs, graph.InputTypes(node), in,
-                     out_pointers, {});
+    const absl::Status status = RunReference(
+        *node.op, node.attrs, graph.InputTypes(node), in, out_pointers, {});
     if (!status.ok())
       return absl::Status(status.code(), absl::StrCat(graph.Describe(node),
                                                       ": ", status.message()));
@@ -108,13 +107,15 @@ absl::StatusOr<bool> FoldNodes(Graph& graph) {
 
 absl::Status Annotate(const absl::Status& status, absl::string_view pass) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat("after pass ", pass, ": ",
-                                                  status.message()));
+  return absl::Status(
+      status.code(), absl::StrCat("after pass ", pass, ": ", status.message()));
 }
 
 }  // namespace
 
-Pass CommonSubexpressions() { return {"cse", MergeEqualNodes}; }
+Pass CommonSubexpressions(std::string name) {
+  return {std::move(name), MergeEqualNodes};
+}
 
 Pass DeadCode() { return {"dead_code", EraseDead}; }
 
@@ -141,8 +142,7 @@ absl::Status RunPasses(Graph& graph, absl::Span<const Pass> passes,
   return absl::OkStatus();
 }
 
-absl::Status CheckExpectations(const Graph& graph,
-                               const FusionReport& report) {
+absl::Status CheckExpectations(const Graph& graph, const FusionReport& report) {
   for (const Expectation& want : graph.expectations()) {
     const int count = report.Count(want.rule);
     if (count == want.count) continue;
@@ -152,7 +152,7 @@ absl::Status CheckExpectations(const Graph& graph,
     if (const RuleReport* rule = report.Find(want.rule)) {
       for (const AnchorReport& a : rule->anchors)
         if (!a.matched)
-          absl::StrAppend(&message, "\n  not %", a.value, " ", a.anchor, ": ",
+          absl::StrAppend(&message, "\n  not %", a.number, " ", a.anchor, ": ",
                           a.reason);
     } else {
       absl::StrAppend(&message, "; no rule of that name was run");

@@ -24,7 +24,7 @@ struct Pass {
 // Replaces nodes that compute what an earlier node computes (same op, inputs
 // in either order where that does not matter, and attributes). Writers of state
 // are never merged.
-Pass CommonSubexpressions();
+Pass CommonSubexpressions(std::string name = "cse");
 // Removes nodes that no output and no state depends on.
 Pass DeadCode();
 // Evaluates, by their references, nodes whose inputs are all constants. Results

@@ -20,12 +20,15 @@ absl::StatusOr<bool> ApplyRule(Graph& graph, const Rule& rule,
     if (!graph.alive(id) || graph.node(id).op != rule.anchor()) continue;
     AnchorReport anchor;
     anchor.value = graph.node(id).outputs[0];
+    anchor.number = graph.number(anchor.value);
+    anchor.where = graph.node(id).where.ToString();
     anchor.anchor = graph.Describe(graph.node(id));
     Matcher matcher(graph, rule);
     WEFT_ASSIGN_OR_RETURN(anchor.matched, matcher.TryAnchor(id));
     anchor.reason = matcher.reason();
     changed |= anchor.matched;
-    if (anchor.matched) anchor.reason.clear();
+    anchor.hint = matcher.hint();
+    if (anchor.matched) anchor.reason = anchor.hint = "";
     (anchor.matched ? report.anchors : misses).push_back(std::move(anchor));
   }
   absl::c_move(misses, std::back_inserter(report.anchors));
@@ -54,8 +57,8 @@ std::string FusionReport::Summary() const {
   std::string out;
   for (const RuleReport& r : rules)
     if (!r.anchors.empty())
-      absl::StrAppend(&out, r.rule, ": ", r.matched(), " of ",
-                      r.anchors.size(), " matched\n");
+      absl::StrAppend(&out, r.rule, ": ", r.matched(), " of ", r.anchors.size(),
+                      " matched\n");
   return out;
 }
 
@@ -66,7 +69,7 @@ std::string FusionReport::Explain(absl::string_view rule) const {
     absl::StrAppend(&out, "rule ", r.rule, ": ", r.matched(), " of ",
                     r.anchors.size(), " matched\n");
     for (const AnchorReport& a : r.anchors)
-      absl::StrAppend(&out, "  %", a.value, " ", a.anchor, "\n    ",
+      absl::StrAppend(&out, "  %", a.number, " ", a.anchor, "\n    ",
                       a.matched ? "matched" : absl::StrCat("no: ", a.reason),
                       "\n");
   }

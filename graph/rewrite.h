@@ -56,9 +56,12 @@ struct Bound {
 // One candidate of one rule and what came of it.
 struct AnchorReport {
   ValueId value = -1;      // the anchor's first output
+  int number = 0;          // its Graph::number()
   std::string anchor;      // "llama.cc:42: softmax(%7 f32[T,8,1,C])"
+  std::string where;       // "llama.cc:42", or "" when unknown
   bool matched = false;
   std::string reason;      // why not, naming nodes; "" when matched
+  std::string hint;        // what would make it match, where that is known
 };
 
 struct RuleReport {
@@ -90,7 +93,8 @@ class Classification {
   void Inside(Value v) { interior_.push_back(graph_.value(v.id()).node); }
   // Records the reason of a miss; returns false, so that a classifier can say
   // `return c.Miss(v, "is not ...")`.
-  bool Miss(Value v, absl::string_view why);
+  // `hint` says what would make it match.
+  bool Miss(Value v, absl::string_view why, absl::string_view hint = "");
   // The same for a value that has other readers than the match allows, or is an
   // output: names them.
   bool MissReaders(Value v);
@@ -103,7 +107,7 @@ class Classification {
   friend class Matcher;
   const Graph& graph_;
   std::vector<NodeId> interior_;
-  std::string reason_;
+  std::string reason_, hint_;
 };
 
 class Rule {

@@ -35,14 +35,14 @@ absl::Status CheckTypes(const Graph& graph, const Node& node) {
   absl::StatusOr<TensorTypes> types =
       Infer(*node.op, graph.InputTypes(node), node.attrs);
   if (!types.ok())
-    return Broken(graph, node,
-                  absl::StrCat("%", node.outputs[0], ": ",
-                               types.status().message()));
+    return Broken(
+        graph, node,
+        absl::StrCat("%", graph.number(node), ": ", types.status().message()));
   for (size_t i = 0; i < types->size(); ++i) {
     const TensorType& stored = graph.value(node.outputs[i]).type;
     if (stored != (*types)[i])
       return Broken(graph, node,
-                    absl::StrCat("%", node.outputs[i], " is ",
+                    absl::StrCat("%", graph.number(node.outputs[i]), " is ",
                                  stored.ToString(), ", the shape rule says ",
                                  (*types)[i].ToString()));
   }
@@ -73,7 +73,8 @@ absl::Status CheckWriter(const Graph& graph, const Node& node) {
       graph.producer(node.inputs[0]).op->kind == OpKind::kState)
     return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(graph.Describe(node), ": the first operand is no state; "
+      absl::StrCat(graph.Describe(node),
+                   ": the first operand is no state; "
                    "make it with Graph::State and write it once per step"));
 }
 
@@ -81,9 +82,8 @@ class NameChecker {
  public:
   absl::Status Check(const Graph& graph, const Node& node) {
     if (!node.name.empty() && !names_.insert(node.name).second)
-      return absl::InvalidArgumentError(
-          absl::StrCat(node.where.ToString(), ": there are two tensors named ",
-                       node.name));
+      return absl::InvalidArgumentError(absl::StrCat(
+          node.where.ToString(), ": there are two tensors named ", node.name));
     for (const ValueId id : node.outputs)
       for (const Dim& dim : graph.value(id).type.shape) {
         if (dim.is_constant()) continue;

@@ -14,7 +14,8 @@ std::vector<Pass> Passes(bool fuse, Numerics numerics, FusionReport* report) {
   if (fuse) passes.push_back(Rewrite("fuse", FusionRules(), report));
   if (fuse && numerics == Numerics::kFast) {
     passes.push_back(QuantizeActivations(report));
-    passes.push_back(CommonSubexpressions());
+    // A name of its own, so that one can ask for the graph after it.
+    passes.push_back(CommonSubexpressions("cse_quantized"));
     passes.push_back(Rewrite("fuse_quantize", QuantizeRules(), report));
   }
   passes.push_back(DeadCode());

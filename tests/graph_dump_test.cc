@@ -8,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "tests/golden.h"
+#include "tests/json_schema.h"
 #include "tests/tiny_llama.h"
 #include "tests/tool_runner.h"
 
@@ -44,7 +45,7 @@ TEST(GraphDump, ShowsEveryPass) {
 TEST(GraphDump, ListsThePassesAndRulesThatThereAre) {
   ExpectFailure(Dump({"--after=magic"}), "graph-dump", "fuse");
   ExpectFailure(Dump({"--explain=magic"}), "graph-dump", "attention");
-  ExpectFailure(Dump({"--format=svg"}), "graph-dump", "json");
+  ExpectFailure(Dump({"--format=magic"}), "graph-dump", "json");
 }
 
 TEST(GraphDump, ExplainsEveryRuleOrOne) {
@@ -59,12 +60,16 @@ TEST(GraphDump, ExplainsEveryRuleOrOne) {
 }
 
 TEST(GraphDump, WritesJson) {
+  const auto schema = nlohmann::json::parse(
+      ReadText(absl::StrCat(WEFT_SOURCE_DIR, "/graph/dump/schema.json")));
   const auto graph = nlohmann::json::parse(Dump({"--format=json"}).out);
-  EXPECT_FALSE(graph["nodes"].empty());
+  EXPECT_EQ(SchemaError(schema, graph), "");
+  EXPECT_EQ(graph["stages"].size(), 1);
   const auto all =
       nlohmann::json::parse(Dump({"--format=json", "--after=all"}).out);
-  EXPECT_EQ(all[0]["after"], "as built");
-  EXPECT_EQ(all.back()["graph"], graph);
+  EXPECT_EQ(SchemaError(schema, all), "");
+  EXPECT_EQ(all["stages"][0]["name"], "as built");
+  EXPECT_EQ(all["stages"].back(), graph["stages"][0]);
 }
 
 TEST(GraphDump, WritesWhatDotTakes) {
@@ -80,8 +85,9 @@ TEST(GraphDump, WritesWhatDotTakes) {
 TEST(GraphDump, ShowsThePlan) {
   const ToolResult result = Dump({"--plan", "--context=100", "--kv=f32"});
   ExpectSuccess(result);
-  for (const char* part : {"arena", "peak", "scratch", "weights", "step",
-                           "KV cache", "256 per token", "0 on the slow"})
+  for (const char* part :
+       {"kernels by target", "no tensor is slow", "arena", "peak", "scratch",
+        "weights", "step", "KV cache", "256 per token", "0 on the slow"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_TRUE(absl::StrContains(Dump({"--plan"}).out, "128 per token"));
   // 2 layers, 2 heads of 8 each in a block of 32; 100 positions are 2 chunks of
@@ -98,8 +104,7 @@ TEST(GraphDump, ProfilesEveryStep) {
   ExpectSuccess(result);
   for (const char* part :
        {"Profile of prefill 8, 1 thread: 3 runs", "Profile of decode 16",
-        "step ", "of limit", "qmatmul.", "layer ", "rest ",
-        "attention(%"})
+        "step ", "of limit", "qmatmul.", "layer ", "rest ", "attention(%"})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_FALSE(absl::StrContains(result.out, " = "));  // no graph
   // It needs the data that the other outputs do without.
@@ -109,6 +114,89 @@ TEST(GraphDump, ProfilesEveryStep) {
       RunTool("graph-dump", {"--model=" + path, "--profile"});
   EXPECT_EQ(cut.exit_code, 1);
   EXPECT_TRUE(absl::StrContains(cut.err, "GGUF-D2")) << cut.err;
+}
+
+TEST(GraphDump, WritesAPageAndPictures) {
+  const std::string path = ScratchPath("graph.html");
+  ExpectSuccess(Dump({"--format=html", "--out=" + path}));
+  const std::string page = ReadText(path);
+  EXPECT_TRUE(absl::StartsWith(page, "<!doctype html>"));
+  EXPECT_TRUE(absl::StrContains(page, "attn_q.weight"));
+  const ToolResult svg = Dump({"--format=svg"});
+  if (std::system("dot -V 2>/dev/null") != 0) {
+    ExpectFailure(svg, "graph-dump", "apt install graphviz");
+    GTEST_SKIP() << "Graphviz is not installed";
+  }
+  ExpectSuccess(svg);
+  EXPECT_TRUE(absl::StrContains(svg.out, "<svg"));
+}
+
+TEST(GraphDump, TellsWhatDiffers) {
+  const ToolResult same = Dump({"--diff=" + TinyLlamaPath(), "--strict"});
+  ExpectSuccess(same);
+  EXPECT_EQ(same.out, "no difference\n");
+  const ToolResult passes = Dump({"--diff=cse"});
+  ExpectSuccess(passes);
+  EXPECT_TRUE(absl::StrContains(passes.out, "- softmax at llama.cc:"));
+  EXPECT_TRUE(absl::StrContains(passes.out, "+ attention at llama.cc:"));
+  const std::string path = ScratchPath("dump.json");
+  ExpectSuccess(Dump({"--format=json", "--out=" + path}));
+  EXPECT_EQ(Dump({"--diff=" + path}).out, "no difference\n");
+  EXPECT_TRUE(absl::StrContains(Dump({"--diff=" + path, "--after=fuse"}).out,
+                                "qmatmul of attn_q.weight"));
+  const ToolResult strict =
+      Dump({"--diff=" + path, "--numerics=exact", "--strict"});
+  EXPECT_EQ(strict.exit_code, 1);
+  EXPECT_TRUE(absl::StrContains(strict.err, "it differs from ")) << strict.err;
+  WriteBytes(path, "{\"format\": \"weft-dump\", \"version\": 1}");
+  ExpectFailure(Dump({"--diff=" + path}), "graph-dump", "is missing");
+  WriteBytes(path, "no JSON");
+  ExpectFailure(Dump({"--diff=" + path}), "graph-dump", "this is no JSON");
+}
+
+TEST(GraphDump, SaysWhatFits) {
+  const ToolResult small = Dump({"--plan", "--memory=1K"});
+  ExpectSuccess(small);
+  EXPECT_TRUE(absl::StrContains(small.out, "1K is too little"));
+  // 128 bytes for a position of one slot: a MiB more is 8192 positions more.
+  const auto fits = [](const char* memory) {
+    const std::string out =
+        Dump({"--plan", absl::StrCat("--memory=", memory)}).out;
+    const std::string key = absl::StrCat("fits ", memory, ": ");
+    return std::atoi(out.substr(out.find(key) + key.size()).c_str());
+  };
+  EXPECT_NEAR(fits("9M") - fits("8M"), 8192, 32);
+  ExpectFailure(Dump({"--plan", "--memory=lots"}), "graph-dump", "such as 8G");
+}
+
+TEST(GraphDump, ShowsAProfileThatWasMeasured) {
+  const std::string path = ScratchPath("profile.json");
+  ExpectSuccess(
+      RunTool("weft-bench",
+              {"--model=" + TinyLlamaPath(), "--profile=" + path, "--noprobe",
+               "--prompt=8", "--generate=4", "--reps=1", "--threads=1"}));
+  const ToolResult result = Dump({"--format=json", "--profile=" + path});
+  ExpectSuccess(result);
+  const auto json = nlohmann::json::parse(result.out);
+  ASSERT_EQ(json["profiles"].size(), 2u);
+  EXPECT_EQ(json["profiles"][1]["name"], "decode 4, 1 thread");
+  EXPECT_EQ(json["profiles"][1]["times"].size(), json["plan"]["steps"].size());
+  // Of the same model, but of another graph.
+  ExpectFailure(
+      Dump({"--format=json", "--profile=" + path, "--numerics=exact"}),
+      "graph-dump", "it is of another graph");
+  ExpectFailure(Dump({"--format=html", "--profile=" + TinyLlamaPath()}),
+                "graph-dump", "this is no profile");
+}
+
+TEST(GraphDump, SaysWhatToDoAboutBadInput) {
+  ExpectFailure(RunTool("graph-dump", {"--model=/nowhere/m.gguf"}),
+                "graph-dump", "/nowhere/m.gguf");
+  ExpectFailure(Dump({"--format=html", "--out=/nowhere/x.html"}), "graph-dump",
+                "/nowhere/x.html");
+  ExpectFailure(Dump({"--format=svg", "--after=all"}), "graph-dump",
+                "--format=html");
+  ExpectFailure(Dump({"--memory=1G"}), "graph-dump", "--plan");
 }
 
 TEST(GraphDump, ListsOpsWithoutAModel) {

@@ -7,6 +7,7 @@
 #include "absl/container/btree_set.h"
 #include "graph/status_macros.h"
 #include "tools/machine.h"
+#include "tools/profile_file.h"
 #include "tools/stopwatch.h"
 
 namespace weft::inline v0 {
@@ -92,6 +93,7 @@ class Bencher {
 
   absl::Status RunProfile(bool decode, BenchTest& test) {
     Profile profile;
+    profile.trace_room = options_.trace_room;
     WEFT_RETURN_IF_ERROR(session_.SetProfile(&profile));
     absl::Status status;
     double wall = 0;
@@ -105,6 +107,9 @@ class Bencher {
     test.profile = std::make_unique<ProfileSummary>(Summarize(
         profile, session_.graph(), session_.plan(), test.steps, options_.reps));
     test.profile->wall = wall;
+    events_.insert(events_.end(), profile.trace.begin(), profile.trace.end());
+    if (options_.trace_room > 0)
+      run_.trace = TraceJson(session_.graph(), session_.plan(), events_);
     return absl::OkStatus();
   }
 
@@ -136,6 +141,7 @@ class Bencher {
   Session& session_;
   BenchRun& run_;
   std::vector<Token> tokens_;
+  std::vector<TraceEvent> events_;  // of both tests
   int done_ = 0;
 };
 

@@ -25,6 +25,7 @@ struct BenchOptions {
   int reps = 5;           // repetitions that count, after one that does not
   uint64_t seed = 1;      // of the tokens
   bool profile = false;
+  int64_t trace_room = 0;  // events of the profile to keep in BenchRun::trace
   // Memory that the probe reads, in bytes; 0: no limits are measured.
   int64_t probe_bytes = 0;
   SessionOptions session;  // threads apart
@@ -68,6 +69,7 @@ struct BenchRun {
   std::vector<ReadRate> reads;  // before, between and after the tests, or empty
   std::vector<Peak> peaks;
   std::vector<BenchTest> tests;
+  std::string trace;  // JSON, see TraceJson(); empty when it was not asked for
 };
 
 // What a probe may read without harm to others: `wanted` bytes, but no more

@@ -71,8 +71,8 @@ std::string StepTable(const Graph& graph, const BackendPlan& plan) {
     const Node& node = graph.node(step.node);
     std::vector<std::string> results, places;
     for (const ValueId id : node.outputs) {
-      results.push_back(
-          absl::StrCat("%", id, " ", graph.value(id).type.ToString()));
+      results.push_back(absl::StrCat("%", graph.number(id), " ",
+                                     graph.value(id).type.ToString()));
       places.push_back(PlaceOf(graph, plan.plan, id));
     }
     rows.push_back(

@@ -3,51 +3,64 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "backends/dump_plan.h"
+#include "graph/dump/diff.h"
+#include "graph/dump/explain.h"
+#include "graph/dump/formats.h"
+#include "graph/dump/recorder.h"
 #include "graph/passes.h"
-#include "graph/print.h"
 #include "graph/status_macros.h"
 #include "models/architecture.h"
-#include "models/atomic_file.h"
 #include "ops/ops.h"
 #include "ops/optimize.h"
 #include "tools/backend_flags.h"
-#include "tools/bench.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
+#include "tools/dump_model.h"
+#include "tools/dump_reader.h"
+#include "tools/graphviz.h"
 #include "tools/model_flags.h"
-#include "tools/profile_text.h"
+#include "tools/profile_file.h"
 #include "tools/terminal.h"
+#include "tools/what_if.h"
 
-ABSL_FLAG(std::string, format, "text", "of graphs: text, dot or json");
+ABSL_FLAG(std::string, format, "text",
+          "of graphs: text, html, json, dot, mermaid or model-explorer; svg, "
+          "png or pdf by Graphviz");
 ABSL_FLAG(std::string, after, "",
-          "the graph after this pass, or after all: as built and after every "
-          "pass; without it after the last one");
+          "the graph after this pass, \"as built\", or all: as built and after "
+          "every pass; without it after the last one, in a page all");
 ABSL_FLAG(std::string, explain, "",
-          "for every place where a rule could match, whether it did and why "
-          "not; --explain=RULE of one rule only");
+          "for every place where a rule did not match, why, and what would "
+          "make it match; --explain=RULE of one rule only");
+ABSL_FLAG(bool, strict, false,
+          "an error when a rule matched another number of times than the model "
+          "says, a weight is decoded as a whole, a step has no kernel, or "
+          "--diff finds anything");
+ABSL_FLAG(std::string, diff, "",
+          "what differs from OTHER: another model, a pass of this one, or a "
+          "dump in JSON, say of an older version");
 ABSL_FLAG(bool, plan, false,
-          "memory, steps, and the kernel that runs each of them");
-ABSL_FLAG(bool, profile, false,
+          "memory, kernels and steps for --context, --slots, --kv and --batch");
+ABSL_FLAG(std::string, memory, "",
+          "with --plan: the largest context that fits, such as 8G");
+ABSL_FLAG(std::string, profile, "",
           "how long each step takes in a prefill of --batch tokens and in a "
           "decode, and how near that is to the machine's limits: runs the "
-          "model");
+          "model; --profile=FILE of weft-bench or weft-run: shown in a page");
 ABSL_FLAG(bool, probe, true,
-          "measure those limits; --noprobe saves the time and 1 GiB of memory");
+          "measure those limits; --noprobe saves the time and 1 GiB of memory. "
+          "With --plan and --probe: predict the speed");
 ABSL_FLAG(bool, ops, false, "all ops and their kernels; needs no model");
 ABSL_FLAG(bool, formats, false,
           "all block formats: sizes, layouts, kernels; needs no model");
-ABSL_FLAG(int64_t, context, 0,
-          "positions of each sequence; 0: as the model says, at most 4096");
-ABSL_FLAG(int64_t, batch, 512, "tokens of the largest step");
-ABSL_FLAG(int64_t, slots, 1, "sequences side by side");
-ABSL_FLAG(std::string, kv, "f16",
-          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
-          "q8_0 or q4_0");
 ABSL_FLAG(std::string, out, "", "a file to write instead of standard output");
 
 namespace weft::inline v0 {
@@ -57,47 +70,59 @@ constexpr char kUsage[] =
     R"(graph-dump: shows the graph of a model
 
   graph-dump --model=F                     the graph that runs
+  graph-dump --model=F --format=html --out=F.html    a page to look around in
+  graph-dump --model=F --format=svg --out=F.svg      a picture
   graph-dump --model=F --after=all         as built, and after every pass
   graph-dump --model=F --explain           what was fused, what not and why
-  graph-dump --model=F --plan              memory and kernels
+  graph-dump --model=F --diff=fuse         what came after that pass
+  graph-dump --model=F --diff=G            what differs from another model
+  graph-dump --model=F --plan --context=32768 --slots=4 --memory=16G
   graph-dump --model=F --profile           times of all steps
-  graph-dump --model=F --format=dot | dot -Tsvg > graph.svg
+  weft-bench --model=F --profile=P  and then
+  graph-dump --model=F --format=html --profile=P --out=F.html
   graph-dump --ops                         the ops that there are
   graph-dump --formats                     the block formats that there are
 
-Only the file's header is read, but for --profile: a file that was cut off after
-it will do. A line of a graph is
+Only the file's header is read, but for --profile without a file: one that was
+cut off after it will do. A line of a graph is
   %13: f32[T,64] = qmatmul(%12, blk.0.attn_q.weight)  # rule <- llama.cc:31
 with T tokens in a step and R rows of logits; after the # stand the rule or pass
-that made the node and the line of the model's source.
+that made the node and the line of the model's source. graph/dump/README.md
+says how to read each format.
 
---explain, --plan and --profile replace the graph unless --after or --format
-asks for it. The columns of --profile are those of weft-bench --profile.
-A model that expects more fusion than took place is an error, with --explain a
-warning.
+--explain, --diff, --plan and --profile replace the graph unless --after or
+--format asks for it. The columns of --profile are those of weft-bench
+--profile. A model that expects more fusion than took place is an error, with
+--explain a warning.
 )";
 
 constexpr absl::string_view kAll = "all";
-constexpr absl::string_view kAsBuilt = "as built";
+// --profile without a file.
+constexpr absl::string_view kRun = "run";
 
 Program MakeProgram() {
   return {.name = "graph-dump",
           .usage = kUsage,
           .groups = {{"What",
-                      {"model", "format", "after", "explain", "plan", "profile",
-                       "probe", "ops", "formats", "out"}},
+                      {"model", "format", "after", "explain", "strict", "diff",
+                       "plan", "memory", "profile", "probe", "ops", "formats",
+                       "out"}},
                      {"How",
                       {"context", "batch", "slots", "kv", "numerics", "threads",
                        "target"}}},
-          .bare = {{"explain", kAll}}};
+          .bare = {{"explain", kAll}, {"profile", kRun}}};
 }
 
 // What to show.
 struct Request {
-  std::string format, after, rule;
-  bool graph = true, explain = false, plan = false, profile = false;
+  const DumpFormat* format = nullptr;
+  std::string picture;  // "svg": what Graphviz makes of the format, or ""
+  std::string after, rule, diff, profile_file;
+  bool graph = true, explain = false, plan = false, run = false;
+  bool probe = false;  // asked for
   Numerics numerics = Numerics::kFast;
-  bool texts() const { return explain || plan || profile; }
+  bool texts() const { return explain || plan || run || !diff.empty(); }
+  bool page() const { return format->name == "html"; }
 };
 
 absl::Status CheckName(absl::string_view flag, absl::string_view value,
@@ -109,202 +134,174 @@ absl::Status CheckName(absl::string_view flag, absl::string_view value,
                                                  absl::StrJoin(names, ", ")));
 }
 
-absl::StatusOr<Request> ParseRequest(const Arguments& args) {
-  Request request;
-  request.format = absl::GetFlag(FLAGS_format);
-  WEFT_ASSIGN_OR_RETURN(request.numerics, NumericsFromFlags());
-  WEFT_RETURN_IF_ERROR(
-      CheckName("format", request.format, {"text", "dot", "json"}));
+absl::Status ParseFormat(Request& request) {
+  std::string name = absl::GetFlag(FLAGS_format);
+  std::vector<std::string> names;
+  for (const DumpFormat& format : DumpFormats())
+    names.emplace_back(format.name);
+  for (const char* picture : {"svg", "png", "pdf"}) {
+    names.emplace_back(picture);
+    if (name != picture) continue;
+    request.picture = std::exchange(name, "dot");
+  }
+  WEFT_RETURN_IF_ERROR(CheckName("format", absl::GetFlag(FLAGS_format), names));
+  request.format = FindDumpFormat(name);
+  return absl::OkStatus();
+}
+
+absl::Status ParseAfter(const Arguments& args, Request& request) {
   std::vector<std::string> passes = PassNames(request.numerics);
-  request.after =
-      args.Given("after") ? absl::GetFlag(FLAGS_after) : passes.back();
+  passes.insert(passes.begin(), kAsBuilt);
+  // A page shows one pass after the other, the last one first.
+  request.after = args.Given("after") ? absl::GetFlag(FLAGS_after)
+                  : request.page()    ? std::string(kAll)
+                                      : passes.back();
   passes.emplace_back(kAll);
   WEFT_RETURN_IF_ERROR(CheckName("after", request.after, passes));
+  if (!request.picture.empty() && request.after == kAll)
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--format=", request.picture, " shows one graph; --after=", kAll,
+        " has several: name a pass, or take --format=html"));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Request> ParseRequest(const Arguments& args) {
+  Request request;
+  WEFT_ASSIGN_OR_RETURN(request.numerics, NumericsFromFlags());
+  WEFT_RETURN_IF_ERROR(ParseFormat(request));
+  WEFT_RETURN_IF_ERROR(ParseAfter(args, request));
   request.explain = args.Given("explain");
   request.rule = absl::GetFlag(FLAGS_explain);
+  request.diff = absl::GetFlag(FLAGS_diff);
   request.plan = absl::GetFlag(FLAGS_plan);
-  request.profile = absl::GetFlag(FLAGS_profile);
+  request.probe = args.Given("probe") && absl::GetFlag(FLAGS_probe);
+  const std::string profile = absl::GetFlag(FLAGS_profile);
+  request.run = profile == kRun;
+  if (!request.run) request.profile_file = profile;
   request.graph =
       args.Given("after") || args.Given("format") || !request.texts();
-  if (request.graph && request.format != "text" && request.texts())
+  if (request.graph && request.format->name != "text" && request.texts())
     return absl::InvalidArgumentError(absl::StrCat(
-        "--format=", request.format,
-        " is for graphs; --explain, --plan and --profile are text"));
+        "--format=", absl::GetFlag(FLAGS_format),
+        " is for graphs; --explain, --diff, --plan and --profile are text"));
+  if (!request.profile_file.empty() && !request.page() &&
+      request.format->name != "json")
+    return absl::InvalidArgumentError(
+        "--profile=FILE is shown in --format=html or json; --profile alone "
+        "measures");
+  if (args.Given("memory") && !request.plan)
+    return absl::InvalidArgumentError("--memory goes with --plan");
   return request;
-}
-
-// The size of context that a session would take.
-int64_t DefaultContext(const GgufFile& file, absl::string_view architecture) {
-  constexpr int64_t kMost = 4096;
-  const auto trained =
-      file.GetInt64(absl::StrCat(architecture, ".context_length"));
-  return trained.ok() && *trained > 0 ? std::min(*trained, kMost) : kMost;
-}
-
-absl::StatusOr<BuildOptions> BuildOptionsFromFlags(
-    const GgufFile& file, absl::string_view architecture) {
-  BuildOptions options;
-  options.context = absl::GetFlag(FLAGS_context);
-  WEFT_RETURN_IF_ERROR(CheckFlag("context", options.context, 0, kMaxContext));
-  if (options.context == 0)
-    options.context = DefaultContext(file, architecture);
-  options.slots = absl::GetFlag(FLAGS_slots);
-  WEFT_RETURN_IF_ERROR(CheckFlag("slots", options.slots, 1, 4096));
-  options.max_tokens = absl::GetFlag(FLAGS_batch);
-  WEFT_RETURN_IF_ERROR(CheckFlag("batch", options.max_tokens, 1, 1 << 16));
-  options.max_tokens =
-      std::min(options.max_tokens, options.context * options.slots);
-  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
-  options.kv_k = kv.k;
-  options.kv_v = kv.v;
-  return options;
-}
-
-absl::StatusOr<std::unique_ptr<Graph>> BuildGraph() {
-  WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
-  WEFT_ASSIGN_OR_RETURN(const GgufFile file,
-                        GgufFile::Open(path, {.header_only = true}));
-  ShowWarnings(file.warnings());
-  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
-                        FindArchitecture(file));
-  WEFT_ASSIGN_OR_RETURN(const BuildOptions options,
-                        BuildOptionsFromFlags(file, architecture->name));
-  return BuildModel(file, *architecture, options);
-}
-
-// Collects what is shown of the graph while the passes run.
-class Dumper {
- public:
-  explicit Dumper(const Request& request) : request_(request) {}
-
-  void Observe(absl::string_view pass, const Graph& graph) {
-    if (!request_.graph) return;
-    const bool all = request_.after == kAll;
-    if (!all && pass != request_.after) return;
-    Add(all ? (pass.empty() ? kAsBuilt : pass) : "", graph);
-  }
-
-  std::string Take() {
-    if (request_.format == "json" && request_.after == kAll)
-      return absl::StrCat("[\n", absl::StrJoin(parts_, ",\n"), "]\n");
-    return absl::StrJoin(parts_, "\n");
-  }
-
- private:
-  // `after` is "" when only one graph is shown.
-  void Add(absl::string_view after, const Graph& graph) {
-    if (request_.format == "json") {
-      const std::string json = PrintJson(graph);
-      parts_.push_back(after.empty()
-                           ? json
-                           : absl::StrCat("{\"after\": ", Quoted(after),
-                                          ", \"graph\": ", json, "}\n"));
-      return;
-    }
-    const bool dot = request_.format == "dot";
-    parts_.push_back(absl::StrCat(
-        after.empty() ? "" : absl::StrCat(dot ? "// " : "== ", after, "\n"),
-        dot ? PrintDot(graph) : PrintText(graph)));
-  }
-
-  const Request& request_;
-  std::vector<std::string> parts_;
-};
-
-absl::StatusOr<std::string> Explain(const Request& request,
-                                    const FusionReport& report) {
-  if (request.rule == kAll) return report.Explain();
-  std::vector<std::string> rules = {std::string(kAll)};
-  for (const RuleReport& rule : report.rules) rules.push_back(rule.rule);
-  WEFT_RETURN_IF_ERROR(CheckName("explain", request.rule, rules));
-  return report.Explain(request.rule);
 }
 
 absl::Status Write(absl::string_view text) {
   const std::string path = absl::GetFlag(FLAGS_out);
-  if (path.empty()) return Print(text);
-  WEFT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  WEFT_RETURN_IF_ERROR(file.Write(text));
-  return file.Commit();
+  return path.empty() ? Print(text) : WriteWhole(path, text);
 }
 
-absl::StatusOr<std::unique_ptr<Backend>> CpuBackend() {
-  return MakeBackend("cpu", BackendFromFlags());
+// A stage of a dump by its name, the last one when it has none of that name.
+const DumpStage& StageOf(const Dump& dump, absl::string_view name) {
+  for (const DumpStage& stage : dump.stages)
+    if (stage.name == name) return stage;
+  return dump.stages.back();
 }
 
-// The times of a prefill and of a decode.
-absl::StatusOr<std::string> ProfileModel(const Request& request) {
-  WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
-  WEFT_ASSIGN_OR_RETURN(
-      const BuildOptions build,
-      BuildOptionsFromFlags(model->file(), model->architecture().name));
-  BenchOptions options;
-  options.prompt = std::min(build.max_tokens, build.context);
-  options.generate = std::min<int64_t>(16, build.context);
-  options.reps = 3;
-  options.profile = true;
-  if (absl::GetFlag(FLAGS_probe)) options.probe_bytes = ProbeBytes(1 << 30);
-  options.session.numerics = request.numerics;
-  options.session.context = build.context;
-  options.session.slots = static_cast<int>(build.slots);
-  options.session.batch = build.max_tokens;
-  options.session.kv_k = build.kv_k;
-  options.session.kv_v = build.kv_v;
-  const BackendOptions backend = BackendFromFlags();
-  options.session.backend_options.target = backend.target;
-  Progress progress("measuring");
-  options.progress = [&progress](double share) { progress.Update(share); };
-  WEFT_ASSIGN_OR_RETURN(const BenchRun run,
-                        Measure(*model, backend.threads, options));
-  progress.Clear();
+absl::StatusOr<std::string> GraphText(const Request& request, Dump dump) {
+  if (request.after != kAll) {
+    DumpStage only = StageOf(dump, request.after);
+    dump.stages.clear();
+    dump.stages.push_back(std::move(only));
+  }
+  const std::string text = request.format->write(dump);
+  return request.picture.empty() ? text : RunGraphviz(request.picture, text);
+}
+
+absl::StatusOr<std::string> ExplainText(const Request& request,
+                                        const Dump& dump) {
+  std::vector<std::string> rules = {std::string(kAll)};
+  for (const DumpRule& rule : dump.rules) rules.push_back(rule.name);
+  WEFT_RETURN_IF_ERROR(CheckName("explain", request.rule, rules));
+  return Explain(dump, request.rule == kAll ? "" : request.rule);
+}
+
+// What --diff finds; "" for nothing.
+absl::StatusOr<std::string> Differences(const Request& request,
+                                        const Dump& dump) {
+  const DumpStage& now =
+      StageOf(dump, request.after == kAll ? "" : request.after);
+  for (const DumpStage& stage : dump.stages)
+    if (stage.name == request.diff)
+      return DiffText(Diff(dump, stage, dump, now, /*same_numbers=*/true));
+  Dump other;
+  if (absl::EndsWith(request.diff, ".json")) {
+    WEFT_ASSIGN_OR_RETURN(other, ReadDump(request.diff));
+  } else {
+    WEFT_ASSIGN_OR_RETURN(DumpedModel model,
+                          LoadDump(request.diff, request.numerics));
+    other = std::move(model.dump);
+  }
+  return DiffText(Diff(other, StageOf(other, now.name), dump, now, false));
+}
+
+absl::Status Judge(const Request& request, const DumpedModel& model,
+                   absl::string_view differences) {
+  if (absl::GetFlag(FLAGS_strict)) {
+    std::vector<std::string> complaints = Complaints(model.dump);
+    if (!differences.empty())
+      complaints.push_back(absl::StrCat("it differs from ", request.diff));
+    if (complaints.empty()) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrJoin(complaints, "\n  "));
+  }
+  const absl::Status expected = CheckExpectations(*model.graph, model.report);
+  if (expected.ok() || !request.explain) return expected;
+  Warn(expected.message());
+  return absl::OkStatus();
+}
+
+absl::Status DumpModel(const Request& request) {
+  WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
+  WEFT_ASSIGN_OR_RETURN(DumpedModel model, LoadDump(path, request.numerics));
+  const bool wants_plan = request.page() || request.format->name == "json" ||
+                          absl::GetFlag(FLAGS_strict);
+  if (wants_plan) WEFT_RETURN_IF_ERROR(PlanDump(model));
+  if (!request.profile_file.empty())
+    WEFT_RETURN_IF_ERROR(ReadProfile(request.profile_file, model.dump));
   std::vector<std::string> parts;
-  for (const BenchTest& test : run.tests)
-    parts.push_back(absl::StrCat(
-        ProfileTitle(absl::StrCat(test.name, " ", test.tokens), *test.profile),
-        "\n\n", NodeTable(*test.profile, test.limits), "\n",
-        KernelTable(*test.profile, test.limits), "\n",
-        LayerTable(*test.profile, test.limits)));
-  return absl::StrJoin(parts, "\n");
+  std::string differences;
+  if (request.graph) {
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), GraphText(request, model.dump));
+  }
+  if (request.explain) {
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(),
+                          ExplainText(request, model.dump));
+  }
+  if (!request.diff.empty()) {
+    WEFT_ASSIGN_OR_RETURN(differences, Differences(request, model.dump));
+    parts.push_back(differences.empty() ? "no difference\n" : differences);
+  }
+  if (request.plan) {
+    WEFT_ASSIGN_OR_RETURN(
+        parts.emplace_back(),
+        PlanText(model, absl::GetFlag(FLAGS_memory), request.probe));
+  }
+  if (request.run) {
+    WEFT_ASSIGN_OR_RETURN(
+        parts.emplace_back(),
+        ProfileModel(request.numerics, absl::GetFlag(FLAGS_probe)));
+  }
+  WEFT_RETURN_IF_ERROR(Write(absl::StrJoin(parts, "\n")));
+  return Judge(request, model, differences);
 }
 
 absl::Status DumpOps() {
-  WEFT_ASSIGN_OR_RETURN(const auto backend, CpuBackend());
+  WEFT_ASSIGN_OR_RETURN(const auto backend,
+                        MakeBackend("cpu", BackendFromFlags()));
   return Write(DescribeOps(AllOps(), *backend));
 }
 
 absl::Status DumpFormats() {
   WEFT_ASSIGN_OR_RETURN(const std::string text, DescribeFormats());
   return Write(text);
-}
-
-absl::Status DumpModel(const Request& request) {
-  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> graph, BuildGraph());
-  Dumper dumper(request);
-  OptimizeOptions options;
-  options.check_expectations = false;  // below, when all is shown
-  options.numerics = request.numerics;
-  options.observer = [&dumper](absl::string_view pass, const Graph& g) {
-    dumper.Observe(pass, g);
-  };
-  WEFT_ASSIGN_OR_RETURN(const FusionReport report, Optimize(*graph, options));
-  std::vector<std::string> parts;
-  if (request.graph) parts.push_back(dumper.Take());
-  if (request.explain) {
-    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), Explain(request, report));
-  }
-  if (request.plan) {
-    WEFT_ASSIGN_OR_RETURN(const auto backend, CpuBackend());
-    WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*graph));
-    parts.push_back(DescribePlan(*graph, plan));
-  }
-  if (request.profile) {
-    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), ProfileModel(request));
-  }
-  WEFT_RETURN_IF_ERROR(Write(absl::StrJoin(parts, "\n")));
-  const absl::Status expected = CheckExpectations(*graph, report);
-  if (expected.ok() || !request.explain) return expected;
-  Warn(expected.message());
-  return absl::OkStatus();
 }
 
 absl::Status Run(const Arguments& args) {

@@ -64,6 +64,13 @@ std::string KernelOf(const Graph& graph, const PlannedStep& step) {
   return absl::StrCat(graph.node(step.node).op->name, " (reference)");
 }
 
+void Identify(const Graph& graph, const PlannedStep& step, ProfileRow& row) {
+  const Node& node = graph.node(step.node);
+  row.number = graph.number(node);
+  row.op = std::string(node.op->name);
+  row.kernel = step.on_reference ? "" : step.kernel;
+}
+
 void Add(const StepProfile& time, const Work& work, ProfileRow& row) {
   ++row.steps;
   row.time.elapsed += time.elapsed;
@@ -106,6 +113,12 @@ ProfileSummary Summarize(const Profile& profile, const Graph& graph,
     ProfileRow& node = out.nodes.emplace_back();
     node.name = graph.Describe(graph.node(plan.steps[i].node));
     Add(profile.steps[i], work, node);
+    Identify(graph, plan.steps[i], node);
+    const size_t threads = static_cast<size_t>(profile.threads);
+    if (profile.busy.size() == profile.steps.size() * threads)
+      node.busy.assign(
+          profile.busy.begin() + static_cast<long>(i * threads),
+          profile.busy.begin() + static_cast<long>((i + 1) * threads));
   }
   for (auto& [name, row] : kernels) {
     row.name = name;

@@ -16,8 +16,12 @@ namespace weft::inline v0 {
 
 // Planned steps that have something in common, over all runs of a profile.
 struct ProfileRow {
-  std::string name;   // a kernel; a layer's number, or "rest"; a node
-  int64_t steps = 0;  // of the plan
+  std::string name;          // a kernel; a layer's number, or "rest"; a node
+  int number = 0;            // of a node: Graph::number()
+  std::string op;            // of a node
+  std::string kernel;        // of a node, or "" on the reference
+  std::vector<double> busy;  // of a node: seconds in the kernel, by thread
+  int64_t steps = 0;         // of the plan
   StepProfile time;
   Work work;
 };

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -54,6 +55,10 @@ class SessionTextModel : public TextModel {
       Token token, const std::atomic<bool>* cancel) override {
     return session_->Decode(0, token, cancel);
   }
+
+ protected:
+  Session& session() const { return *session_; }
+  std::string source() const { return std::string(model_->file().source()); }
 
  private:
   std::shared_ptr<const Model> model_;

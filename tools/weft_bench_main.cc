@@ -17,6 +17,8 @@
 #include "tools/cli.h"
 #include "tools/machine.h"
 #include "tools/model_flags.h"
+#include "tools/profile_file.h"
+#include "tools/profile_text.h"
 #include "tools/terminal.h"
 
 ABSL_FLAG(int64_t, prompt, 512, "tokens of a prefill");
@@ -34,7 +36,12 @@ ABSL_FLAG(std::string, kv, "f16",
           "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
           "q8_0 or q4_0");
 ABSL_FLAG(uint64_t, seed, 1, "of the tokens");
-ABSL_FLAG(bool, profile, false, "where the time goes, by kernel and by layer");
+ABSL_FLAG(std::string, profile, "",
+          "where the time goes, by kernel and by layer; --profile=FILE also "
+          "writes it there, by node and thread, for graph-dump");
+ABSL_FLAG(std::string, trace, "",
+          "a file for every step of every thread of the profile, for Perfetto "
+          "or chrome://tracing");
 ABSL_FLAG(bool, probe, true,
           "measure the limits of the machine too; --noprobe saves the time");
 ABSL_FLAG(int64_t, probe_mib, 1024,
@@ -51,6 +58,7 @@ constexpr char kUsage[] =
   weft-bench --model=F --threads=1,2          with one thread, then with two
   weft-bench --model=F --depth=4096           with so much context
   weft-bench --model=F --profile              where the time goes
+  weft-bench --model=F --profile=P --trace=T  in files: see graph-dump, Perfetto
   weft-bench --model=F --format=json > F.json
 
 A prefill evaluates --prompt tokens as weft-run does with a prompt; a decode
@@ -70,15 +78,19 @@ two shares, activations included; "imbalance" says how much longer the slowest
 thread worked than the mean, "waiting" what was neither.
 )";
 
+// --profile without a file.
+constexpr absl::string_view kTableOnly = "table";
+
 Program MakeProgram() {
-  return {.name = "weft-bench",
-          .usage = kUsage,
-          .groups = {
-              {"What",
-               {"model", "prompt", "generate", "depth", "reps", "profile",
-                "probe", "probe_mib", "format", "seed"}},
-              {"How",
-               {"threads", "target", "numerics", "kv", "batch", "context"}}}};
+  return {
+      .name = "weft-bench",
+      .usage = kUsage,
+      .groups = {{"What",
+                  {"model", "prompt", "generate", "depth", "reps", "profile",
+                   "trace", "probe", "probe_mib", "format", "seed"}},
+                 {"How",
+                  {"threads", "target", "numerics", "kv", "batch", "context"}}},
+      .bare = {{"profile", kTableOnly}}};
 }
 
 constexpr int kMaxThreads = 1024;
@@ -109,7 +121,10 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   o.depth = absl::GetFlag(FLAGS_depth);
   o.reps = absl::GetFlag(FLAGS_reps);
   o.seed = absl::GetFlag(FLAGS_seed);
-  o.profile = absl::GetFlag(FLAGS_profile);
+  o.profile = !absl::GetFlag(FLAGS_profile).empty() ||
+              !absl::GetFlag(FLAGS_trace).empty();
+  // 40 bytes each; a step of a model with 30 layers has some 2000.
+  if (!absl::GetFlag(FLAGS_trace).empty()) o.trace_room = 1 << 18;
   o.session.batch = absl::GetFlag(FLAGS_batch);
   o.session.context = absl::GetFlag(FLAGS_context);
   o.session.backend_options.target = absl::GetFlag(FLAGS_target);
@@ -137,7 +152,7 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
 
 absl::StatusOr<std::string (*)(const BenchReport&)> FormatFromFlags() {
   const std::string format = absl::GetFlag(FLAGS_format);
-  if (format == "csv" && absl::GetFlag(FLAGS_profile))
+  if (format == "csv" && absl::GetFlag(FLAGS_profile) == kTableOnly)
     return absl::InvalidArgumentError(
         "--format=csv has no room for a profile; use table or json");
   if (format == "table") return BenchTable;
@@ -145,6 +160,27 @@ absl::StatusOr<std::string (*)(const BenchReport&)> FormatFromFlags() {
   if (format == "csv") return BenchCsv;
   return absl::InvalidArgumentError(absl::StrCat(
       "--format is \"", format, "\"; expected table, json or csv"));
+}
+
+// Those that --profile and --trace ask for.
+absl::Status WriteFiles(const BenchReport& report) {
+  const std::string profile = absl::GetFlag(FLAGS_profile);
+  if (!profile.empty() && profile != kTableOnly) {
+    std::vector<NamedProfile> profiles;
+    for (const BenchRun& run : report.runs)
+      for (const BenchTest& test : run.tests)
+        profiles.push_back({absl::StrCat(test.name, " ", test.tokens, ", ",
+                                         ThreadsText(run.threads)),
+                            test.profile.get(), test.limits});
+    WEFT_RETURN_IF_ERROR(WriteWhole(
+        profile,
+        ProfileJson(report.model.file, report.runs[0].target, profiles)));
+  }
+  const std::string trace = absl::GetFlag(FLAGS_trace);
+  if (trace.empty()) return absl::OkStatus();
+  if (report.runs.size() > 1)
+    Warn("the trace is of the last number of threads");
+  return WriteWhole(trace, report.runs.back().trace);
 }
 
 // As it was given, for reports.
@@ -181,6 +217,7 @@ absl::Status Run(const Arguments&) {
                           Measure(*model, threads[i], report.options));
   }
   progress.Clear();
+  WEFT_RETURN_IF_ERROR(WriteFiles(report));
   return Print(print(report));
 }
 

@@ -20,6 +20,8 @@
 #include "tools/demo_model.h"
 #include "tools/generator.h"
 #include "tools/model_flags.h"
+#include "tools/profile_file.h"
+#include "tools/profiled_model.h"
 #include "tools/read_file.h"
 #include "tools/terminal.h"
 
@@ -51,6 +53,12 @@ ABSL_FLAG(std::string, kv, "f16",
           "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
           "q8_0 or q4_0");
 ABSL_FLAG(bool, verbose, false, "say more about the model and its graph");
+ABSL_FLAG(std::string, profile, "",
+          "a file for the times of all steps, by node and thread, for "
+          "graph-dump");
+ABSL_FLAG(std::string, trace, "",
+          "a file for every step of every thread, for Perfetto or "
+          "chrome://tracing");
 
 namespace weft::inline v0 {
 namespace {
@@ -85,6 +93,9 @@ sampling flags only --repetition_penalty matters then. --demo samples with 0.8
 unless told otherwise.
 )";
 
+// Events of a trace at most: 40 bytes each.
+constexpr int64_t kTraceRoom = 1 << 18;
+
 Program MakeProgram() {
   return {.name = "weft-run",
           .usage = kUsage,
@@ -95,7 +106,8 @@ Program MakeProgram() {
                {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
                 "seed"}},
               {"Machine",
-               {"threads", "context", "kv", "numerics", "target", "verbose"}}}};
+               {"threads", "context", "kv", "numerics", "target", "verbose",
+                 "profile", "trace"}}}};
 }
 
 SamplerOptions SamplerFromFlags() {
@@ -110,12 +122,21 @@ SamplerOptions SamplerFromFlags() {
   return options;
 }
 
+// Whether --profile or --trace ask for times.
+bool Timed() {
+  return !absl::GetFlag(FLAGS_profile).empty() ||
+         !absl::GetFlag(FLAGS_trace).empty();
+}
+
 absl::Status CheckFlags(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckSamplerOptions(SamplerFromFlags()));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
+  if (absl::GetFlag(FLAGS_demo) && Timed())
+    return absl::InvalidArgumentError(
+        "--profile and --trace need a model file, not --demo");
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
   const bool chat = absl::GetFlag(FLAGS_chat);
@@ -193,8 +214,23 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
   if (trained > 0 && session->options().context > trained)
     Warn(absl::StrCat("the model was trained for ", trained,
                       " positions; beyond them the text may degrade"));
+  if (Timed())
+    return std::make_unique<ProfiledTextModel>(
+        std::move(model), std::move(session),
+        absl::GetFlag(FLAGS_trace).empty() ? 0 : kTraceRoom);
   return std::make_unique<SessionTextModel>(std::move(model),
                                             std::move(session));
+}
+
+// What --profile and --trace ask for.
+absl::Status WriteTimes(const TextModel& model) {
+  if (!Timed()) return absl::OkStatus();
+  const auto& timed = static_cast<const ProfiledTextModel&>(model);
+  if (const std::string path = absl::GetFlag(FLAGS_profile); !path.empty())
+    WEFT_RETURN_IF_ERROR(WriteWhole(path, timed.Profile()));
+  if (const std::string path = absl::GetFlag(FLAGS_trace); !path.empty())
+    WEFT_RETURN_IF_ERROR(WriteWhole(path, timed.Trace()));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<TextModel>> MakeDemo() {
@@ -350,11 +386,14 @@ absl::Status Run(const Arguments& args) {
     // An answer ends where the model ends it.
     if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
     WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template, OpenTemplate(*model));
-    return runner.RunChat(std::move(chat_template));
+    WEFT_RETURN_IF_ERROR(runner.RunChat(std::move(chat_template)));
+    return WriteTimes(*model);
   }
-  if (args.Given("prompt"))
-    return runner.RunPrompt(absl::GetFlag(FLAGS_prompt));
-  return demo ? runner.RunPrompt("Once upon a time") : runner.RunLines();
+  WEFT_RETURN_IF_ERROR(args.Given("prompt")
+                           ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
+                       : demo ? runner.RunPrompt("Once upon a time")
+                              : runner.RunLines());
+  return WriteTimes(*model);
 }
 
 }  // namespace

@@ -29,7 +29,11 @@ class StepTimer {
   void Chunk(int worker, const F& f) {
     const Clock::time_point start = Clock::now();
     f();
-    busy_[static_cast<size_t>(worker)].seconds += Seconds(start, Clock::now());
+    const Clock::time_point end = Clock::now();
+    Busy& busy = busy_[static_cast<size_t>(worker)];
+    busy.seconds += Seconds(start, end);
+    if (busy.events.size() < busy.events.capacity())
+      busy.events.push_back(EventOf(step_, worker, start, end));
   }
 
  private:
@@ -38,13 +42,22 @@ class StepTimer {
     return std::chrono::duration<double>(to - from).count();
   }
 
+  static TraceEvent EventOf(size_t step, int worker, Clock::time_point begin,
+                            Clock::time_point end) {
+    return {static_cast<int>(step), worker, Seconds(Clock::time_point(), begin),
+            Seconds(Clock::time_point(), end)};
+  }
+  void KeepTrace();
+
   // On a cache line of its own: workers write theirs at the same time.
   struct alignas(64) Busy {
     double seconds = 0;
+    std::vector<TraceEvent> events;  // of this run, as many as there is room
   };
 
   Profile* profile_;
   std::vector<Busy> busy_;  // by worker, in this step
+  size_t step_ = 0;         // that runs; set between steps, read by workers
   Clock::time_point begin_, last_;
 };
 

@@ -1,0 +1,117 @@
+// The order of a graph's nodes and the numbers of its values.
+#include <algorithm>
+#include <functional>
+#include <queue>
+#include <tuple>
+
+#include "graph/graph.h"
+
+namespace weft::inline v0 {
+
+std::vector<NodeId> Graph::OperandsFirst(NodeId first,
+                                         absl::Span<const NodeId> roots) const {
+  std::vector<NodeId> sorted;
+  // A model has thousands of nodes in a row: no recursion.
+  std::vector<std::pair<NodeId, size_t>> stack;  // and the next operand
+  std::vector<bool> seen(static_cast<size_t>(num_nodes() - first), false);
+  const auto visit = [&](NodeId id) {
+    if (id < first || !alive(id) || seen[static_cast<size_t>(id - first)])
+      return;
+    seen[static_cast<size_t>(id - first)] = true;
+    stack.emplace_back(id, 0);
+  };
+  for (const NodeId root : roots) {
+    visit(root);
+    while (!stack.empty()) {
+      const auto [id, next] = stack.back();
+      if (next == node(id).inputs.size()) {
+        sorted.push_back(id);
+        stack.pop_back();
+      } else {
+        ++stack.back().second;
+        visit(value(node(id).inputs[next]).node);
+      }
+    }
+  }
+  return sorted;
+}
+
+void Graph::Renumber(NodeId first, absl::Span<const NodeId> sorted) {
+  std::vector<int> numbers;
+  for (const NodeId id : sorted)
+    for (const ValueId v : node(id).outputs) numbers.push_back(number(v));
+  std::sort(numbers.begin(), numbers.end());
+  auto next = numbers.begin();
+  for (const NodeId id : sorted)
+    for (const ValueId v : node(id).outputs)
+      if (id >= first) values_[static_cast<size_t>(v)].number = *next++;
+}
+
+void Graph::PutInOrder() {
+  std::vector<NodeId> roots;
+  for (const NamedValue& output : outputs_)
+    roots.push_back(value(output.value).node);
+  // What no output depends on comes last.
+  roots.insert(roots.end(), order_.begin(), order_.end());
+  order_ = OperandsFirst(0, roots);
+  // Inputs, weights and states before all else, as a function's parameters.
+  std::stable_partition(order_.begin(), order_.end(), [this](NodeId id) {
+    return node(id).op->kind != OpKind::kCompute;
+  });
+  Renumber(0, order_);
+  for (size_t i = 0; i < order_.size(); ++i)
+    nodes_[static_cast<size_t>(order_[i])].rank = static_cast<int64_t>(i);
+}
+
+Graph::Origin::Origin(Graph& graph, const Node& like, absl::string_view made_by)
+    : graph_(graph), first_(graph.num_nodes()) {
+  graph.has_origin_ = true;
+  graph.origin_where_ = like.where;
+  graph.origin_made_by_ = made_by;
+  graph.origin_rank_ = like.rank;
+}
+
+Graph::Origin::~Origin() {
+  graph_.has_origin_ = false;
+  // From what no other new node reads: the results, as a rule one.
+  std::vector<NodeId> roots, rest;
+  for (NodeId id = first_; id < graph_.num_nodes(); ++id) {
+    const Node& node = graph_.node(id);
+    const bool is_read =
+        std::any_of(node.outputs.begin(), node.outputs.end(),
+                    [&](ValueId v) { return !graph_.value(v).users.empty(); });
+    (is_read ? rest : roots).push_back(id);
+  }
+  roots.insert(roots.end(), rest.begin(), rest.end());
+  graph_.Renumber(first_, graph_.OperandsFirst(first_, roots));
+}
+
+absl::Status Graph::Sort() {
+  // Kahn's algorithm with a heap: the lowest rank that is ready comes first.
+  using Key = std::tuple<int64_t, int, NodeId>;
+  std::priority_queue<Key, std::vector<Key>, std::greater<Key>> ready;
+  std::vector<int> waiting(nodes_.size(), 0);
+  const auto push = [&](const Node& n) {
+    ready.emplace(n.rank, number(n), n.id);
+  };
+  for (const NodeId id : order_) {
+    waiting[static_cast<size_t>(id)] = static_cast<int>(node(id).inputs.size());
+    if (node(id).inputs.empty()) push(node(id));
+  }
+  std::vector<NodeId> sorted;
+  sorted.reserve(order_.size());
+  while (!ready.empty()) {
+    const NodeId id = std::get<2>(ready.top());
+    ready.pop();
+    sorted.push_back(id);
+    for (const ValueId v : node(id).outputs)
+      for (const NodeId user : value(v).users)
+        if (--waiting[static_cast<size_t>(user)] == 0) push(node(user));
+  }
+  if (sorted.size() != order_.size())
+    return absl::InternalError("the graph has a cycle");
+  order_ = std::move(sorted);
+  return absl::OkStatus();
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,256 @@
+#include "tools/dump_model.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "backends/dump_plan.h"
+#include "graph/dump/recorder.h"
+#include "graph/escape.h"
+#include "graph/status_macros.h"
+#include "models/architecture.h"
+#include "tools/backend_flags.h"
+#include "tools/bench.h"
+#include "tools/cli.h"
+#include "tools/describe.h"
+#include "tools/model_flags.h"
+#include "tools/profile_text.h"
+#include "tools/terminal.h"
+#include "tools/what_if.h"
+
+ABSL_FLAG(int64_t, context, 0,
+          "positions of each sequence; 0: as the model says, at most 4096");
+ABSL_FLAG(int64_t, batch, 512, "tokens of the largest step");
+ABSL_FLAG(int64_t, slots, 1, "sequences side by side");
+ABSL_FLAG(std::string, kv, "f16",
+          "type of the KV cache, or K,V for different ones: f32, f16, bf16, "
+          "q8_0 or q4_0");
+
+namespace weft::inline v0 {
+namespace {
+
+// The size of context that a session would take.
+int64_t DefaultContext(const GgufFile& file, absl::string_view architecture) {
+  constexpr int64_t kMost = 4096;
+  const auto trained =
+      file.GetInt64(absl::StrCat(architecture, ".context_length"));
+  return trained.ok() && *trained > 0 ? std::min(*trained, kMost) : kMost;
+}
+
+absl::StatusOr<BuildOptions> BuildOptionsFromFlags(
+    const GgufFile& file, absl::string_view architecture) {
+  BuildOptions options;
+  options.context = absl::GetFlag(FLAGS_context);
+  WEFT_RETURN_IF_ERROR(CheckFlag("context", options.context, 0, kMaxContext));
+  if (options.context == 0)
+    options.context = DefaultContext(file, architecture);
+  options.slots = absl::GetFlag(FLAGS_slots);
+  WEFT_RETURN_IF_ERROR(CheckFlag("slots", options.slots, 1, 4096));
+  options.max_tokens = absl::GetFlag(FLAGS_batch);
+  WEFT_RETURN_IF_ERROR(CheckFlag("batch", options.max_tokens, 1, 1 << 16));
+  options.max_tokens =
+      std::min(options.max_tokens, options.context * options.slots);
+  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
+  options.kv_k = kv.k;
+  options.kv_v = kv.v;
+  return options;
+}
+
+std::string BaseName(const std::string& path) {
+  return path.substr(path.find_last_of('/') + 1);
+}
+
+int64_t Parameters(const Graph& graph) {
+  int64_t total = 0;
+  for (const NodeId id : graph.order())
+    if (graph.node(id).op->kind == OpKind::kWeight)
+      total +=
+          graph.value(graph.node(id).outputs[0]).type.shape.BoundElements();
+  return total;
+}
+
+void AddFacts(const GgufFile& file, const Architecture& architecture,
+              const BuildOptions& build, DumpedModel& model) {
+  const auto name = file.GetString("general.name");
+  model.dump.title =
+      name.ok() && !name->empty() ? std::string(*name) : BaseName(model.path);
+  model.dump.facts = {
+      {"file", BaseName(model.path)},
+      {"architecture", std::string(architecture.name)},
+      {"parameters",
+       absl::StrFormat("%.4g M",
+                       static_cast<double>(Parameters(*model.graph)) / 1e6)},
+      {"numerics", model.numerics == Numerics::kFast ? "fast" : "exact"},
+      {"context", absl::StrCat(build.context, " x ", build.slots,
+                               build.slots == 1 ? " slot" : " slots")},
+      {"KV cache", build.kv_k == build.kv_v
+                       ? std::string(Name(build.kv_k))
+                       : absl::StrCat(Name(build.kv_k), ", ",
+                                      Name(build.kv_v))}};
+}
+
+// The graph before any pass.
+absl::StatusOr<std::unique_ptr<Graph>> Build(const GgufFile& file,
+                                             const BuildOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
+                        FindArchitecture(file));
+  return BuildModel(file, *architecture, options);
+}
+
+// Bytes of all that the model takes with another context.
+absl::StatusOr<int64_t> BytesWith(const GgufFile& file, BuildOptions options,
+                                  Numerics numerics, int64_t context) {
+  options.context = context;
+  options.max_tokens =
+      std::min(absl::GetFlag(FLAGS_batch), context * options.slots);
+  WEFT_ASSIGN_OR_RETURN(const auto graph, Build(file, options));
+  WEFT_RETURN_IF_ERROR(
+      Optimize(*graph, {.check_expectations = false, .numerics = numerics})
+          .status());
+  WEFT_ASSIGN_OR_RETURN(const auto backend,
+                        MakeBackend("cpu", BackendFromFlags()));
+  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*graph));
+  return TotalBytes(plan);
+}
+
+absl::StatusOr<std::string> FitText(const DumpedModel& model,
+                                    const std::string& memory) {
+  WEFT_ASSIGN_OR_RETURN(const int64_t bytes, ParseBytes("memory", memory));
+  WEFT_ASSIGN_OR_RETURN(const GgufFile file,
+                        GgufFile::Open(model.path, {.header_only = true}));
+  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
+                        FindArchitecture(file));
+  WEFT_ASSIGN_OR_RETURN(const BuildOptions build,
+                        BuildOptionsFromFlags(file, architecture->name));
+  constexpr int64_t kMost = 1 << 20;
+  WEFT_ASSIGN_OR_RETURN(const int64_t context,
+                        LargestContext(bytes, kMost, [&](int64_t n) {
+                          return BytesWith(file, build, model.numerics, n);
+                        }));
+  if (context == 0)
+    return absl::StrCat(memory, " is too little for any context\n");
+  return absl::StrCat("largest context that fits ", memory, ": ",
+                      context == kMost ? "at least " : "", context,
+                      " positions in each of ", build.slots,
+                      build.slots == 1 ? " slot\n" : " slots\n");
+}
+
+absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(const auto backend, MakeBackend("cpu", options));
+  WEFT_ASSIGN_OR_RETURN(const auto probe,
+                        backend->MakeProbe(ProbeBytes(1 << 30)));
+  Limits limits;
+  limits.bytes_per_second = probe->Read().bytes_per_second;
+  for (const Peak& peak : probe->Peaks())
+    limits.operations_per_second[static_cast<size_t>(peak.arithmetic)] =
+        peak.operations_per_second;
+  return limits;
+}
+
+absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
+  WEFT_ASSIGN_OR_RETURN(const Limits limits, MeasureLimits(BackendFromFlags()));
+  std::string out =
+      absl::StrFormat("speed at best, where memory gives %.1f GB/s:\n",
+                      limits.bytes_per_second / 1e9);
+  for (const DumpSize& size : UsualSizes(*model.graph)) {
+    const double seconds =
+        PredictSeconds(*model.graph, model.plans[0], size.size, limits);
+    const int64_t tokens = size.size.symbols.Of(Dim::Symbol("T", 1));
+    absl::StrAppendFormat(&out, "  %-16s %8.1f tokens/s\n", size.name,
+                          static_cast<double>(tokens) / seconds);
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<DumpedModel> LoadDump(const std::string& path,
+                                     Numerics numerics) {
+  DumpedModel model;
+  model.path = path;
+  model.numerics = numerics;
+  WEFT_ASSIGN_OR_RETURN(const GgufFile file,
+                        GgufFile::Open(path, {.header_only = true}));
+  ShowWarnings(file.warnings());
+  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
+                        FindArchitecture(file));
+  WEFT_ASSIGN_OR_RETURN(const BuildOptions build,
+                        BuildOptionsFromFlags(file, architecture->name));
+  WEFT_ASSIGN_OR_RETURN(model.graph, BuildModel(file, *architecture, build));
+  DumpRecorder recorder;
+  OptimizeOptions options;
+  options.check_expectations = false;  // when all is shown
+  options.numerics = numerics;
+  options.observer = recorder.observer();
+  WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));
+  model.dump = recorder.Take();
+  AddRules(*model.graph, model.report, model.dump);
+  AddFacts(file, *architecture, build, model);
+  return model;
+}
+
+absl::Status PlanDump(DumpedModel& model) {
+  WEFT_ASSIGN_OR_RETURN(
+      model.plans, PlanForTargets(*model.graph, "cpu", BackendFromFlags()));
+  AddPlan(*model.graph, model.plans, UsualSizes(*model.graph), {}, model.dump);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> PlanText(DumpedModel& model,
+                                     const std::string& memory, bool probe) {
+  if (model.plans.empty()) WEFT_RETURN_IF_ERROR(PlanDump(model));
+  std::vector<std::string> parts = {
+      DescribePlan(*model.graph, model.plans[0]),
+      absl::StrCat("kernels by target (", model.plans.size(), " here)\n",
+                   KernelsByTarget(*model.graph, model.plans))};
+  const std::string slow = SlowTensors(*model.graph, model.plans[0]);
+  parts.push_back(slow.empty() ? "no tensor is slow here\n"
+                               : absl::StrCat("slow here:\n", slow));
+  if (!memory.empty()) {
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), FitText(model, memory));
+  }
+  if (probe) {
+    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), SpeedText(model));
+  }
+  return absl::StrJoin(parts, "\n");
+}
+
+absl::StatusOr<std::string> ProfileModel(Numerics numerics, bool probe) {
+  WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
+  WEFT_ASSIGN_OR_RETURN(
+      const BuildOptions build,
+      BuildOptionsFromFlags(model->file(), model->architecture().name));
+  BenchOptions options;
+  options.prompt = std::min(build.max_tokens, build.context);
+  options.generate = std::min<int64_t>(16, build.context);
+  options.reps = 3;
+  options.profile = true;
+  if (probe) options.probe_bytes = ProbeBytes(1 << 30);
+  options.session.numerics = numerics;
+  options.session.context = build.context;
+  options.session.slots = static_cast<int>(build.slots);
+  options.session.batch = build.max_tokens;
+  options.session.kv_k = build.kv_k;
+  options.session.kv_v = build.kv_v;
+  const BackendOptions backend = BackendFromFlags();
+  options.session.backend_options.target = backend.target;
+  Progress progress("measuring");
+  options.progress = [&progress](double share) { progress.Update(share); };
+  WEFT_ASSIGN_OR_RETURN(const BenchRun run,
+                        Measure(*model, backend.threads, options));
+  progress.Clear();
+  std::vector<std::string> parts;
+  for (const BenchTest& test : run.tests)
+    parts.push_back(absl::StrCat(
+        ProfileTitle(absl::StrCat(test.name, " ", test.tokens), *test.profile),
+        "\n\n", NodeTable(*test.profile, test.limits), "\n",
+        KernelTable(*test.profile, test.limits), "\n",
+        LayerTable(*test.profile, test.limits)));
+  return absl::StrJoin(parts, "\n");
+}
+
+}  // namespace weft::inline v0
