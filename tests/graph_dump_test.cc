@@ -158,14 +158,17 @@ TEST(GraphDump, SaysWhatFits) {
   const ToolResult small = Dump({"--plan", "--memory=1K"});
   ExpectSuccess(small);
   EXPECT_TRUE(absl::StrContains(small.out, "1K is too little"));
-  // 128 bytes for a position of one slot: a MiB more is 8192 positions more.
+  // 128 bytes for a position of one slot, and 32 on average for what the parts
+  // of attention leave: a MiB more is some 6,500 positions more.
   const auto fits = [](const char* memory) {
     const std::string out =
         Dump({"--plan", absl::StrCat("--memory=", memory)}).out;
     const std::string key = absl::StrCat("fits ", memory, ": ");
     return std::atoi(out.substr(out.find(key) + key.size()).c_str());
   };
-  EXPECT_NEAR(fits("9M") - fits("8M"), 8192, 32);
+  const int more = fits("9M") - fits("8M");
+  EXPECT_LT(more, 8192);
+  EXPECT_GT(more, 6000);
   ExpectFailure(Dump({"--plan", "--memory=lots"}), "graph-dump", "such as 8G");
 }
 

@@ -83,7 +83,7 @@ TEST_F(WorkTest, EightBitActivationsMultiplyInIntegers) {
   // x twice in f32 and, written and read, in blocks of which the second of a
   // row is not full; the results.
   EXPECT_EQ(work.activation_bytes,
-            3 * (2 * 320 * 4 + 2 * 2 * 292 + (32 + 8) * 4));
+            3 * (2 * 320 * 4 + 2 * 2 * 320 + (32 + 8) * 4));
 }
 
 TEST_F(WorkTest, StepsAddUp) {
