@@ -104,6 +104,8 @@ TEST_P(ToolGolden, Perplexity) {
 // In 8 bits the KV cache costs less than 0.5 % of perplexity; heads of 8 are
 // padded to blocks there. bf16 has fewer bits than f16.
 TEST_P(ToolGolden, PerplexityOverCachesOfFewBits) {
+  if (sizeof(WEFT_EMULATOR) > 1)
+    GTEST_SKIP() << "five perplexities take minutes under an emulator";
   const auto perplexity = [this](const char* kv) {
     const std::string out = Eval(
         "perplexity", {"--file=" + SharedPath("golden/stories260K/story.txt"),
