@@ -58,6 +58,14 @@ struct BackendPlan {
   std::string target;  // the instruction set chosen
 };
 
+// Sees a run from inside, to find faults: called before and after each planned
+// step (an index into BackendPlan::steps) on the thread that runs. `read` copies
+// a value of the graph as it lies in memory at that moment; states in the layout
+// that the graph gives them.
+using StepObserver =
+    std::function<void(size_t step, bool done,
+                       const std::function<HostTensor(ValueId)>& read)>;
+
 // A graph bound to memory, kernels and threads. One step at a time: not
 // thread-safe, but any number of executables may run at once.
 class Executable {
@@ -86,6 +94,11 @@ class Executable {
   // each planned step and chunk of it; when off, one comparison. Unimplemented
   // where a backend cannot.
   virtual absl::Status SetProfile(Profile* profile);
+
+  // From the next Run() on, calls `observer`; null, as at first, stops. Results
+  // do not change; when off, costs one comparison for each planned step.
+  // Unimplemented where a backend cannot.
+  virtual absl::Status SetObserver(StepObserver observer);
 
   // Zeroes every state.
   virtual void ResetStates() = 0;

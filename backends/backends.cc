@@ -24,6 +24,10 @@ absl::Status Executable::SetProfile(Profile*) {
   return absl::UnimplementedError("this backend keeps no profile of its steps");
 }
 
+absl::Status Executable::SetObserver(StepObserver) {
+  return absl::UnimplementedError("this backend lets nobody watch its steps");
+}
+
 absl::StatusOr<std::unique_ptr<Probe>> Backend::MakeProbe(int64_t) const {
   return absl::UnimplementedError(
       absl::StrCat("the backend ", name(), " has no probe of the machine"));

@@ -28,6 +28,37 @@ absl::Status RunExpansion(const OpDef& op, const Attrs& attrs,
   return absl::OkStatus();
 }
 
+// Computes the results of one node of a run.
+absl::Status RunNode(const Graph& graph, const Node& node,
+                     const SymbolValues& symbols, const SourceFn& source,
+                     std::vector<HostTensor>& values) {
+  const auto tensor = [&](ValueId id) -> HostTensor& {
+    return values[static_cast<size_t>(id)];
+  };
+  if (node.op->kind == OpKind::kConstant) {
+    tensor(node.outputs[0]) = *node.constant;
+    return absl::OkStatus();
+  }
+  if (node.op->kind != OpKind::kCompute) {
+    WEFT_ASSIGN_OR_RETURN(tensor(node.outputs[0]), source(graph, node));
+    return absl::OkStatus();
+  }
+  absl::InlinedVector<const HostTensor*, 4> in;
+  for (const ValueId v : node.inputs) in.push_back(&tensor(v));
+  absl::InlinedVector<HostTensor*, 2> out;
+  for (const ValueId v : node.outputs) {
+    const TensorType& type = graph.value(v).type;
+    tensor(v) = HostTensor(type.dtype, type.shape.Bind(symbols));
+    out.push_back(&tensor(v));
+  }
+  if (node.op->writes_state) *out[0] = *in[0];
+  const absl::Status status = RunReference(
+      *node.op, node.attrs, graph.InputTypes(node), in, out, symbols);
+  if (status.ok()) return status;
+  return absl::Status(status.code(), absl::StrCat(graph.Describe(node), ": ",
+                                                  status.message()));
+}
+
 }  // namespace
 
 absl::Status RunReference(const OpDef& op, const Attrs& attrs,
@@ -35,7 +66,8 @@ absl::Status RunReference(const OpDef& op, const Attrs& attrs,
                           absl::Span<const HostTensor* const> in,
                           absl::Span<HostTensor* const> out,
                           const SymbolValues& symbols) {
-  if (op.reference != nullptr) return op.reference({op, attrs, in, out, symbols});
+  if (op.reference != nullptr)
+    return op.reference({op, attrs, in, out, symbols});
   if (op.expand != nullptr)
     return RunExpansion(op, attrs, in_types, in, out, symbols);
   return absl::UnimplementedError(
@@ -47,36 +79,34 @@ absl::StatusOr<Interpretation> Interpret(const Graph& graph,
                                          const SourceFn& source) {
   Interpretation run;
   run.values.resize(static_cast<size_t>(graph.num_values()));
-  const auto tensor = [&](ValueId id) -> HostTensor& {
-    return run.values[static_cast<size_t>(id)];
+  for (const NodeId id : graph.order())
+    WEFT_RETURN_IF_ERROR(
+        RunNode(graph, graph.node(id), symbols, source, run.values));
+  return run;
+}
+
+absl::Status InterpretEach(const Graph& graph, const SymbolValues& symbols,
+                           const SourceFn& source, const ValueVisitor& visit) {
+  std::vector<HostTensor> values(static_cast<size_t>(graph.num_values()));
+  std::vector<size_t> readers(values.size());  // that are still to come
+  const auto release = [&](ValueId v) {
+    if (readers[static_cast<size_t>(v)] == 0)
+      values[static_cast<size_t>(v)] = HostTensor();
   };
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    if (node.op->kind == OpKind::kConstant) {
-      tensor(node.outputs[0]) = *node.constant;
-      continue;
-    }
-    if (node.op->kind != OpKind::kCompute) {
-      WEFT_ASSIGN_OR_RETURN(tensor(node.outputs[0]), source(graph, node));
-      continue;
-    }
-    absl::InlinedVector<const HostTensor*, 4> in;
-    for (const ValueId v : node.inputs) in.push_back(&tensor(v));
-    absl::InlinedVector<HostTensor*, 2> out;
+    WEFT_RETURN_IF_ERROR(RunNode(graph, node, symbols, source, values));
     for (const ValueId v : node.outputs) {
-      const TensorType& type = graph.value(v).type;
-      tensor(v) = HostTensor(type.dtype, type.shape.Bind(symbols));
-      out.push_back(&tensor(v));
+      WEFT_RETURN_IF_ERROR(visit(v, values[static_cast<size_t>(v)]));
+      readers[static_cast<size_t>(v)] = graph.value(v).users.size();
+      release(v);
     }
-    if (node.op->writes_state) *out[0] = *in[0];
-    const absl::Status status =
-        RunReference(*node.op, node.attrs, graph.InputTypes(node), in, out,
-                     symbols);
-    if (!status.ok())
-      return absl::Status(status.code(), absl::StrCat(graph.Describe(node),
-                                                      ": ", status.message()));
+    for (const ValueId v : node.inputs) {
+      --readers[static_cast<size_t>(v)];
+      release(v);
+    }
   }
-  return run;
+  return absl::OkStatus();
 }
 
 }  // namespace weft::inline v0

@@ -121,9 +121,11 @@ Pass DeadCode() { return {"dead_code", EraseDead}; }
 
 Pass FoldConstants() { return {"fold_constants", FoldNodes}; }
 
-Pass Rewrite(std::string name, std::vector<Rule> rules, FusionReport* report) {
-  return {std::move(name), [rules = std::move(rules), report](Graph& graph) {
-            return ApplyRules(graph, rules, report);
+Pass Rewrite(std::string name, std::vector<Rule> rules, FusionReport* report,
+             RewriteFilter allow) {
+  return {std::move(name), [rules = std::move(rules), report,
+                            allow = std::move(allow)](Graph& graph) {
+            return ApplyRules(graph, rules, report, allow);
           }};
 }
 

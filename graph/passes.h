@@ -30,8 +30,9 @@ Pass DeadCode();
 // Evaluates, by their references, nodes whose inputs are all constants. Results
 // above 1 MiB are left alone: they would cost more memory than they save time.
 Pass FoldConstants();
-// Applies the rules and appends their reports.
-Pass Rewrite(std::string name, std::vector<Rule> rules, FusionReport* report);
+// Applies the rules, where `allow` lets them, and appends their reports.
+Pass Rewrite(std::string name, std::vector<Rule> rules, FusionReport* report,
+             RewriteFilter allow = nullptr);
 
 // Called with the name of the pass that has just run; "" before the first.
 using PassObserver = std::function<void(absl::string_view pass, const Graph&)>;

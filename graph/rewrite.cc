@@ -10,7 +10,7 @@ namespace {
 
 // Applies one rule to every anchor, in order, and reports each.
 absl::StatusOr<bool> ApplyRule(Graph& graph, const Rule& rule,
-                               RuleReport& report) {
+                               RuleReport& report, const RewriteFilter& allow) {
   bool changed = false;
   std::vector<AnchorReport> misses;
   // A copy, since rewriting edits the order. What a rule emits is not tried
@@ -23,6 +23,11 @@ absl::StatusOr<bool> ApplyRule(Graph& graph, const Rule& rule,
     anchor.number = graph.number(anchor.value);
     anchor.where = graph.node(id).where.ToString();
     anchor.anchor = graph.Describe(graph.node(id));
+    if (allow && !allow(rule.name(), graph.node(id))) {
+      anchor.reason = "it is switched off here";
+      misses.push_back(std::move(anchor));
+      continue;
+    }
     Matcher matcher(graph, rule);
     WEFT_ASSIGN_OR_RETURN(anchor.matched, matcher.TryAnchor(id));
     anchor.reason = matcher.reason();
@@ -77,13 +82,14 @@ std::string FusionReport::Explain(absl::string_view rule) const {
 }
 
 absl::StatusOr<bool> ApplyRules(Graph& graph, absl::Span<const Rule> rules,
-                                FusionReport* report) {
+                                FusionReport* report,
+                                const RewriteFilter& allow) {
   bool changed = false;
   for (const Rule& rule : rules) {
     RuleReport& rule_report = report->rules.emplace_back();
     rule_report.rule = std::string(rule.name());
     WEFT_ASSIGN_OR_RETURN(const bool applied,
-                          ApplyRule(graph, rule, rule_report));
+                          ApplyRule(graph, rule, rule_report, allow));
     changed |= applied;
     if (applied) WEFT_RETURN_IF_ERROR(graph.Sort());
   }

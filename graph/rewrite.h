@@ -183,12 +183,18 @@ class Rule {
   std::function<bool(Value, Classification&)> classify_;
 };
 
+// Whether a rule may be tried at an anchor: switches single rewrites off, to
+// find the one that broke something. What it declines is reported as a miss.
+using RewriteFilter =
+    std::function<bool(absl::string_view rule, const Node& anchor)>;
+
 // Applies each rule to every anchor of the graph, in topological order, before
 // the next rule, and adds a report per rule. One sweep is enough, since a rule
 // may build on the results of those before it in the list, never after. True
 // when something changed.
 absl::StatusOr<bool> ApplyRules(Graph& graph, absl::Span<const Rule> rules,
-                                FusionReport* report);
+                                FusionReport* report,
+                                const RewriteFilter& allow = nullptr);
 
 // ---- Implementation of the templates ----
 

@@ -1,5 +1,7 @@
 #include "ops/optimize.h"
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "ops/quantize.h"
 #include "ops/rules/rules.h"
@@ -7,18 +9,40 @@
 namespace weft::inline v0 {
 namespace {
 
-std::vector<Pass> Passes(bool fuse, Numerics numerics, FusionReport* report) {
+std::vector<Pass> AllPasses(const OptimizeOptions& options,
+                            FusionReport* report) {
   std::vector<Pass> passes;
   passes.push_back(FoldConstants());
   passes.push_back(CommonSubexpressions());
-  if (fuse) passes.push_back(Rewrite("fuse", FusionRules(), report));
-  if (fuse && numerics == Numerics::kFast) {
-    passes.push_back(QuantizeActivations(report));
+  if (options.fuse)
+    passes.push_back(Rewrite("fuse",
+                             options.fusion_rules.has_value()
+                                 ? *options.fusion_rules
+                                 : FusionRules(),
+                             report, options.allow));
+  if (options.fuse && options.numerics == Numerics::kFast) {
+    passes.push_back(QuantizeActivations(report, options.allow));
     // A name of its own, so that one can ask for the graph after it.
     passes.push_back(CommonSubexpressions("cse_quantized"));
-    passes.push_back(Rewrite("fuse_quantize", QuantizeRules(), report));
+    passes.push_back(
+        Rewrite("fuse_quantize", QuantizeRules(), report, options.allow));
   }
   passes.push_back(DeadCode());
+  return passes;
+}
+
+// Those that the options ask for. NotFound when the last one does not exist.
+absl::StatusOr<std::vector<Pass>> Passes(const OptimizeOptions& options,
+                                         FusionReport* report) {
+  std::vector<Pass> passes = AllPasses(options, report);
+  if (options.last_pass.empty()) return passes;
+  if (options.last_pass == kNoPass) return std::vector<Pass>();
+  const auto last = absl::c_find_if(
+      passes, [&](const Pass& p) { return p.name == options.last_pass; });
+  if (last == passes.end())
+    return absl::NotFoundError(
+        absl::StrCat("no pass is named ", options.last_pass));
+  passes.erase(last + 1, passes.end());
   return passes;
 }
 
@@ -28,10 +52,10 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
                                       const OptimizeOptions& options) {
   FusionReport report;
   WEFT_RETURN_IF_ERROR(graph.Finish());
-  WEFT_RETURN_IF_ERROR(
-      RunPasses(graph, Passes(options.fuse, options.numerics, &report),
-                options.observer));
-  if (options.check_expectations && options.fuse)
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Pass> passes,
+                        Passes(options, &report));
+  WEFT_RETURN_IF_ERROR(RunPasses(graph, passes, options.observer));
+  if (options.check_expectations && options.fuse && options.last_pass.empty())
     WEFT_RETURN_IF_ERROR(CheckExpectations(graph, report));
   return report;
 }
@@ -39,7 +63,7 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
 std::vector<std::string> PassNames(Numerics numerics) {
   std::vector<std::string> names;
   FusionReport unused;
-  for (const Pass& pass : Passes(true, numerics, &unused))
+  for (const Pass& pass : AllPasses({.numerics = numerics}, &unused))
     names.push_back(pass.name);
   return names;
 }

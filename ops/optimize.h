@@ -2,6 +2,10 @@
 #ifndef WEFT_OPS_OPTIMIZE_H_
 #define WEFT_OPS_OPTIMIZE_H_
 
+#include <optional>
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "graph/graph.h"
 #include "graph/passes.h"
@@ -23,7 +27,17 @@ struct OptimizeOptions {
   Numerics numerics = Numerics::kExact;
   // Called after each pass (and with "" before the first).
   PassObserver observer = nullptr;
+  // Stop after the pass of this name; "" runs all, kNoPass none.
+  std::string last_pass = "";
+  // Where rules, those of quantize_activations too, may be applied; null:
+  // everywhere.
+  RewriteFilter allow = nullptr;
+  // Instead of FusionRules(): more rules for ops of the caller's own, or fewer.
+  std::optional<std::vector<Rule>> fusion_rules = std::nullopt;
 };
+
+// OptimizeOptions::last_pass for a graph as it was built.
+inline constexpr char kNoPass[] = "as built";
 
 // Folds constants, merges common subexpressions, fuses and removes dead code,
 // verifying after each pass. Lossless but for Numerics::kFast: else only the

@@ -133,13 +133,14 @@ bool ClassifyQMatMulById(Value product, Classification& c) {
 
 }  // namespace
 
-Pass QuantizeActivations(FusionReport* report) {
+Pass QuantizeActivations(FusionReport* report, RewriteFilter allow) {
   std::vector<Rule> rules;
   rules.push_back(
       Rule("quantize_activations").Classify(kQMatMul, ClassifyQMatMul));
   rules.push_back(
       Rule("quantize_by_id").Classify(kQMatMulById, ClassifyQMatMulById));
-  return Rewrite("quantize_activations", std::move(rules), report);
+  return Rewrite("quantize_activations", std::move(rules), report,
+                 std::move(allow));
 }
 
 }  // namespace weft::inline v0

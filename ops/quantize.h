@@ -19,7 +19,7 @@ bool HasIntegerCodes(DType weight);
 // The lossy pass "quantize_activations": every qmatmul of f32 activations with
 // a weight of integer codes gets a quantize node of its own for them. Common
 // subexpression elimination then lets products of one value share it.
-Pass QuantizeActivations(FusionReport* report);
+Pass QuantizeActivations(FusionReport* report, RewriteFilter allow = nullptr);
 
 }  // namespace weft::inline v0
 

@@ -15,8 +15,13 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(TargetMask target, int threads)
-      : target_(target), threads_(threads), kernels_(AllKernels(target)) {}
+  CpuBackend(TargetMask target, int threads, const CpuHooks& hooks)
+      : target_(target),
+        threads_(threads),
+        kernels_(AllKernels(target)),
+        hooks_(hooks) {
+    if (hooks_.kernels) hooks_.kernels(kernels_);
+  }
 
   absl::string_view name() const override { return "cpu"; }
 
@@ -32,16 +37,14 @@ class CpuBackend : public Backend {
   }
 
   absl::StatusOr<BackendPlan> Plan(const Graph& graph) const override {
-    WEFT_ASSIGN_OR_RETURN(CpuPlan cpu,
-                          PlanForCpu(graph, kernels_, target_, threads_));
+    WEFT_ASSIGN_OR_RETURN(CpuPlan cpu, MakeCpuPlan(graph));
     return std::move(cpu.plan);
   }
 
   absl::StatusOr<std::unique_ptr<Executable>> Compile(
       std::shared_ptr<const Graph> graph,
       const WeightSource& weights) const override {
-    WEFT_ASSIGN_OR_RETURN(CpuPlan plan,
-                          PlanForCpu(*graph, kernels_, target_, threads_));
+    WEFT_ASSIGN_OR_RETURN(CpuPlan plan, MakeCpuPlan(*graph));
     auto executable = std::make_unique<CpuExecutable>(
         std::move(graph), std::move(plan), threads_);
     WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));
@@ -54,9 +57,16 @@ class CpuBackend : public Backend {
   }
 
  private:
+  absl::StatusOr<CpuPlan> MakeCpuPlan(const Graph& graph) const {
+    auto plan = PlanForCpu(graph, kernels_, target_, threads_);
+    if (plan.ok() && hooks_.plan) hooks_.plan(graph, plan->plan.plan);
+    return plan;
+  }
+
   TargetMask target_;
   int threads_;
   KernelList kernels_;
+  CpuHooks hooks_;
 };
 
 // Beyond this, splitting a step costs more than it gives on any machine that
@@ -68,15 +78,22 @@ constexpr int kMaxThreads = 1024;
 
 absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(
     const BackendOptions& options) {
+  return MakeHookedCpuBackend(options, {});
+}
+
+absl::StatusOr<std::unique_ptr<Backend>> MakeHookedCpuBackend(
+    const BackendOptions& options, const CpuHooks& hooks) {
   if (options.threads < 0 || options.threads > cpu::kMaxThreads)
-    return absl::InvalidArgumentError(
-        absl::StrCat("threads is ", options.threads, "; expected 0 (one per "
-                     "core) to ", cpu::kMaxThreads));
+    return absl::InvalidArgumentError(absl::StrCat("threads is ",
+                                                   options.threads,
+                                                   "; expected 0 (one per "
+                                                   "core) to ",
+                                                   cpu::kMaxThreads));
   WEFT_ASSIGN_OR_RETURN(const cpu::TargetMask target,
                         cpu::ParseTarget(options.target));
   const int threads =
       options.threads == 0 ? cpu::AvailableCores() : options.threads;
-  return std::make_unique<cpu::CpuBackend>(target, threads);
+  return std::make_unique<cpu::CpuBackend>(target, threads, hooks);
 }
 
 }  // namespace weft::inline v0

@@ -249,14 +249,16 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
   for (const BoundStep& step : steps_) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
       return absl::CancelledError("cancelled");
+    const size_t index = static_cast<size_t>(&step - steps_.data());
+    if (observer_) Observe(index, false, symbols);
     int workers = 1;
     if (step.kernel.run == nullptr) {
       WEFT_RETURN_IF_ERROR(RunOnReference(step, symbols));
     } else {
       workers = RunStep(step);
     }
-    if (timer_ != nullptr)
-      timer_->EndStep(static_cast<size_t>(&step - steps_.data()), workers);
+    if (timer_ != nullptr) timer_->EndStep(index, workers);
+    if (observer_) Observe(index, true, symbols);
     const int64_t bad = bad_index_.load(std::memory_order_relaxed);
     if (bad != kNoBadIndex)
       return absl::OutOfRangeError(
@@ -271,6 +273,11 @@ absl::Status CpuExecutable::SetProfile(Profile* profile) {
   timer_ = profile == nullptr ? nullptr
                               : std::make_unique<StepTimer>(
                                     profile, steps_.size(), pool_.threads());
+  return absl::OkStatus();
+}
+
+absl::Status CpuExecutable::SetObserver(StepObserver observer) {
+  observer_ = std::move(observer);
   return absl::OkStatus();
 }
 

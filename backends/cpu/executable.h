@@ -32,6 +32,7 @@ class CpuExecutable : public Executable {
   absl::Status Run(const SymbolValues& symbols,
                    const std::atomic<bool>* cancel) override;
   absl::Status SetProfile(Profile* profile) override;
+  absl::Status SetObserver(StepObserver observer) override;
   void ResetStates() override;
   const BackendPlan& plan() const override { return plan_; }
 
@@ -65,6 +66,8 @@ class CpuExecutable : public Executable {
                void (*run)(const KernelArgs&, int64_t, int64_t), int64_t tasks,
                int64_t chunks);
   View ViewOf(ValueId id, const SymbolValues& symbols) const;
+  // Calls the observer.
+  void Observe(size_t step, bool done, const SymbolValues& symbols) const;
   absl::Status RunOnReference(const BoundStep& step,
                               const SymbolValues& symbols);
 
@@ -83,6 +86,7 @@ class CpuExecutable : public Executable {
   std::vector<int64_t> current_;  // values of symbols_ that views are made for
   bool sized_ = false;            // views are made at all
   std::unique_ptr<StepTimer> timer_;  // while there is a profile
+  StepObserver observer_;             // null: nobody watches
   std::atomic<int64_t> bad_index_{kNoBadIndex};
   static constexpr int64_t kNoBadIndex = INT64_MIN;
 };
