@@ -22,6 +22,7 @@
 #include "graph/passes.h"
 #include "models/architecture.h"
 #include "models/gguf.h"
+#include "models/taps.h"
 #include "models/tokenizer.h"
 #include "ops/optimize.h"
 
@@ -56,9 +57,18 @@ struct SessionOptions {
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;
+  // Values to observe, by patterns of their names (see taps.h and
+  // Session::SetTapSink). What a fusion would swallow is computed apart then:
+  // Session::tap_costs() tells.
+  std::vector<std::string> taps;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
 };
+
+// Called after each step with each tapped value: its dims are those of the
+// step's tokens. An error ends the step with it.
+using TapSink =
+    std::function<absl::Status(absl::string_view name, HostTensor value)>;
 
 // How the hidden states of a text's tokens become one vector.
 enum class Pooling {
@@ -114,8 +124,13 @@ class Model : public std::enable_shared_from_this<Model> {
   absl::Status Init(const LoadOptions& options);
   absl::Status ReadSizes();
   // The optimized graph of a session.
-  absl::StatusOr<std::shared_ptr<const Graph>> BuildGraph(
-      const SessionOptions& options, FusionReport* report) const;
+  struct Built {
+    std::shared_ptr<const Graph> graph;
+    FusionReport report;
+    std::vector<Tap> taps;
+    std::string tap_costs;
+  };
+  absl::StatusOr<Built> BuildGraph(const SessionOptions& options) const;
   absl::StatusOr<SessionOptions> Complete(SessionOptions options) const;
 
   GgufFile file_;
@@ -187,6 +202,14 @@ class Session {
     return executable_->SetProfile(profile);
   }
 
+  // Values of SessionOptions::taps go there from the next step on; null, as at
+  // first: nowhere. When off, or without taps, costs nothing.
+  void SetTapSink(TapSink sink) { tap_sink_ = std::move(sink); }
+  // By name and value of graph().
+  absl::Span<const Tap> taps() const { return taps_; }
+  // The fusions that the taps prevent and why, or "".
+  const std::string& tap_costs() const { return tap_costs_; }
+
   const SessionOptions& options() const { return options_; }
   const Graph& graph() const { return *graph_; }
   const BackendPlan& plan() const { return executable_->plan(); }
@@ -197,12 +220,16 @@ class Session {
   Session() = default;
   absl::Status Init();
   absl::Status CheckStep(absl::Span<const StepToken> batch) const;
+  absl::Status EmitTaps(const SymbolValues& symbols) const;
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
   std::shared_ptr<const Graph> graph_;
   FusionReport report_;
   std::unique_ptr<Executable> executable_;
+  std::vector<Tap> taps_;
+  std::string tap_costs_;
+  TapSink tap_sink_;
   std::vector<int64_t> positions_;  // by slot
   std::vector<int64_t> pending_;    // by slot: positions within a step
   std::vector<StepToken> batch_;    // of Prefill

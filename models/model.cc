@@ -126,8 +126,7 @@ absl::StatusOr<SessionOptions> Model::Complete(SessionOptions o) const {
   return o;
 }
 
-absl::StatusOr<std::shared_ptr<const Graph>> Model::BuildGraph(
-    const SessionOptions& o, FusionReport* report) const {
+absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   BuildOptions build;
   build.max_tokens = o.batch;
   build.max_rows = o.logits_rows;
@@ -138,18 +137,29 @@ absl::StatusOr<std::shared_ptr<const Graph>> Model::BuildGraph(
   build.embeddings = o.embeddings;
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, build));
-  WEFT_ASSIGN_OR_RETURN(*report, Optimize(*graph, {.numerics = o.numerics}));
-  return std::shared_ptr<const Graph>(std::move(graph));
+  Built out;
+  WEFT_ASSIGN_OR_RETURN(out.report, Optimize(*graph, {.numerics = o.numerics}));
+  if (!o.taps.empty()) {
+    const FusionReport without = std::move(out.report);
+    WEFT_ASSIGN_OR_RETURN(graph, BuildModel(file_, *architecture_, build));
+    WEFT_ASSIGN_OR_RETURN(out.taps, AddTaps(*graph, o.taps));
+    // What the model expects is what the taps may prevent.
+    WEFT_ASSIGN_OR_RETURN(out.report,
+                          Optimize(*graph, {.check_expectations = false,
+                                            .numerics = o.numerics}));
+    out.tap_costs = TapCosts(without, out.report);
+  }
+  out.graph = std::move(graph);
+  return out;
 }
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
     const SessionOptions& options) const {
   WEFT_ASSIGN_OR_RETURN(const SessionOptions o, Complete(options));
-  FusionReport report;
-  WEFT_ASSIGN_OR_RETURN(const auto graph, BuildGraph(o, &report));
+  WEFT_ASSIGN_OR_RETURN(const Built built, BuildGraph(o));
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend(o.backend, o.backend_options));
-  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*graph));
+  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
   return MemoryEstimate{plan.plan.weight_bytes, plan.memory};
 }
 
@@ -159,7 +169,11 @@ absl::StatusOr<std::unique_ptr<Session>> Model::NewSession(
   session->model_ = shared_from_this();
   WEFT_ASSIGN_OR_RETURN(session->options_, Complete(options));
   const SessionOptions& o = session->options_;
-  WEFT_ASSIGN_OR_RETURN(session->graph_, BuildGraph(o, &session->report_));
+  WEFT_ASSIGN_OR_RETURN(Built built, BuildGraph(o));
+  session->graph_ = std::move(built.graph);
+  session->report_ = std::move(built.report);
+  session->taps_ = std::move(built.taps);
+  session->tap_costs_ = std::move(built.tap_costs);
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend(o.backend, o.backend_options));
   WEFT_ASSIGN_OR_RETURN(

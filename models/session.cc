@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -106,8 +107,20 @@ absl::StatusOr<absl::Span<const float>> Session::Step(
     return run;
   }
   std::swap(positions_, pending_);
+  if (tap_sink_) WEFT_RETURN_IF_ERROR(EmitTaps(symbols));
   return absl::MakeConstSpan(rows_out_,
                              wanted * static_cast<size_t>(row_size_));
+}
+
+absl::Status Session::EmitTaps(const SymbolValues& symbols) const {
+  for (const Tap& tap : taps_) {
+    const TensorType& type = graph_->value(tap.value).type;
+    HostTensor value(type.dtype, type.shape.Bind(symbols));
+    WEFT_ASSIGN_OR_RETURN(const auto bytes, executable_->Output(tap.name));
+    std::memcpy(value.bytes.data(), bytes.data(), value.bytes.size());
+    WEFT_RETURN_IF_ERROR(tap_sink_(tap.name, std::move(value)));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<absl::Span<const float>> Session::Prefill(

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -16,10 +17,13 @@
 #include "graph/dump/recorder.h"
 #include "graph/escape.h"
 #include "gtest/gtest.h"
+#include "models/architecture.h"
 #include "nlohmann/json.hpp"
 #include "ops/ops.h"
 #include "ops/optimize.h"
 #include "tests/llama_graph.h"
+#include "tests/small_models.h"
+#include "tests/tool_runner.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -77,6 +81,30 @@ TEST_F(PrintTest, JsonAfterFusion) {
   Fuse();
   ExpectGolden("llama_fused.json", WriteJson(DumpOf(graph_)));
 }
+
+// Of model files, after all passes. Without lines of the models' source, which
+// move when anything above them changes.
+class ModelDump : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(ModelDump, TextAndJson) {
+  const std::string path = ScratchPath("model.gguf");
+  WriteBytes(path, SmallModel(GetParam()).Build());
+  const auto file = GgufFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  const auto graph = BuildModel(*file, **FindArchitecture(*file),
+                                {.max_tokens = 8, .context = 16});
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  ASSERT_TRUE(Optimize(**graph).ok());
+  ExpectGolden(absl::StrCat(GetParam(), ".txt"),
+               PrintText(**graph, {.sources = false}));
+  std::string json = WriteJson(DumpOf(**graph));
+  json = std::regex_replace(json, std::regex(R"("where": "[^"]*")"),
+                            R"("where": "")");
+  ExpectGolden(absl::StrCat(GetParam(), ".json"), json);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, ModelDump,
+                         ::testing::Values("gemma2", "gpt2", "mixtral"));
 
 TEST_F(PrintTest, DumpsOfOneModelAreEqual) {
   Graph again;

@@ -54,6 +54,8 @@ const Node& StateOf(const Graph& graph, const Node& writer) {
   return *node;
 }
 
+}  // namespace
+
 absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
                                         const WeightSource& weights) {
   const TensorType& type = graph.value(node.outputs[0]).type;
@@ -66,8 +68,6 @@ absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
   std::memcpy(tensor.bytes.data(), bytes.data(), tensor.bytes.size());
   return tensor;
 }
-
-}  // namespace
 
 absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
                                         const DiffOptions& options,

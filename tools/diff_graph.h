@@ -41,6 +41,10 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
 RewriteFilter FirstOf(const std::vector<Application>& all, size_t n);
 RewriteFilter AllBut(const Application& one);
 
+// A copy of a weight's bytes. InvalidArgument where there are too few.
+absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
+                                        const WeightSource& weights);
+
 // "%12 llama.cc:31: gated(...)".
 std::string NodeText(const Graph& graph, const Node& node);
 

@@ -18,8 +18,10 @@
 #include "tools/cli.h"
 #include "tools/describe.h"
 #include "tools/model_flags.h"
+#include "tools/predict.h"
 #include "tools/profile_text.h"
 #include "tools/terminal.h"
+#include "tools/text_table.h"
 #include "tools/what_if.h"
 
 ABSL_FLAG(int64_t, context, 0,
@@ -87,10 +89,10 @@ void AddFacts(const GgufFile& file, const Architecture& architecture,
       {"numerics", model.numerics == Numerics::kFast ? "fast" : "exact"},
       {"context", absl::StrCat(build.context, " x ", build.slots,
                                build.slots == 1 ? " slot" : " slots")},
-      {"KV cache", build.kv_k == build.kv_v
-                       ? std::string(Name(build.kv_k))
-                       : absl::StrCat(Name(build.kv_k), ", ",
-                                      Name(build.kv_v))}};
+      {"KV cache",
+       build.kv_k == build.kv_v
+           ? std::string(Name(build.kv_k))
+           : absl::StrCat(Name(build.kv_k), ", ", Name(build.kv_v))}};
 }
 
 // The graph before any pass.
@@ -151,19 +153,34 @@ absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
   return limits;
 }
 
+// Weights that are run for a prediction: several times the last cache of any
+// machine that we know, so that they come from memory as in a whole model.
+constexpr int64_t kPredictBytes = int64_t{512} << 20;
+
 absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
-  WEFT_ASSIGN_OR_RETURN(const Limits limits, MeasureLimits(BackendFromFlags()));
-  std::string out =
-      absl::StrFormat("speed at best, where memory gives %.1f GB/s:\n",
-                      limits.bytes_per_second / 1e9);
-  for (const DumpSize& size : UsualSizes(*model.graph)) {
-    const double seconds =
-        PredictSeconds(*model.graph, model.plans[0], size.size, limits);
-    const int64_t tokens = size.size.symbols.Of(Dim::Symbol("T", 1));
-    absl::StrAppendFormat(&out, "  %-16s %8.1f tokens/s\n", size.name,
-                          static_cast<double>(tokens) / seconds);
+  const BackendOptions options = BackendFromFlags();
+  const std::vector<DumpSize> sizes = UsualSizes(*model.graph);
+  WEFT_ASSIGN_OR_RETURN(
+      const Prediction prediction,
+      PredictSpeed(*model.graph, sizes, options, kPredictBytes));
+  WEFT_ASSIGN_OR_RETURN(const Limits limits, MeasureLimits(options));
+  std::string out = absl::StrFormat(
+      "speed here, by %d of %d layers run with made-up weights; at best: where "
+      "memory gives\n%.1f GB/s and arithmetic is at its peak\n",
+      prediction.layers_run, prediction.layers, limits.bytes_per_second / 1e9);
+  std::vector<TableRow> rows = {
+      {"tokens/s", "predicted", "at best", "of limit"}};
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const auto tokens =
+        static_cast<double>(sizes[i].size.symbols.Of(Dim::Symbol("T", 1)));
+    const double best =
+        PredictSeconds(*model.graph, model.plans[0], sizes[i].size, limits);
+    rows.push_back({sizes[i].name,
+                    absl::StrFormat("%.1f", tokens / prediction.seconds[i]),
+                    absl::StrFormat("%.1f", tokens / best),
+                    Percent(best / prediction.seconds[i])});
   }
-  return out;
+  return out + TextTable(rows, 1);
 }
 
 }  // namespace

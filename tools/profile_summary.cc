@@ -34,6 +34,7 @@ class LayerFinder {
     }
   }
 
+  const std::vector<int64_t>& all() const { return layers_; }
   int64_t Of(const Node& node) const { return layers_[Index(node.outputs[0])]; }
 
  private:
@@ -88,6 +89,10 @@ std::vector<int64_t> LayersOf(const Graph& graph, const BackendPlan& plan) {
   for (const PlannedStep& step : plan.steps)
     layers.push_back(finder.Of(graph.node(step.node)));
   return layers;
+}
+
+std::vector<int64_t> LayersOfValues(const Graph& graph) {
+  return LayerFinder(graph).all();
 }
 
 ProfileSummary Summarize(const Profile& profile, const Graph& graph,

@@ -47,6 +47,9 @@ ProfileSummary Summarize(const Profile& profile, const Graph& graph,
 // last one of what it reads.
 std::vector<int64_t> LayersOf(const Graph& graph, const BackendPlan& plan);
 
+// The same of every value of a graph, by ValueId; -1 for erased ones.
+std::vector<int64_t> LayersOfValues(const Graph& graph);
+
 }  // namespace weft::inline v0
 
 #endif  // WEFT_TOOLS_PROFILE_SUMMARY_H_

@@ -27,6 +27,7 @@ struct SynthPreset {
 constexpr SynthPreset kPresets[] = {
     {"tinyllama-1.1b", 22, 2048, 32, 4, 5632, 2048, 32000, 10000},
     {"llama3-8b", 32, 4096, 32, 8, 14336, 8192, 128256, 500000},
+    {"llama3-70b", 80, 8192, 64, 8, 28672, 8192, 128256, 500000},
     // Rows of whole blocks of 256, all else as small as can be.
     {"tiny", 4, 256, 4, 2, 768, 512, 1024, 10000},
 };

@@ -15,7 +15,8 @@
 
 namespace weft::inline v0 {
 
-// "tinyllama-1.1b", "llama3-8b", "tiny". InvalidArgument lists the names.
+// "tinyllama-1.1b", "llama3-8b", "llama3-70b", "tiny". InvalidArgument lists
+// the names.
 absl::StatusOr<SynthModel> FindSynthPreset(absl::string_view name);
 std::string SynthPresetNames();
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "models/glob.h"
 #include "models/input_error.h"
 #include "tools/mixture.h"
 
@@ -28,28 +29,6 @@ absl::StatusOr<std::vector<TensorPattern>> ParseTensorPatterns(
     patterns.push_back(std::move(pattern));
   }
   return patterns;
-}
-
-// Linear in pattern times name: only the last * is ever taken back.
-bool Matches(absl::string_view pattern, absl::string_view name) {
-  size_t p = 0, n = 0;
-  size_t star = pattern.npos, star_n = 0;  // the last *, and where it ended
-  while (n < name.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      star_n = n;
-    } else if (p < pattern.size() &&
-               (pattern[p] == '?' || pattern[p] == name[n])) {
-      ++p;
-      ++n;
-    } else if (star != pattern.npos) {
-      p = star + 1;
-      n = ++star_n;
-    } else {
-      return false;
-    }
-  }
-  return pattern.find_first_not_of('*', p) == pattern.npos;
 }
 
 const TensorPattern* FindMatch(absl::Span<const TensorPattern> patterns,

@@ -14,7 +14,7 @@
 namespace weft::inline v0 {
 
 struct TensorPattern {
-  std::string pattern;  // * is any text, ? any character; of the whole name
+  std::string pattern;  // see models/glob.h
   std::optional<DType> type = {};
 };
 
@@ -22,8 +22,6 @@ struct TensorPattern {
 // `flag` for an empty pattern or an unknown format.
 absl::StatusOr<std::vector<TensorPattern>> ParseTensorPatterns(
     absl::string_view flag, absl::string_view text);
-
-bool Matches(absl::string_view pattern, absl::string_view name);
 
 // The first pattern that matches, or null.
 const TensorPattern* FindMatch(absl::Span<const TensorPattern> patterns,

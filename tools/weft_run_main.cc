@@ -23,6 +23,7 @@
 #include "tools/profile_file.h"
 #include "tools/profiled_model.h"
 #include "tools/read_file.h"
+#include "tools/tap_recorder.h"
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, prompt, "",
@@ -70,6 +71,7 @@ constexpr char kUsage[] =
   weft-run --model=stories.gguf --temperature=0.8 --seed=7 < prompts.txt
   weft-run --model=stories.gguf      asks for prompts on a terminal
   weft-run --model=chat.gguf --chat --system="Be brief."
+  weft-run --model=m.gguf --prompt=Hi --tap="layer.*" --tap_out=layers.npz
   weft-run --demo                    needs no model file
 
 The text that follows the prompt goes to standard output as it is made, and
@@ -99,15 +101,15 @@ constexpr int64_t kTraceRoom = 1 << 18;
 Program MakeProgram() {
   return {.name = "weft-run",
           .usage = kUsage,
-          .groups = {
-              {"Text", {"model", "prompt", "max_tokens", "demo"}},
-              {"Conversation", {"chat", "system", "chat_template"}},
-              {"Sampling",
-               {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
-                "seed"}},
-              {"Machine",
-               {"threads", "context", "kv", "numerics", "target", "verbose",
-                 "profile", "trace"}}}};
+          .groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
+                     {"Conversation", {"chat", "system", "chat_template"}},
+                     {"Sampling",
+                      {"temperature", "top_k", "top_p", "min_p",
+                       "repetition_penalty", "seed"}},
+                     {"Machine",
+                      {"threads", "context", "kv", "numerics", "target",
+                       "verbose", "profile", "trace"}},
+                     {"Inside the model", {"tap", "tap_out"}}}};
 }
 
 SamplerOptions SamplerFromFlags() {
@@ -134,9 +136,9 @@ absl::Status CheckFlags(const Arguments& args) {
       CheckFlag("max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
-  if (absl::GetFlag(FLAGS_demo) && Timed())
+  if (absl::GetFlag(FLAGS_demo) && (Timed() || args.Given("tap")))
     return absl::InvalidArgumentError(
-        "--profile and --trace need a model file, not --demo");
+        "--profile, --trace and --tap need a model file, not --demo");
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
   const bool chat = absl::GetFlag(FLAGS_chat);
@@ -195,7 +197,7 @@ absl::StatusOr<ChatTemplate> OpenTemplate(const TextModel& model) {
 }
 
 // The model file with a session of its own.
-absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
+absl::StatusOr<std::unique_ptr<TextModel>> OpenModel(TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
   const Stopwatch time;
@@ -206,8 +208,10 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
   options.kv_k = kv.k;
   options.kv_v = kv.v;
   options.backend_options = BackendFromFlags();
+  if (taps != nullptr) options.taps = TapRecorder::Globs();
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                         model->NewSession(options));
+  if (taps != nullptr) taps->Attach(*session);
   Say(absl::StrFormat("loaded in %.3f s", time.Seconds()));
   if (absl::GetFlag(FLAGS_verbose)) ShowSession(*model, *session);
   const int64_t trained = model->trained_context();
@@ -372,6 +376,20 @@ class Runner {
   std::unique_ptr<Progress> progress_;
 };
 
+absl::Status RunWith(const Arguments& args, TextModel& model,
+                     const std::atomic<bool>& cancel) {
+  Runner runner(model, cancel);
+  if (absl::GetFlag(FLAGS_chat)) {
+    // An answer ends where the model ends it.
+    if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
+    WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template, OpenTemplate(model));
+    return runner.RunChat(std::move(chat_template));
+  }
+  return args.Given("prompt") ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
+         : absl::GetFlag(FLAGS_demo) ? runner.RunPrompt("Once upon a time")
+                                     : runner.RunLines();
+}
+
 absl::Status Run(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckFlags(args));
   const bool demo = absl::GetFlag(FLAGS_demo);
@@ -379,20 +397,12 @@ absl::Status Run(const Arguments& args) {
   if (demo && !args.Given("temperature"))
     absl::SetFlag(&FLAGS_temperature, 0.8);
   const std::atomic<bool>& cancel = CatchInterrupt();
+  WEFT_ASSIGN_OR_RETURN(std::optional<TapRecorder> taps,
+                        TapRecorder::FromFlags());
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
-                        demo ? MakeDemo() : OpenModel());
-  Runner runner(*model, cancel);
-  if (absl::GetFlag(FLAGS_chat)) {
-    // An answer ends where the model ends it.
-    if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
-    WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template, OpenTemplate(*model));
-    WEFT_RETURN_IF_ERROR(runner.RunChat(std::move(chat_template)));
-    return WriteTimes(*model);
-  }
-  WEFT_RETURN_IF_ERROR(args.Given("prompt")
-                           ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
-                       : demo ? runner.RunPrompt("Once upon a time")
-                              : runner.RunLines());
+                        demo ? MakeDemo() : OpenModel(taps ? &*taps : nullptr));
+  WEFT_RETURN_IF_ERROR(RunWith(args, *model, cancel));
+  if (taps) WEFT_RETURN_IF_ERROR(taps->Write());
   return WriteTimes(*model);
 }
 
