@@ -162,8 +162,11 @@ TEST_P(Mutation, AnOddHeadSize) {
   model.heads = 4;
   const auto graph = Build(model);
   if (graph.ok()) {
-    const bool rotates = Find(**graph, kRotate, nullptr).graph() != nullptr;
-    EXPECT_FALSE(rotates);
+    // deepseek2 rotates a part of its own size.
+    const Value rotated = Find(**graph, kRotate, nullptr);
+    if (rotated.graph() != nullptr) {
+      EXPECT_EQ(rotated.dim(-1).bound() % 2, 0) << rotated.type().ToString();
+    }
     EXPECT_EQ(Explain(**graph).Rule(rule_).matched, whole_);
     return;
   }

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "gtest/gtest.h"
+#include "models/glob.h"
 
 namespace weft::inline v0 {
 namespace {

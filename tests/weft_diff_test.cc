@@ -105,6 +105,7 @@ CpuHooks Kernel(absl::string_view name,
       using F = Fault<kFault>;
       F::change = change;
       F::original = std::exchange(kernel.run, change ? F::Changed : F::Short);
+      return;  // another op's kernel may have the same name
     }
   };
   return hooks;

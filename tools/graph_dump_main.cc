@@ -57,7 +57,8 @@ ABSL_FLAG(std::string, profile, "",
           "model; --profile=FILE of weft-bench or weft-run: shown in a page");
 ABSL_FLAG(bool, probe, true,
           "measure those limits; --noprobe saves the time and 1 GiB of memory. "
-          "With --plan and --probe: predict the speed");
+          "With --plan and --probe: predict the speed, by running layers with "
+          "made-up weights");
 ABSL_FLAG(bool, ops, false, "all ops and their kernels; needs no model");
 ABSL_FLAG(bool, formats, false,
           "all block formats: sizes, layouts, kernels; needs no model");
@@ -77,6 +78,7 @@ constexpr char kUsage[] =
   graph-dump --model=F --diff=fuse         what came after that pass
   graph-dump --model=F --diff=G            what differs from another model
   graph-dump --model=F --plan --context=32768 --slots=4 --memory=16G
+  graph-dump --model=F --plan --probe      and how fast it would be here
   graph-dump --model=F --profile           times of all steps
   weft-bench --model=F --profile=P  and then
   graph-dump --model=F --format=html --profile=P --out=F.html

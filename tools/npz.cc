@@ -38,7 +38,7 @@ class Record {
   Record& U16(uint64_t v) { return Put(v, 2); }
   Record& U32(uint64_t v) { return Put(v, 4); }
   Record& Text(absl::string_view text) {
-    bytes_.append(text);
+    absl::StrAppend(&bytes_, text);
     return *this;
   }
   const std::string& bytes() const { return bytes_; }

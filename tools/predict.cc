@@ -190,15 +190,17 @@ absl::StatusOr<double> TimeOf(const StepSize& size, Executable& executable) {
   return times[times.size() / 2];
 }
 
-// Seconds of what the cut leaves out of the whole plan: each node takes what
-// those of its kind take on average.
-absl::StatusOr<double> TimeOfRest(const Graph& whole, const BackendPlan& plan,
+// How many times as long as the cut the whole plan takes: each node as long as
+// those of its kind on average.
+absl::StatusOr<double> WholeByCut(const Graph& whole, const BackendPlan& plan,
                                   const Graph& cut, const StepSize& size,
                                   Executable& executable) {
+  // Only shares matter, so that few runs will do.
+  constexpr int kRuns = 3;
   Profile profile;
   WEFT_RETURN_IF_ERROR(executable.SetProfile(&profile));
-  WEFT_RETURN_IF_ERROR(executable.Run(size.symbols));
-  WEFT_RETURN_IF_ERROR(executable.Run(size.symbols));
+  for (int i = 0; i < kRuns; ++i)
+    WEFT_RETURN_IF_ERROR(executable.Run(size.symbols));
   WEFT_RETURN_IF_ERROR(executable.SetProfile(nullptr));
   struct Kind {
     double seconds = 0;
@@ -208,19 +210,19 @@ absl::StatusOr<double> TimeOfRest(const Graph& whole, const BackendPlan& plan,
   const std::vector<PlannedStep>& steps = executable.plan().steps;
   for (size_t i = 0; i < steps.size(); ++i) {
     Kind& kind = kinds[KindOf(cut, cut.node(steps[i].node))];
-    kind.seconds +=
-        profile.steps[i].elapsed / static_cast<double>(profile.runs);
+    kind.seconds += profile.steps[i].elapsed;
     ++kind.run;
   }
   for (const PlannedStep& step : plan.steps)
     ++kinds[KindOf(whole, whole.node(step.node))].wanted;
-  double rest = 0;
-  for (const auto& [name, kind] : kinds)
-    if (kind.run > 0)
-      rest += kind.seconds * (static_cast<double>(kind.wanted) /
-                                  static_cast<double>(kind.run) -
-                              1);
-  return std::max(rest, 0.0);
+  double ran = 0, all = 0;
+  for (const auto& [name, kind] : kinds) {
+    if (kind.run == 0) continue;
+    ran += kind.seconds;
+    all += kind.seconds * static_cast<double>(kind.wanted) /
+           static_cast<double>(kind.run);
+  }
+  return ran > 0 ? std::max(1.0, all / ran) : 1.0;
 }
 
 }  // namespace
@@ -248,9 +250,9 @@ absl::StatusOr<Prediction> PredictSpeed(const Graph& graph,
     WEFT_ASSIGN_OR_RETURN(double seconds, TimeOf(size.size, *executable));
     if (out.layers_run < out.layers) {
       WEFT_ASSIGN_OR_RETURN(
-          const double rest,
-          TimeOfRest(graph, plan, *cut.graph(), size.size, *executable));
-      seconds += rest;
+          const double times,
+          WholeByCut(graph, plan, *cut.graph(), size.size, *executable));
+      seconds *= times;
     }
     out.seconds.push_back(seconds);
   }

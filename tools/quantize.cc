@@ -8,6 +8,7 @@
 #include "graph/status_macros.h"
 #include "models/gguf_key_values.h"
 #include "models/gguf_writer.h"
+#include "models/glob.h"
 #include "models/input_error.h"
 
 namespace weft::inline v0 {

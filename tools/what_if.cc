@@ -18,10 +18,6 @@
 namespace weft::inline v0 {
 namespace {
 
-// To hand a step out to threads and wait for them. Measured with weft-bench
-// --profile on models of a few KiB, whose steps do next to nothing.
-constexpr double kSecondsToBegin = 3e-6;
-
 std::string KernelName(const PlannedStep& step) {
   return step.on_reference ? "none: slow reference" : step.kernel;
 }
@@ -128,7 +124,7 @@ double PredictSeconds(const Graph& graph, const BackendPlan& plan,
     const Work work = WorkOf(graph, graph.node(step.node), size);
     // Activations of a decode stay in caches.
     const int64_t bytes = work.weight_bytes + work.state_bytes;
-    total += SharesOf(bytes, work, 1, limits).limit() + kSecondsToBegin;
+    total += SharesOf(bytes, work, 1, limits).limit();
   }
   return total;
 }

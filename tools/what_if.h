@@ -39,7 +39,7 @@ std::string KernelsByTarget(const Graph& graph,
 std::string SlowTensors(const Graph& graph, const BackendPlan& plan);
 
 // Seconds of a step, each node taking as long as the machine's limits allow it
-// at best, and a moment to begin.
+// at best.
 double PredictSeconds(const Graph& graph, const BackendPlan& plan,
                       const StepSize& size, const Limits& limits);
 
