@@ -9,6 +9,7 @@
 #include "nlohmann/json.hpp"
 #include "tests/golden.h"
 #include "tests/json_schema.h"
+#include "tests/sanitizer.h"
 #include "tests/tiny_llama.h"
 #include "tests/tool_runner.h"
 
@@ -200,6 +201,37 @@ TEST(GraphDump, SaysWhatToDoAboutBadInput) {
   ExpectFailure(Dump({"--format=svg", "--after=all"}), "graph-dump",
                 "--format=html");
   ExpectFailure(Dump({"--memory=1G"}), "graph-dump", "--plan");
+}
+
+// A sparse file of full size. Speed is not tested, memory is.
+TEST(GraphDump, ShowsSeventyBillionParametersFromTheHeader) {
+  const std::string path = ScratchPath("70b.gguf");
+  ExpectSuccess(RunTool("weft-synth",
+                        {"--preset=llama3-70b", "--header_only", "--type=q4_k",
+                         "--vocab_size=300", "--out=" + path}));
+  const ToolResult page =
+      RunTool("graph-dump", {"--model=" + path, "--format=html"});
+  ExpectSuccess(page);
+  EXPECT_LT(page.out.size(), 1'000'000u);
+  const ToolResult plan =
+      RunTool("graph-dump", {"--model=" + path, "--plan", "--context=32768",
+                             "--slots=2", "--kv=q8_0", "--memory=64G"});
+  ExpectSuccess(plan);
+  EXPECT_TRUE(absl::StrContains(plan.out, "largest context that fits 64G: "));
+  if (!kSanitized && std::string(WEFT_EMULATOR).empty()) {
+    EXPECT_LT(page.max_resident_kib, 200 << 10);
+    EXPECT_LT(plan.max_resident_kib, 200 << 10);
+  }
+}
+
+// All layers are run where they fit.
+TEST(GraphDump, PredictsTheSpeed) {
+  const ToolResult result =
+      Dump({"--plan", "--probe", "--batch=8", "--threads=1"});
+  ExpectSuccess(result);
+  for (const char* part :
+       {"by 2 of 2 layers run", "predicted", "at best", "prefill of 8"})
+    EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
 }
 
 TEST(GraphDump, ListsOpsWithoutAModel) {

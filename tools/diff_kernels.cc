@@ -63,15 +63,16 @@ absl::StatusOr<Watched> Watch(const DiffSubject& subject,
   return Watched{check.run(), check.found(), check.node()};
 }
 
-// Whether the graph has a node of that op for that value.
-bool Has(const Graph& graph, const Node& node, absl::string_view value) {
-  return std::any_of(graph.order().begin(), graph.order().end(),
-                     [&](NodeId id) {
-                       const Node& other = graph.node(id);
-                       return other.op == node.op &&
-                              other.inputs.size() == node.inputs.size() &&
-                              graph.value(other.outputs[0]).name == value;
-                     });
+// Whether the graph has the like of another one's node: its op, for operands of
+// those types, giving that value.
+bool Has(const Graph& graph, const OpDef* op, const TensorTypes& types,
+         absl::string_view value) {
+  return std::any_of(
+      graph.order().begin(), graph.order().end(), [&](NodeId id) {
+        const Node& node = graph.node(id);
+        return node.op == op && graph.InputTypes(node) == types &&
+               graph.value(node.outputs[0]).name == value;
+      });
 }
 
 // Names the application that made the node: the first that must be done for the
@@ -87,7 +88,7 @@ absl::Status FindMaker(const DiffSubject& subject, const DiffOptions& options,
     WEFT_ASSIGN_OR_RETURN(
         const DiffGraph some,
         MakeDiffGraph(subject, options, stage.pass, FirstOf(all, n)));
-    return Has(*some.graph, node, name);
+    return Has(*some.graph, node.op, graph.InputTypes(node), name);
   };
   size_t low = 0, high = all.size();
   WEFT_ASSIGN_OR_RETURN(const bool as_built, has(0));
