@@ -248,7 +248,7 @@ TEST(WeftSynth, SaysWhatIsWrong) {
     const char* says;
   } cases[] = {
       {{"--out=" + path}, "--preset"},
-      {{"--preset=huge", "--out=" + path}, "tinyllama-1.1b, llama3-8b, tiny"},
+      {{"--preset=huge", "--out=" + path}, "llama3-8b, llama3-70b, tiny"},
       {{"--preset=tiny"}, "--out"},
       {{"--preset=tiny", "--arch=x", "--out=" + path}, "deepseek2"},
       {{"--preset=tiny", "--out=" + path, "--type=q9"}, "Q4_K_M"},

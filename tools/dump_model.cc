@@ -62,6 +62,14 @@ absl::StatusOr<BuildOptions> BuildOptionsFromFlags(
   return options;
 }
 
+// "1.1 B", "15 M", "7055".
+std::string CountText(int64_t n) {
+  const auto x = static_cast<double>(n);
+  if (x >= 1e9) return absl::StrFormat("%.4g B", x / 1e9);
+  if (x >= 1e6) return absl::StrFormat("%.4g M", x / 1e6);
+  return absl::StrCat(n);
+}
+
 std::string BaseName(const std::string& path) {
   return path.substr(path.find_last_of('/') + 1);
 }
@@ -83,9 +91,7 @@ void AddFacts(const GgufFile& file, const Architecture& architecture,
   model.dump.facts = {
       {"file", BaseName(model.path)},
       {"architecture", std::string(architecture.name)},
-      {"parameters",
-       absl::StrFormat("%.4g M",
-                       static_cast<double>(Parameters(*model.graph)) / 1e6)},
+      {"parameters", CountText(Parameters(*model.graph))},
       {"numerics", model.numerics == Numerics::kFast ? "fast" : "exact"},
       {"context", absl::StrCat(build.context, " x ", build.slots,
                                build.slots == 1 ? " slot" : " slots")},
