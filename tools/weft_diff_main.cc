@@ -57,8 +57,8 @@ beyond its tolerance
   rewrite     the single application of a rule that brings it, found by halving
   without it  what comes of switching only that one off
 
-Ends with 1 when anything diverges. References are slow: seconds for each token
-of a model of 1 GB.
+Ends with 1 when anything diverges. References are slow: about a minute for each
+of six runs of a model of 1 GB, and more for long prompts.
 )";
 
 Program MakeProgram() {
@@ -83,7 +83,7 @@ absl::StatusOr<std::vector<Token>> TokensFromFlags(const Arguments& args,
     return model.tokenizer().Encode(absl::GetFlag(FLAGS_prompt),
                                     {.add_special = true});
   const int64_t count = absl::GetFlag(FLAGS_random);
-  // References take a second for each token of a model of 1 GB.
+  // As in the help: references are slow.
   WEFT_RETURN_IF_ERROR(CheckFlag("random", count, 1, 4096));
   return RandomTokens(count, model.vocab_size(), absl::GetFlag(FLAGS_seed));
 }
