@@ -103,10 +103,10 @@ TEST(Grammar, Refuses) {
       // Left recursion: direct, through others, behind what may be empty.
       {"root ::= root \"a\"", absl::StatusCode::kInvalidArgument,
        "left recursion: the rule \"root\""},
-      {"root ::= a\na ::= b\nb ::= \"x\" | a", absl::StatusCode::kInvalidArgument,
-       "left recursion"},
-      {"root ::= e* root \"a\"\ne ::= \"x\"?", absl::StatusCode::kInvalidArgument,
-       "left recursion"},
+      {"root ::= a\na ::= b\nb ::= \"x\" | a",
+       absl::StatusCode::kInvalidArgument, "left recursion"},
+      {"root ::= e* root \"a\"\ne ::= \"x\"?",
+       absl::StatusCode::kInvalidArgument, "left recursion"},
       {"root ::= root", absl::StatusCode::kInvalidArgument, "left recursion"},
       // Budgets.
       {absl::StrCat("root ::= ", std::string(60'000, '('), "\"a\"",
@@ -124,12 +124,13 @@ TEST(Grammar, Refuses) {
   for (const auto& c : kCases) {
     const absl::Status status = Grammar::Parse(c.grammar).status();
     EXPECT_EQ(status.code(), c.code) << c.grammar.substr(0, 60) << status;
-    EXPECT_THAT(status.message(), AllOf(HasSubstr("grammar: GBNF-"),
-                                        HasSubstr(c.message)))
+    EXPECT_THAT(status.message(),
+                AllOf(HasSubstr("grammar: GBNF-"), HasSubstr(c.message)))
         << c.grammar.substr(0, 60);
   }
   std::string many;
-  for (int i = 0; i < 10'001; ++i) absl::StrAppend(&many, "r", i, " ::= \"\"\n");
+  for (int i = 0; i < 10'001; ++i)
+    absl::StrAppend(&many, "r", i, " ::= \"\"\n");
   EXPECT_THAT(Grammar::Parse(many).status().message(), HasSubstr("rules"));
 }
 
@@ -188,8 +189,8 @@ class GrammarMatcherTest : public testing::Test {
 // At every place of a text: a token may come exactly if the text with it begins
 // something.
 TEST_F(GrammarMatcherTest, AllowsWhatCanGoOn) {
-  const auto grammar = Parse(
-      "root ::= \"{\\\"\" [a-cä-ü]{1,3} \"\\\":\" ([0-9]+ | root) \"}\"");
+  const auto grammar =
+      Parse("root ::= \"{\\\"\" [a-cä-ü]{1,3} \"\\\":\" ([0-9]+ | root) \"}\"");
   auto matcher = GrammarMatcher::Make(grammar, pieces_);
   ASSERT_TRUE(matcher.ok()) << matcher.status();
   const std::string text = "{\"aä\":{\"b\":12}}";
@@ -199,14 +200,12 @@ TEST_F(GrammarMatcherTest, AllowsWhatCanGoOn) {
       const auto allowed = matcher->Allowed();
       ASSERT_TRUE(allowed.ok()) << allowed.status();
       for (Token token = 0; token < pieces_->size(); ++token) {
-        const bool whole =
-            MatchGrammar(grammar, begin) == GrammarMatch::kWhole;
+        const bool whole = MatchGrammar(grammar, begin) == GrammarMatch::kWhole;
         const std::string next = absl::StrCat(begin, (*pieces_)[token]);
-        const bool want =
-            pieces_->EndsText(token)
-                ? whole
-                : next != begin &&
-                      MatchGrammar(grammar, next) != GrammarMatch::kNo;
+        const bool want = pieces_->EndsText(token)
+                              ? whole
+                              : next != begin && MatchGrammar(grammar, next) !=
+                                                     GrammarMatch::kNo;
         ASSERT_EQ(IsAllowed(*allowed, token), want) << next;
       }
       // Byte by byte; <0x00> is token 3.

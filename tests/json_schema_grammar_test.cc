@@ -109,7 +109,8 @@ const SchemaCase kCases[] = {
          "required": ["v"]}}})",
      {R"({"v":1})", R"({"v":1,"next":{"v":2,"next":{"v":3}}})"},
      {R"({"v":1,"next":null})"}},
-    {R"({"type": "array", "items": {"$ref": "#"}})", {"[]", "[[],[[]]]"},
+    {R"({"type": "array", "items": {"$ref": "#"}})",
+     {"[]", "[[],[[]]]"},
      {"[1]"}},
 };
 
@@ -128,19 +129,19 @@ TEST(JsonSchema, Allows) {
 
 // Every integer near the bounds of many ranges.
 TEST(JsonSchema, RangesOfIntegers) {
-  const int kBounds[] = {-120, -100, -99, -10, -9, -1, 0, 1, 5, 9, 10, 11,
-                         19,   99,   100, 105, 119};
+  const int kBounds[] = {-120, -100, -99, -10, -9, -1,  0,   1,  5,
+                         9,    10,   11,  19,  99, 100, 105, 119};
   for (const int low : kBounds) {
     for (const int high : kBounds) {
       if (low > high) continue;
-      const auto grammar = ParseJsonSchema(absl::StrCat(
-          R"({"type": "integer", "minimum": )", low, R"(, "exclusiveMaximum": )",
-          high + 1, "}"));
+      const auto grammar = ParseJsonSchema(
+          absl::StrCat(R"({"type": "integer", "minimum": )", low,
+                       R"(, "exclusiveMaximum": )", high + 1, "}"));
       ASSERT_TRUE(grammar.ok()) << grammar.status();
       for (int i = -125; i <= 125; ++i)
-        ASSERT_EQ(MatchGrammar(*grammar, absl::StrCat(i)) ==
-                      GrammarMatch::kWhole,
-                  low <= i && i <= high)
+        ASSERT_EQ(
+            MatchGrammar(*grammar, absl::StrCat(i)) == GrammarMatch::kWhole,
+            low <= i && i <= high)
             << i << " of " << low << " to " << high;
     }
   }
@@ -156,8 +157,9 @@ TEST(JsonSchema, Refuses) {
   for (int i = 0; i < 10'000; ++i) deep += R"({"items":)";
   std::string doubling = R"({"$ref": "#/$defs/d0", "minimum": 0, "$defs": {)";
   for (int i = 0; i < 40; ++i)
-    absl::StrAppend(&doubling, R"("d)", i, R"(": {"allOf": [{"$ref": "#/$defs/d)",
-                    i + 1, R"("}, {"$ref": "#/$defs/d)", i + 1, R"("}]},)");
+    absl::StrAppend(&doubling, R"("d)", i,
+                    R"(": {"allOf": [{"$ref": "#/$defs/d)", i + 1,
+                    R"("}, {"$ref": "#/$defs/d)", i + 1, R"("}]},)");
   doubling += R"("d40": {"type": "integer"}}})";
   const std::pair<std::string, const char*> kRefused[] = {
       {"", "no JSON"},
@@ -214,8 +216,9 @@ TEST(JsonSchema, Refuses) {
 TEST(JsonSchema, LongChains) {
   std::string schema = R"({"$ref": "#/$defs/0", "$defs": {)";
   for (int i = 0; i < 3000; ++i)
-    absl::StrAppend(&schema, "\"", i, R"(": {"prefixItems": [{"$ref": "#/$defs/)",
-                    i + 1, R"("}]},)");
+    absl::StrAppend(&schema, "\"", i,
+                    R"(": {"prefixItems": [{"$ref": "#/$defs/)", i + 1,
+                    R"("}]},)");
   schema += R"("3000": {"type": "null"}}})";
   const auto grammar = ParseJsonSchema(schema);
   ASSERT_TRUE(grammar.ok()) << grammar.status();

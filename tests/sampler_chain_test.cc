@@ -278,8 +278,8 @@ TEST(SamplerMirostat, KeepsTheSurprise) {
     double surprise = 0;
     constexpr int kTokens = 3000;
     for (int i = 0; i < kTokens; ++i)
-      surprise -= std::log2(
-          p[static_cast<size_t>(sampler.Sample(logits).value())]);
+      surprise -=
+          std::log2(p[static_cast<size_t>(sampler.Sample(logits).value())]);
     // Surprises are counted among the tokens left, so below the text's.
     EXPECT_NEAR(surprise / kTokens, 4, 1) << version;
   }
