@@ -1,6 +1,5 @@
 #include "ops/ops.h"
 
-#include "ops/alibi.h"
 #include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/quantize.h"
@@ -15,7 +14,7 @@ constexpr const OpDef* kAllOps[] = {
     &kGelu, &kGeluTanh, &kGeluQuick,
     // Matrices, normalisation, attention.
     &kMatMul, &kTranspose, &kDequant, &kQuantize, &kRmsNorm, &kLayerNorm,
-    &kSoftmax, &kMask, &kAlibi, &kRopeTable, &kRotate,
+    &kSoftmax, &kMask, &kRopeTable, &kRotate,
     // Experts.
     &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.
