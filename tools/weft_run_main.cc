@@ -18,6 +18,7 @@
 #include "tools/chat.h"
 #include "tools/cli.h"
 #include "tools/demo_model.h"
+#include "tools/embed_texts.h"
 #include "tools/generator.h"
 #include "tools/model_flags.h"
 #include "tools/profile_file.h"
@@ -37,6 +38,9 @@ ABSL_FLAG(bool, chat, false,
 ABSL_FLAG(std::string, system, "", "--chat: the system prompt");
 ABSL_FLAG(std::string, chat_template, "",
           "--chat: a file with a Jinja template instead of the model's");
+ABSL_FLAG(bool, embed, false,
+          "vectors of texts instead of text: of --prompt, or of each line of "
+          "standard input");
 ABSL_FLAG(bool, demo, false,
           "a small model with random weights instead of --model");
 ABSL_FLAG(int64_t, context, 0,
@@ -63,6 +67,7 @@ constexpr char kUsage[] =
   weft-run --model=stories.gguf      asks for prompts on a terminal
   weft-run --model=chat.gguf --chat --system="Be brief."
   weft-run --demo                    needs no model file
+  weft-run --model=bert.gguf --embed --embed_format=json < texts.txt
 
 The text that follows the prompt goes to standard output as it is made, and
 nothing else does; the prompt is not repeated. On a terminal, and between the
@@ -97,6 +102,7 @@ Program MakeProgram() {
   Program program = {.name = "weft-run", .usage = kUsage};
   program.groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
                     {"Conversation", {"chat", "system", "chat_template"}}};
+  program.groups.push_back(EmbedFlagGroup());
   for (FlagGroup& group : SamplerFlagGroups())
     program.groups.push_back(std::move(group));
   program.groups.push_back({"Machine",
@@ -122,6 +128,12 @@ absl::Status CheckFlags(const Arguments& args) {
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
   const bool chat = absl::GetFlag(FLAGS_chat);
+  const bool embed = absl::GetFlag(FLAGS_embed);
+  WEFT_RETURN_IF_ERROR(CheckEmbedFlags(args, embed));
+  if (embed && (chat || absl::GetFlag(FLAGS_demo) || Timed()))
+    return absl::InvalidArgumentError(
+        "--embed goes with a model file and without --chat, --profile and "
+        "--trace");
   if (chat && args.Given("prompt"))
     return absl::InvalidArgumentError(
         "--chat or --prompt, not both: a conversation reads standard input");
@@ -176,14 +188,20 @@ absl::StatusOr<ChatTemplate> OpenTemplate(const TextModel& model) {
                       absl::StrCat(path, ": ", made.status().message()));
 }
 
+struct Opened {
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<Session> session;
+};
+
 // The model file with a session of its own.
-absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
+absl::StatusOr<Opened> OpenSession(bool embed) {
   WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
   const Stopwatch time;
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
+  options.embeddings = embed;
   options.context = absl::GetFlag(FLAGS_context);
   options.kv_k = kv.k;
   options.kv_v = kv.v;
@@ -196,6 +214,12 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
   if (trained > 0 && session->options().context > trained)
     Warn(absl::StrCat("the model was trained for ", trained,
                       " positions; beyond them the text may degrade"));
+  return Opened{std::move(model), std::move(session)};
+}
+
+absl::StatusOr<std::unique_ptr<TextModel>> OpenModel() {
+  WEFT_ASSIGN_OR_RETURN(Opened opened, OpenSession(/*embed=*/false));
+  auto& [model, session] = opened;
   if (Timed())
     return std::make_unique<ProfiledTextModel>(
         std::move(model), std::move(session),
@@ -365,6 +389,12 @@ absl::Status Run(const Arguments& args) {
   // Here already, so that nobody waits for a model to be told.
   WEFT_ASSIGN_OR_RETURN(SamplerOptions sampler, SamplerFromFlags(args));
   const std::atomic<bool>& cancel = CatchInterrupt();
+  if (absl::GetFlag(FLAGS_embed)) {
+    WEFT_ASSIGN_OR_RETURN(const Opened opened, OpenSession(/*embed=*/true));
+    const std::string prompt = absl::GetFlag(FLAGS_prompt);
+    return EmbedTexts(*opened.model, *opened.session,
+                      args.Given("prompt") ? &prompt : nullptr, cancel);
+  }
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
                         demo ? MakeDemo() : OpenModel());
   Runner runner(*model, std::move(sampler), cancel);
