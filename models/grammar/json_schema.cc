@@ -297,8 +297,9 @@ absl::StatusOr<std::shared_ptr<const Grammar>> ParseJsonSchema(
   auto grammar = Grammar::Parse(text);
   if (grammar.ok()) return grammar;
   return SchemaError(
-      grammar.status().code(), "SCHEMA-4", "#",
-      absl::StrCat("as a grammar: ", grammar.status().message()));
+      grammar.status().code(),
+      absl::IsResourceExhausted(grammar.status()) ? "SCHEMA-4" : "SCHEMA-1",
+      "#", absl::StrCat("as a grammar: ", grammar.status().message()));
 }
 
 }  // namespace weft::inline v0

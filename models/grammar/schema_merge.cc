@@ -14,7 +14,8 @@
 namespace weft::inline v0 {
 namespace {
 
-// Keywords merged at most: $ref in allOf can double the work at each level.
+// Schemas and keywords merged at most: $ref in allOf can double the work at
+// each level.
 constexpr int64_t kMaxSteps = 100'000;
 constexpr int kMaxDepth = 100;
 
@@ -82,6 +83,11 @@ bool IsAnnotated(const SchemaJson& schema) {
   return false;
 }
 
+absl::Status TooMuch(const std::string& where) {
+  return SchemaError(absl::StatusCode::kResourceExhausted, "SCHEMA-4", where,
+                     "allOf and $ref multiply without end");
+}
+
 }  // namespace
 
 SchemaTopic TopicOf(absl::string_view keyword) {
@@ -121,6 +127,7 @@ absl::StatusOr<const SchemaJson*> FindSchemaRef(const SchemaJson& root,
 absl::StatusOr<SchemaJson> SchemaMerger::Flatten(const SchemaJson& schema,
                                                  const std::string& where,
                                                  int depth) {
+  if (++steps_ > kMaxSteps) return TooMuch(where);
   const SchemaJson* all = Member(schema, "allOf");
   const SchemaJson* ref = Member(schema, "$ref");
   const bool open_ref = ref != nullptr && (depth > 0 || IsAnnotated(schema));
@@ -176,9 +183,7 @@ absl::Status SchemaMerger::Merge(const SchemaJson& more,
                          QuoteInput(name), " of another part"));
   }
   for (const auto& [keyword, value] : more.items()) {
-    if (++steps_ > kMaxSteps)
-      return SchemaError(absl::StatusCode::kResourceExhausted, "SCHEMA-4",
-                         where, "allOf and $ref multiply without end");
+    if (++steps_ > kMaxSteps) return TooMuch(where);
     WEFT_RETURN_IF_ERROR(MergeKeyword(keyword, value, where, schema));
   }
   return absl::OkStatus();

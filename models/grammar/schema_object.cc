@@ -9,6 +9,7 @@
 #include "models/utf8.h"
 
 namespace weft::inline v0 {
+
 absl::StatusOr<std::vector<SchemaConverter::ObjectMember>>
 SchemaConverter::ObjectMembers(const SchemaJson& schema,
                                const std::string& where,
@@ -114,7 +115,6 @@ std::string SchemaConverter::OtherKeys(absl::flat_hash_set<std::string> keys) {
   std::vector<std::string> sorted(keys.begin(), keys.end());
   std::sort(sorted.begin(), sorted.end());
   // Keys by their beginning; each level of the tree is one rule.
-  absl::flat_hash_map<std::string, std::string> next;  // by beginning: classes
   absl::flat_hash_set<std::string> whole(keys.begin(), keys.end());
   struct Level {
     std::string begin;
