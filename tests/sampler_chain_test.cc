@@ -263,25 +263,60 @@ TEST(SamplerMirostat, TwoLeavesOutTheSurprising) {
   EXPECT_EQ(drawn.size(), 4u);
 }
 
-// Both keep the mean surprise at tau on a Zipf distribution.
-TEST(SamplerMirostat, KeepsTheSurprise) {
-  std::vector<double> p(2000);
+std::vector<double> Zipf(size_t n) {
+  std::vector<double> p(n);
   double sum = 0;
-  for (size_t i = 0; i < p.size(); ++i) sum += p[i] = 1.0 / (i + 1.0);
+  for (size_t i = 0; i < n; ++i)
+    sum += p[i] = 1.0 / (static_cast<double>(i) + 1);
   for (double& x : p) x /= sum;
+  return p;
+}
+
+// The rule worked out beside it: every token is one of those that it leaves,
+// and their surprise among these is tau on average.
+TEST(SamplerMirostat, TwoKeepsTheSurprise) {
+  const std::vector<double> p = Zipf(500);
   const std::vector<float> logits = Logits(p);
-  for (const int version : {1, 2}) {
+  SamplerOptions options = Plain();
+  options.mirostat = 2;
+  options.mirostat_tau = 4;
+  Sampler sampler = Make(options);
+  double mu = 8, total = 0;
+  constexpr int kTokens = 1000;
+  for (int i = 0; i < kTokens; ++i) {
+    double left = 0;
+    for (const double x : p) left += x >= std::exp2(-mu) ? x : 0;
+    const double drawn = p[static_cast<size_t>(sampler.Sample(logits).value())];
+    ASSERT_GE(drawn, std::exp2(-mu) * (1 - 1e-6)) << i;  // logits are f32
+    const double surprise = -std::log2(drawn / left);
+    total += surprise;
+    mu -= 0.1 * (surprise - 4);
+  }
+  // mu moved by less than 4 in all: 4 / (0.1 * 1000).
+  EXPECT_NEAR(total / kTokens, 4, 0.04);
+}
+
+// The estimate of version 1 is rough: that of a text is what counts.
+TEST(SamplerMirostat, OneFollowsTau) {
+  const std::vector<double> p = Zipf(500);
+  const std::vector<float> logits = Logits(p);
+  double last = 0;
+  for (const float tau : {2.0f, 3.0f, 4.0f}) {
     SamplerOptions options = Plain();
-    options.mirostat = version;
-    options.mirostat_tau = 4;
+    options.mirostat = 1;
+    options.mirostat_tau = tau;
     Sampler sampler = Make(options);
     double surprise = 0;
-    constexpr int kTokens = 3000;
+    constexpr int kTokens = 500;
     for (int i = 0; i < kTokens; ++i)
       surprise -=
-          std::log2(p[static_cast<size_t>(sampler.Sample(logits).value())]);
-    // Surprises are counted among the tokens left, so below the text's.
-    EXPECT_NEAR(surprise / kTokens, 4, 1) << version;
+          std::log2(p[static_cast<size_t>(sampler.Sample(logits).value())]) /
+          kTokens;
+    // Among all tokens it is more than among those that were left.
+    EXPECT_GT(surprise, tau - 0.2);
+    EXPECT_GT(surprise, last + 0.3);
+    EXPECT_LT(surprise, tau + 3);
+    last = surprise;
   }
 }
 

@@ -169,7 +169,8 @@ absl::Status SchemaMerger::Merge(const SchemaJson& more,
     return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                        "is no schema that can be merged with others");
   // Either forbids what only the other one knows.
-  for (const SchemaJson* one : {&schema, &more}) {
+  const SchemaJson* const parts[] = {&schema, &more};
+  for (const SchemaJson* one : parts) {
     const SchemaJson& other = one == &schema ? more : schema;
     const SchemaJson* rest = Member(*one, "additionalProperties");
     const SchemaJson* names = Member(other, "properties");
