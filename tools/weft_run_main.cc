@@ -99,7 +99,7 @@ names are llama.cpp's:
 constexpr int64_t kTraceRoom = 1 << 18;
 
 Program MakeProgram() {
-  Program program = {.name = "weft-run", .usage = kUsage};
+  Program program = {.name = "weft-run", .usage = kUsage, .groups = {}};
   program.groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
                     {"Conversation", {"chat", "system", "chat_template"}}};
   program.groups.push_back(EmbedFlagGroup());
