@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
@@ -10,187 +10,244 @@
 namespace weft::inline v0 {
 namespace {
 
-constexpr int kMaxWindow = 1 << 20;
 constexpr float kNever = -std::numeric_limits<float>::infinity();
+// Of mirostat 1: how many of the best tokens show how steep the distribution
+// is (m in arXiv:2007.14966).
+constexpr size_t kMirostatTokens = 100;
 
-// NaN is in no range.
-absl::Status CheckRange(absl::string_view field, bool in_range, float value,
-                        absl::string_view range) {
-  if (in_range) return absl::OkStatus();
+absl::Status NothingLeft(size_t n) {
   return absl::InvalidArgumentError(
-      absl::StrCat(field, " is ", value, "; expected ", range));
+      absl::StrCat("no token to sample: all ", n, " logits are NaN or -inf"));
 }
 
-absl::Status CheckRange(absl::string_view field, int value, int max) {
-  if (value >= 0 && value <= max) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(field, " is ", value, "; expected 0 to ", max));
+bool Has(const std::vector<SamplerStep>& chain, SamplerStep step) {
+  return std::find(chain.begin(), chain.end(), step) != chain.end();
 }
 
-// Best first; a total order, so that every algorithm gives the same result.
-constexpr auto kBetter = [](const auto& a, const auto& b) {
-  if (a.logit != b.logit) return a.logit > b.logit;
-  return a.token < b.token;
-};
+// Whether a step changes single logits, rather than leaving out by rank or
+// flattening.
+bool ChangesLogits(SamplerStep step) {
+  return step == SamplerStep::kLogitBias || step == SamplerStep::kGrammar ||
+         step == SamplerStep::kPenalties || step == SamplerStep::kDry;
+}
 
 }  // namespace
 
-absl::Status CheckSamplerOptions(const SamplerOptions& o) {
-  WEFT_RETURN_IF_ERROR(CheckRange("temperature",
-                                  o.temperature >= 0 && o.temperature <= 100,
-                                  o.temperature, "0 to 100"));
-  WEFT_RETURN_IF_ERROR(
-      CheckRange("top_k", o.top_k, std::numeric_limits<int>::max()));
-  WEFT_RETURN_IF_ERROR(CheckRange("top_p", o.top_p > 0 && o.top_p <= 1, o.top_p,
-                                  "above 0, to 1"));
-  WEFT_RETURN_IF_ERROR(
-      CheckRange("min_p", o.min_p >= 0 && o.min_p <= 1, o.min_p, "0 to 1"));
-  WEFT_RETURN_IF_ERROR(
-      CheckRange("repetition_penalty",
-                 o.repetition_penalty > 0 && o.repetition_penalty <= 100,
-                 o.repetition_penalty, "above 0, to 100"));
-  return CheckRange("repetition_window", o.repetition_window, kMaxWindow);
-}
-
-absl::StatusOr<Sampler> Sampler::Make(const SamplerOptions& options) {
+absl::StatusOr<Sampler> Sampler::Make(
+    SamplerOptions options, std::shared_ptr<const TokenPieces> pieces) {
   WEFT_RETURN_IF_ERROR(CheckSamplerOptions(options));
-  return Sampler(options);
+  std::vector<SamplerStep>& chain = options.chain;
+  if (options.grammar != nullptr && !Has(chain, SamplerStep::kGrammar))
+    chain.insert(chain.begin(), SamplerStep::kGrammar);
+  if (!options.logit_bias.empty() && !Has(chain, SamplerStep::kLogitBias))
+    chain.insert(chain.begin(), SamplerStep::kLogitBias);
+  for (const LogitBias& bias : options.logit_bias)
+    if (pieces != nullptr && bias.token >= pieces->size())
+      return absl::InvalidArgumentError(absl::StrCat(
+          "logit_bias is for token ", bias.token, "; expected 0 to ",
+          pieces->size() - 1, ", the tokens of the vocabulary"));
+  std::optional<GrammarMatcher> matcher;
+  if (options.grammar != nullptr) {
+    if (pieces == nullptr)
+      return absl::InvalidArgumentError("a grammar needs a vocabulary");
+    WEFT_ASSIGN_OR_RETURN(matcher,
+                          GrammarMatcher::Make(options.grammar, pieces));
+  }
+  return Sampler(std::move(options), std::move(pieces), std::move(matcher));
 }
 
-Sampler::Sampler(const SamplerOptions& options)
-    : options_(options), random_(options.seed) {
-  if (HasPenalty())
-    recent_.reserve(static_cast<size_t>(options.repetition_window));
+Sampler::Sampler(SamplerOptions options,
+                 std::shared_ptr<const TokenPieces> pieces,
+                 std::optional<GrammarMatcher> grammar)
+    : options_(std::move(options)),
+      repetition_(options_, std::move(pieces)),
+      grammar_(std::move(grammar)) {
+  // What makes no difference is not looked at again.
+  auto& chain = options_.chain;
+  chain.erase(
+      std::remove_if(chain.begin(), chain.end(),
+                     [this](SamplerStep step) { return !IsTaken(step); }),
+      chain.end());
+  plain_greedy_ = options_.temperature == 0 && chain.empty();
+  Reset();
 }
 
-bool Sampler::HasPenalty() const {
-  return options_.repetition_penalty != 1.0f && options_.repetition_window > 0;
+bool Sampler::IsTaken(SamplerStep step) const {
+  const SamplerOptions& o = options_;
+  if (!ChangesLogits(step)) {
+    if (o.temperature == 0) return false;
+    if (o.mirostat != 0 && step != SamplerStep::kTemperature) return false;
+  }
+  switch (step) {
+    case SamplerStep::kLogitBias:
+      return !o.logit_bias.empty();
+    case SamplerStep::kGrammar:
+      return o.grammar != nullptr;
+    case SamplerStep::kPenalties:
+      return o.HasPenalties();
+    case SamplerStep::kDry:
+      return o.HasDry();
+    case SamplerStep::kTopNSigma:
+      return o.top_n_sigma > 0;
+    case SamplerStep::kTopK:
+      return o.top_k > 0;
+    case SamplerStep::kTypicalP:
+      return o.typical_p < 1;
+    case SamplerStep::kTopP:
+      return o.top_p < 1;
+    case SamplerStep::kMinP:
+      return o.min_p > 0;
+    case SamplerStep::kXtc:
+      return o.xtc_probability > 0 && o.xtc_threshold <= 0.5f;
+    case SamplerStep::kTemperature:
+      return o.temperature != 1 || o.dynatemp_range > 0;
+  }
+  return false;
 }
+
+void Sampler::Observe(Token token) { repetition_.Accept(token); }
 
 void Sampler::Accept(Token token) {
-  if (!HasPenalty()) return;
-  if (recent_.size() < static_cast<size_t>(options_.repetition_window)) {
-    recent_.push_back(token);
-    return;
-  }
-  recent_[oldest_] = token;
-  oldest_ = (oldest_ + 1) % recent_.size();
+  repetition_.Accept(token);
+  if (grammar_.has_value()) grammar_->Accept(token);
+}
+
+void Sampler::RestartGrammar() {
+  if (grammar_.has_value()) grammar_->Reset();
 }
 
 void Sampler::Reset() {
   random_.seed(options_.seed);
-  recent_.clear();
-  oldest_ = 0;
+  repetition_.Reset();
+  RestartGrammar();
+  mirostat_mu_ = 2.0 * options_.mirostat_tau;
 }
 
 absl::StatusOr<Token> Sampler::Sample(absl::Span<const float> logits) {
-  if (HasPenalty() && !recent_.empty()) logits = ApplyPenalty(logits);
-  // NaN compares as false, so it is never better.
-  float best = kNever;
-  size_t best_at = 0;
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > best) {
-      best = logits[i];
-      best_at = i;
+  if (plain_greedy_) {
+    // NaN compares as false, so it is never better.
+    float best = kNever;
+    size_t best_at = 0;
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (logits[i] > best) {
+        best = logits[i];
+        best_at = i;
+      }
     }
+    if (best == kNever) return NothingLeft(logits.size());
+    return static_cast<Token>(best_at);
   }
-  if (best == kNever) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "no token to sample: all ", logits.size(), " logits are NaN or -inf"));
+  candidates_.Assign(logits);
+  if (candidates_.empty()) return NothingLeft(logits.size());
+  for (const SamplerStep step : options_.chain)
+    WEFT_RETURN_IF_ERROR(Take(step));
+  if (options_.temperature == 0) return candidates_.Best().token;
+  return options_.mirostat == 0 ? Draw() : DrawMirostat();
+}
+
+absl::Status Sampler::Take(SamplerStep step) {
+  const SamplerOptions& o = options_;
+  switch (step) {
+    case SamplerStep::kLogitBias:
+      return AddBias();
+    case SamplerStep::kGrammar: {
+      WEFT_ASSIGN_OR_RETURN(const auto allowed, grammar_->Allowed());
+      candidates_.KeepAllowed(allowed);
+      if (!candidates_.empty()) return absl::OkStatus();
+      return absl::InvalidArgumentError(
+          "no token to sample: the grammar allows none here that the other "
+          "samplers leave");
+    }
+    case SamplerStep::kPenalties:
+      repetition_.Penalize(o, candidates_);
+      break;
+    case SamplerStep::kDry:
+      repetition_.PenalizeDry(o, candidates_);
+      break;
+    case SamplerStep::kTopNSigma:
+      candidates_.TopNSigma(o.top_n_sigma);
+      break;
+    case SamplerStep::kTopK:
+      candidates_.TopK(static_cast<size_t>(o.top_k));
+      break;
+    case SamplerStep::kTypicalP:
+      candidates_.TypicalP(o.typical_p);
+      break;
+    case SamplerStep::kTopP:
+      candidates_.TopP(o.top_p);
+      break;
+    case SamplerStep::kMinP:
+      candidates_.MinP(o.min_p);
+      break;
+    case SamplerStep::kXtc:
+      if (Random() < o.xtc_probability) candidates_.ExcludeTop(o.xtc_threshold);
+      break;
+    case SamplerStep::kTemperature:
+      Temper();
+      break;
   }
-  if (options_.temperature == 0) return static_cast<Token>(best_at);
-  FindCandidates(logits);
-  KeepTopK();
-  KeepTopP();
-  KeepMinP();
-  return Draw();
+  return absl::OkStatus();
 }
 
-float Sampler::Penalize(float logit) const {
-  return logit > 0 ? logit / options_.repetition_penalty
-                   : logit * options_.repetition_penalty;
+absl::Status Sampler::AddBias() {
+  for (const LogitBias& bias : options_.logit_bias)
+    candidates_.Change(bias.token, [&](float logit) {
+      // A logit of +inf may be forbidden, too.
+      return bias.bias == kNever ? kNever : logit + bias.bias;
+    });
+  candidates_.RemoveForbidden();
+  if (!candidates_.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "no token to sample: logit_bias forbids all that are left");
 }
 
-absl::Span<const float> Sampler::ApplyPenalty(absl::Span<const float> logits) {
-  penalized_.assign(logits.begin(), logits.end());
-  for (const Token token : recent_) {
-    const size_t at = static_cast<size_t>(token);
-    // From the original, so that a token in the window twice pays once.
-    if (token >= 0 && at < logits.size()) penalized_[at] = Penalize(logits[at]);
-  }
-  return penalized_;
-}
-
-void Sampler::FindCandidates(absl::Span<const float> logits) {
-  candidates_.clear();
-  candidates_.reserve(logits.size());
-  for (size_t i = 0; i < logits.size(); ++i) {
-    if (logits[i] > kNever)
-      candidates_.push_back({logits[i], static_cast<Token>(i), 0.0f});
+void Sampler::Temper() {
+  if (options_.dynatemp_range > 0) {
+    candidates_.TemperByEntropy(options_.temperature, options_.dynatemp_range,
+                                options_.dynatemp_exponent);
+  } else {
+    candidates_.Temper(options_.temperature);
   }
 }
 
-void Sampler::KeepTopK() {
-  const size_t k = static_cast<size_t>(options_.top_k);
-  if (k == 0 || k >= candidates_.size()) return;
-  const auto end = candidates_.begin() + options_.top_k;
-  std::nth_element(candidates_.begin(), end - 1, candidates_.end(), kBetter);
-  candidates_.erase(end, candidates_.end());
-  // The order decides what a random number means; nth_element leaves any.
-  std::sort(candidates_.begin(), candidates_.end(), kBetter);
+double Sampler::Random() {
+  return static_cast<double>(random_() >> 11) * 0x1p-53;
 }
 
-void Sampler::KeepTopP() {
-  if (options_.top_p >= 1) return;
-  std::sort(candidates_.begin(), candidates_.end(), kBetter);
-  const double wanted = options_.top_p * Weigh(1.0f);
-  double sum = 0;
-  size_t kept = 0;
-  while (kept < candidates_.size() && sum < wanted)
-    sum += candidates_[kept++].weight;
-  candidates_.resize(std::max<size_t>(kept, 1));
-}
+Token Sampler::Draw() { return candidates_.Draw(Random()).token; }
 
-void Sampler::KeepMinP() {
-  if (options_.min_p <= 0) return;
-  Weigh(1.0f);  // that of the best is 1
-  const auto is_rare = [this](const Candidate& candidate) {
-    return candidate.weight < options_.min_p;
-  };
-  candidates_.erase(
-      std::remove_if(candidates_.begin(), candidates_.end(), is_rare),
-      candidates_.end());
-}
-
-// Sets the weights to the probabilities relative to the best token's, and
-// returns their sum, which is at least 1.
-double Sampler::Weigh(float temperature) {
-  float best = kNever;
-  for (const Candidate& candidate : candidates_)
-    best = std::max(best, candidate.logit);
-  double sum = 0;
-  for (Candidate& candidate : candidates_) {
-    // The difference of two infinities is no number.
-    const double below =
-        candidate.logit == best ? 0.0 : double{candidate.logit} - best;
-    candidate.weight = static_cast<float>(std::exp(below / temperature));
-    sum += candidate.weight;
+// The k of mirostat 1: probabilities are taken to fall as rank^-s, s being
+// estimated from the best tokens; k keeps the expected surprise at mu.
+Token Sampler::DrawMirostat() {
+  if (options_.mirostat == 2) {
+    candidates_.AtLeast(std::exp2(-mirostat_mu_));
+  } else {
+    const size_t n = candidates_.size();
+    candidates_.SortFirst(std::min(n, kMirostatTokens + 1));
+    candidates_.Weigh();
+    double ranks = 0, both = 0;
+    for (size_t i = 0; i + 1 < n && i < kMirostatTokens; ++i) {
+      const auto list = candidates_.list();
+      if (list[i + 1].weight <= 0) break;
+      const double rank = std::log((i + 2.0) / (i + 1.0));
+      both += rank * std::log(list[i].weight / list[i + 1].weight);
+      ranks += rank * rank;
+    }
+    const double s = ranks > 0 ? both / ranks : 1;
+    const double epsilon = s - 1;
+    const double k =
+        std::pow(epsilon * std::exp2(mirostat_mu_) /
+                     (1 - std::pow(static_cast<double>(n), -epsilon)),
+                 1 / s);
+    // Where the estimate has no meaning, all tokens stay.
+    candidates_.TopK(k >= 1 && k < static_cast<double>(n)
+                         ? static_cast<size_t>(k)
+                         : (k < 1 ? 1 : n));
   }
-  return sum;
-}
-
-Token Sampler::Draw() {
-  double left = Weigh(options_.temperature);
-  left *= static_cast<double>(random_() >> 11) * 0x1p-53;
-  Token drawn = kNoToken;
-  for (const Candidate& candidate : candidates_) {
-    if (candidate.weight == 0) continue;
-    drawn = candidate.token;
-    left -= candidate.weight;
-    // Rounding may leave a little after the last one, which then is it.
-    if (left < 0) break;
-  }
-  return drawn;
+  const Candidates::Drawn drawn = candidates_.Draw(Random());
+  const double surprise = -std::log2(drawn.probability);
+  mirostat_mu_ -= options_.mirostat_eta * (surprise - options_.mirostat_tau);
+  return drawn.token;
 }
 
 }  // namespace weft::inline v0

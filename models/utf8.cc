@@ -45,6 +45,31 @@ Utf8Prefix ReadUtf8(absl::string_view text) {
   return {Utf8Prefix::kCharacter, size_t{1} + follow.count};
 }
 
+uint32_t DecodeUtf8(absl::string_view character) {
+  const auto lead = static_cast<uint8_t>(character[0]);
+  if (character.size() == 1) return lead;
+  uint32_t code = lead & (0xFFu >> (character.size() + 1));
+  for (const char c : character.substr(1))
+    code = code << 6 | (static_cast<uint8_t>(c) & 0x3F);
+  return code;
+}
+
+void AppendUtf8(uint32_t c, std::string& out) {
+  const auto byte = [](uint32_t lead, uint32_t bits) {
+    return static_cast<char>(lead | bits);
+  };
+  const auto rest = [&](int shift) { return byte(0x80, c >> shift & 0x3F); };
+  if (c < 0x80) {
+    out += static_cast<char>(c);
+  } else if (c < 0x800) {
+    out += {byte(0xC0, c >> 6), rest(0)};
+  } else if (c < 0x10000) {
+    out += {byte(0xE0, c >> 12), rest(6), rest(0)};
+  } else {
+    out += {byte(0xF0, c >> 18), rest(12), rest(6), rest(0)};
+  }
+}
+
 bool IsValidUtf8(absl::string_view text) {
   while (!text.empty()) {
     const Utf8Prefix prefix = ReadUtf8(text);

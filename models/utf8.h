@@ -3,6 +3,7 @@
 #define WEFT_MODELS_UTF8_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -29,6 +30,12 @@ struct Utf8Prefix {
 // table 3-7 of the Unicode standard: no overlong forms, no surrogates, nothing
 // above U+10FFFF.
 Utf8Prefix ReadUtf8(absl::string_view text);
+
+// The code point of one character, as ReadUtf8 finds it; of bytes that are no
+// character some number.
+uint32_t DecodeUtf8(absl::string_view character);
+// Appends a code point of at most U+10FFFF.
+void AppendUtf8(uint32_t code_point, std::string& out);
 
 // True when `text` is well-formed UTF-8.
 bool IsValidUtf8(absl::string_view text);

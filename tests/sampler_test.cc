@@ -155,7 +155,7 @@ TEST(Sampler, MinP) {
 
 TEST(Sampler, RepetitionPenalty) {
   SamplerOptions options = {
-      .temperature = 0, .repetition_penalty = 2, .repetition_window = 2};
+      .temperature = 0, .repeat_penalty = 2, .repeat_last_n = 2};
   Sampler sampler = Make(options);
   const std::vector<float> logits = {4, 3, -1, kNan};
   EXPECT_EQ(sampler.Sample(logits).value(), 0);
@@ -205,7 +205,7 @@ TEST(Sampler, NoAllocationAfterTheFirstCall) {
   for (size_t i = 0; i < logits.size(); ++i)
     logits[i] = static_cast<float>(i * 7919 % 5000) / 500.0f;
   for (const int top_k : {0, 40}) {
-    Sampler sampler = Make({.top_k = top_k, .repetition_penalty = 1.1f});
+    Sampler sampler = Make({.top_k = top_k, .repeat_penalty = 1.1f});
     sampler.Accept(sampler.Sample(logits).value());
     sampler.Sample(logits).IgnoreError();  // the first with a penalty
     const int before = allocations;
@@ -240,15 +240,35 @@ TEST(SamplerOptions, FieldsOutOfRange) {
     expect({.temperature = bad}, "temperature is ");
     expect({.top_p = bad}, "top_p is ");
     expect({.min_p = bad}, "min_p is ");
-    expect({.repetition_penalty = bad}, "repetition_penalty is ");
+    expect({.dynatemp_range = bad}, "dynatemp_range is ");
+    expect({.dynatemp_exponent = bad}, "dynatemp_exponent is ");
+    expect({.typical_p = bad}, "typical_p is ");
+    expect({.top_n_sigma = bad}, "top_n_sigma is ");
+    expect({.xtc_probability = bad}, "xtc_probability is ");
+    expect({.xtc_threshold = bad}, "xtc_threshold is ");
+    expect({.dry_multiplier = bad}, "dry_multiplier is ");
+    expect({.dry_base = bad}, "dry_base is ");
+    expect({.mirostat_tau = bad}, "mirostat_tau is ");
+    expect({.mirostat_eta = bad}, "mirostat_eta is ");
+    expect({.repeat_penalty = bad}, "repeat_penalty is ");
   }
+  for (const float bad : {kNan, kInf, -kInf, 1e30f, -101.0f}) {
+    expect({.presence_penalty = bad}, "presence_penalty is ");
+    expect({.frequency_penalty = bad}, "frequency_penalty is ");
+  }
+  expect({.typical_p = 0}, "typical_p is 0; ");
+  expect({.mirostat_tau = 0}, "mirostat_tau is 0; ");
   expect({.top_p = 0}, "top_p is 0; ");
-  expect({.repetition_penalty = 0}, "repetition_penalty is 0; ");
+  expect({.repeat_penalty = 0}, "repeat_penalty is 0; ");
   for (const int bad : {-1, INT32_MIN}) {
     expect({.top_k = bad}, "top_k is ");
-    expect({.repetition_window = bad}, "repetition_window is ");
   }
-  expect({.repetition_window = INT32_MAX}, "repetition_window is ");
+  for (const int bad : {-2, INT32_MIN, INT32_MAX}) {
+    expect({.repeat_last_n = bad}, "repeat_last_n is ");
+    expect({.dry_penalty_last_n = bad}, "dry_penalty_last_n is ");
+    expect({.dry_allowed_length = bad}, "dry_allowed_length is ");
+    expect({.mirostat = bad}, "mirostat is ");
+  }
   EXPECT_TRUE(Sampler::Make({}).ok());
   EXPECT_TRUE(Sampler::Make({.temperature = 0, .top_k = INT32_MAX}).ok());
 }

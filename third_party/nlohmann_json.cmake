@@ -1,4 +1,4 @@
-# JSON for Modern C++, for the tools and the tests.
+# JSON for Modern C++.
 set(JSON_BuildTests OFF)
 FetchContent_Declare(nlohmann_json
   # SHA-256 as stated on the project's release page.

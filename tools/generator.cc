@@ -1,5 +1,6 @@
 #include "tools/generator.h"
 
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,7 +24,11 @@ std::string Rate(absl::string_view what, int64_t tokens, int64_t steps,
 
 absl::StatusOr<Generator> Generator::Make(TextModel* model,
                                           GeneratorOptions options) {
-  WEFT_ASSIGN_OR_RETURN(Sampler sampler, Sampler::Make(options.sampler));
+  std::shared_ptr<const TokenPieces> pieces;
+  if (options.sampler.NeedsPieces())
+    pieces = std::make_shared<const TokenPieces>(model->tokenizer());
+  WEFT_ASSIGN_OR_RETURN(Sampler sampler,
+                        Sampler::Make(options.sampler, std::move(pieces)));
   return Generator(model, std::move(options), std::move(sampler));
 }
 
@@ -32,7 +37,7 @@ absl::StatusOr<StopReason> Generator::Begin(absl::string_view prompt) {
   model_->Restart();
   sampler_.Reset();
   utf8_ = Utf8Stream();
-  for (const Token token : tokens) sampler_.Accept(token);
+  for (const Token token : tokens) sampler_.Observe(token);
   return Run(tokens);
 }
 
@@ -55,7 +60,8 @@ absl::StatusOr<StopReason> Generator::Answer(int64_t kept,
   }
   model_->Rewind(kept);
   utf8_ = Utf8Stream();
-  for (const Token token : tokens) sampler_.Accept(token);
+  sampler_.RestartGrammar();
+  for (const Token token : tokens) sampler_.Observe(token);
   return Run(tokens);
 }
 

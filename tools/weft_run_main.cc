@@ -18,11 +18,13 @@
 #include "tools/chat.h"
 #include "tools/cli.h"
 #include "tools/demo_model.h"
+#include "tools/embed_texts.h"
 #include "tools/generator.h"
 #include "tools/model_flags.h"
 #include "tools/profile_file.h"
 #include "tools/profiled_model.h"
 #include "tools/read_file.h"
+#include "tools/sampler_flags.h"
 #include "tools/tap_recorder.h"
 #include "tools/terminal.h"
 
@@ -37,17 +39,11 @@ ABSL_FLAG(bool, chat, false,
 ABSL_FLAG(std::string, system, "", "--chat: the system prompt");
 ABSL_FLAG(std::string, chat_template, "",
           "--chat: a file with a Jinja template instead of the model's");
+ABSL_FLAG(bool, embed, false,
+          "vectors of texts instead of text: of --prompt, or of each line of "
+          "standard input");
 ABSL_FLAG(bool, demo, false,
           "a small model with random weights instead of --model");
-ABSL_FLAG(double, temperature, 0,
-          "0 takes the best token; below 1 sharpens, above 1 flattens");
-ABSL_FLAG(int32_t, top_k, 40, "only the k best tokens; 0: all");
-ABSL_FLAG(double, top_p, 0.95,
-          "only the best tokens that together have this probability; 1: all");
-ABSL_FLAG(double, min_p, 0.05,
-          "only tokens with this part of the best one's probability; 0: all");
-ABSL_FLAG(double, repetition_penalty, 1, "above 1 avoids the last 64 tokens");
-ABSL_FLAG(uint64_t, seed, 0, "where the random numbers begin");
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as the model says, at most 4096");
 ABSL_FLAG(std::string, kv, "f16",
@@ -73,6 +69,7 @@ constexpr char kUsage[] =
   weft-run --model=chat.gguf --chat --system="Be brief."
   weft-run --model=m.gguf --prompt=Hi --tap="layer.*" --tap_out=layers.npz
   weft-run --demo                    needs no model file
+  weft-run --model=bert.gguf --embed --embed_format=json < texts.txt
 
 The text that follows the prompt goes to standard output as it is made, and
 nothing else does; the prompt is not repeated. On a terminal, and between the
@@ -91,37 +88,30 @@ how many were there before. Ctrl-C stops the answer and not the conversation;
 where no answer is being made it ends the program, as the end of the input does.
 
 With temperature 0, the default, the best token is always taken; of the other
-sampling flags only --repetition_penalty matters then. --demo samples with 0.8
-unless told otherwise.
+samplers only those matter then that change logits (bias, penalties, DRY,
+grammar). --demo samples with 0.8 unless told otherwise. The samplers and their
+names are llama.cpp's:
+
+  weft-run --model=F.gguf --temperature=0.8 --samplers="top_k;temperature;min_p"
+  weft-run --model=F.gguf --grammar='root ::= "yes" | "no"' --prompt="Is it? "
+  weft-run --model=F.gguf --json_schema_file=person.json --prompt="Ann, 7: "
 )";
 
 // Events of a trace at most: 40 bytes each.
 constexpr int64_t kTraceRoom = 1 << 18;
 
 Program MakeProgram() {
-  return {.name = "weft-run",
-          .usage = kUsage,
-          .groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
-                     {"Conversation", {"chat", "system", "chat_template"}},
-                     {"Sampling",
-                      {"temperature", "top_k", "top_p", "min_p",
-                       "repetition_penalty", "seed"}},
-                     {"Machine",
-                      {"threads", "context", "kv", "numerics", "target",
-                       "verbose", "profile", "trace"}},
-                     {"Inside the model", {"tap", "tap_out"}}}};
-}
-
-SamplerOptions SamplerFromFlags() {
-  SamplerOptions options;
-  options.temperature = static_cast<float>(absl::GetFlag(FLAGS_temperature));
-  options.top_k = absl::GetFlag(FLAGS_top_k);
-  options.top_p = static_cast<float>(absl::GetFlag(FLAGS_top_p));
-  options.min_p = static_cast<float>(absl::GetFlag(FLAGS_min_p));
-  options.repetition_penalty =
-      static_cast<float>(absl::GetFlag(FLAGS_repetition_penalty));
-  options.seed = absl::GetFlag(FLAGS_seed);
-  return options;
+  Program program = {.name = "weft-run", .usage = kUsage, .groups = {}};
+  program.groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
+                    {"Conversation", {"chat", "system", "chat_template"}}};
+  program.groups.push_back(EmbedFlagGroup());
+  for (FlagGroup& group : SamplerFlagGroups())
+    program.groups.push_back(std::move(group));
+  program.groups.push_back({"Machine",
+                            {"threads", "context", "kv", "numerics", "target",
+                             "verbose", "profile", "trace"}});
+  program.groups.push_back({"Inside the model", {"tap", "tap_out"}});
+  return program;
 }
 
 // Whether --profile or --trace ask for times.
@@ -131,7 +121,6 @@ bool Timed() {
 }
 
 absl::Status CheckFlags(const Arguments& args) {
-  WEFT_RETURN_IF_ERROR(CheckSamplerOptions(SamplerFromFlags()));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
   WEFT_RETURN_IF_ERROR(
@@ -142,6 +131,12 @@ absl::Status CheckFlags(const Arguments& args) {
   if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
     return absl::InvalidArgumentError("--demo or --model, not both");
   const bool chat = absl::GetFlag(FLAGS_chat);
+  const bool embed = absl::GetFlag(FLAGS_embed);
+  WEFT_RETURN_IF_ERROR(CheckEmbedFlags(args, embed));
+  if (embed && (chat || absl::GetFlag(FLAGS_demo) || Timed()))
+    return absl::InvalidArgumentError(
+        "--embed goes with a model file and without --chat, --profile and "
+        "--trace");
   if (chat && args.Given("prompt"))
     return absl::InvalidArgumentError(
         "--chat or --prompt, not both: a conversation reads standard input");
@@ -196,14 +191,20 @@ absl::StatusOr<ChatTemplate> OpenTemplate(const TextModel& model) {
                       absl::StrCat(path, ": ", made.status().message()));
 }
 
+struct Opened {
+  std::shared_ptr<const Model> model;
+  std::unique_ptr<Session> session;
+};
+
 // The model file with a session of its own.
-absl::StatusOr<std::unique_ptr<TextModel>> OpenModel(TapRecorder* taps) {
+absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
   const Stopwatch time;
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
+  options.embeddings = embed;
   options.context = absl::GetFlag(FLAGS_context);
   options.kv_k = kv.k;
   options.kv_v = kv.v;
@@ -218,6 +219,12 @@ absl::StatusOr<std::unique_ptr<TextModel>> OpenModel(TapRecorder* taps) {
   if (trained > 0 && session->options().context > trained)
     Warn(absl::StrCat("the model was trained for ", trained,
                       " positions; beyond them the text may degrade"));
+  return Opened{std::move(model), std::move(session)};
+}
+
+absl::StatusOr<std::unique_ptr<TextModel>> OpenModel(TapRecorder* taps) {
+  WEFT_ASSIGN_OR_RETURN(Opened opened, OpenSession(/*embed=*/false, taps));
+  auto& [model, session] = opened;
   if (Timed())
     return std::make_unique<ProfiledTextModel>(
         std::move(model), std::move(session),
@@ -275,15 +282,16 @@ const char* Describe(StopReason reason) {
 // Generates for one prompt, or for all lines of standard input.
 class Runner {
  public:
-  Runner(TextModel& model, const std::atomic<bool>& cancel)
-      : model_(model), cancel_(cancel) {}
+  Runner(TextModel& model, SamplerOptions sampler,
+         const std::atomic<bool>& cancel)
+      : model_(model), sampler_(std::move(sampler)), cancel_(cancel) {}
 
   // `separate`: other texts may follow, so a line feed ends each.
   GeneratorOptions MakeOptions(bool separate) {
     separate_ = separate;
     GeneratorOptions options;
     options.max_tokens = absl::GetFlag(FLAGS_max_tokens);
-    options.sampler = SamplerFromFlags();
+    options.sampler = sampler_;
     options.cancel = &cancel_;
     options.write = [](absl::string_view text) {
       return Print(StdoutIsTerminal() ? WithoutControls(text)
@@ -371,14 +379,15 @@ class Runner {
   }
 
   TextModel& model_;
+  SamplerOptions sampler_;
   const std::atomic<bool>& cancel_;
   bool separate_ = false;
   std::unique_ptr<Progress> progress_;
 };
 
 absl::Status RunWith(const Arguments& args, TextModel& model,
-                     const std::atomic<bool>& cancel) {
-  Runner runner(model, cancel);
+                     SamplerOptions sampler, const std::atomic<bool>& cancel) {
+  Runner runner(model, std::move(sampler), cancel);
   if (absl::GetFlag(FLAGS_chat)) {
     // An answer ends where the model ends it.
     if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
@@ -396,12 +405,24 @@ absl::Status Run(const Arguments& args) {
   // The best token of random weights is soon the same one for ever.
   if (demo && !args.Given("temperature"))
     absl::SetFlag(&FLAGS_temperature, 0.8);
+  // Here already, so that nobody waits for a model to be told.
+  WEFT_ASSIGN_OR_RETURN(SamplerOptions sampler, SamplerFromFlags(args));
   const std::atomic<bool>& cancel = CatchInterrupt();
   WEFT_ASSIGN_OR_RETURN(std::optional<TapRecorder> taps,
                         TapRecorder::FromFlags());
+  TapRecorder* recorder = taps ? &*taps : nullptr;
+  if (absl::GetFlag(FLAGS_embed)) {
+    WEFT_ASSIGN_OR_RETURN(const Opened opened,
+                          OpenSession(/*embed=*/true, recorder));
+    const std::string prompt = absl::GetFlag(FLAGS_prompt);
+    WEFT_RETURN_IF_ERROR(EmbedTexts(*opened.model, *opened.session,
+                                    args.Given("prompt") ? &prompt : nullptr,
+                                    cancel));
+    return taps ? taps->Write() : absl::OkStatus();
+  }
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
-                        demo ? MakeDemo() : OpenModel(taps ? &*taps : nullptr));
-  WEFT_RETURN_IF_ERROR(RunWith(args, *model, cancel));
+                        demo ? MakeDemo() : OpenModel(recorder));
+  WEFT_RETURN_IF_ERROR(RunWith(args, *model, std::move(sampler), cancel));
   if (taps) WEFT_RETURN_IF_ERROR(taps->Write());
   return WriteTimes(*model);
 }

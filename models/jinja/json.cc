@@ -16,33 +16,6 @@ namespace {
 
 constexpr int kMaxNesting = 200;
 
-uint32_t CodePoint(absl::string_view character) {
-  const auto lead = static_cast<unsigned char>(character[0]);
-  uint32_t code =
-      character.size() == 1 ? lead : lead & (0xFFu >> (character.size() + 1));
-  for (const char c : character.substr(1))
-    code = code << 6 | (static_cast<unsigned char>(c) & 0x3F);
-  return code;
-}
-
-void AppendUtf8(uint32_t c, std::string& out) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out +=
-        {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 63))};
-  } else if (c < 0x10000) {
-    out += {static_cast<char>(0xE0 | c >> 12),
-            static_cast<char>(0x80 | (c >> 6 & 63)),
-            static_cast<char>(0x80 | (c & 63))};
-  } else {
-    out += {static_cast<char>(0xF0 | c >> 18),
-            static_cast<char>(0x80 | (c >> 12 & 63)),
-            static_cast<char>(0x80 | (c >> 6 & 63)),
-            static_cast<char>(0x80 | (c & 63))};
-  }
-}
-
 class Writer {
  public:
   explicit Writer(const JsonStyle& style) : style_(style) {}
@@ -91,7 +64,7 @@ class Writer {
       } else if (static_cast<unsigned char>(c) < 0x20) {
         absl::StrAppendFormat(&out_, "\\u%04x", c);
       } else if (style_.ensure_ascii && character.size() > 1) {
-        WriteEscaped(CodePoint(character));
+        WriteEscaped(DecodeUtf8(character));
       } else {
         out_.append(character.data(), character.size());
       }

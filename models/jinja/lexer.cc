@@ -30,24 +30,6 @@ bool IsDigit(char c) {
   return absl::ascii_isdigit(static_cast<unsigned char>(c));
 }
 
-void AppendCodePoint(uint32_t c, std::string& out) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out +=
-        {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 63))};
-  } else if (c < 0x10000) {
-    out += {static_cast<char>(0xE0 | c >> 12),
-            static_cast<char>(0x80 | (c >> 6 & 63)),
-            static_cast<char>(0x80 | (c & 63))};
-  } else {
-    out += {static_cast<char>(0xF0 | (c >> 18 & 7)),
-            static_cast<char>(0x80 | (c >> 12 & 63)),
-            static_cast<char>(0x80 | (c >> 6 & 63)),
-            static_cast<char>(0x80 | (c & 63))};
-  }
-}
-
 class Lexer {
  public:
   explicit Lexer(absl::string_view source) : source_(source) {}
@@ -314,14 +296,14 @@ class Lexer {
     if (digits > 0 && i + digits < source_.size() &&
         absl::SimpleHexAtoi(source_.substr(i + 1, digits), &code) &&
         code <= 0x10FFFF) {
-      AppendCodePoint(code, text);
+      AppendUtf8(code, text);
       i += digits;
     } else if (c >= '0' && c <= '7') {
       size_t end = i;
       while (end < source_.size() && end < i + 3 && source_[end] >= '0' &&
              source_[end] <= '7')
         code = 8 * code + static_cast<uint32_t>(source_[end++] - '0');
-      AppendCodePoint(code, text);
+      AppendUtf8(code, text);
       i = end - 1;
     } else {
       text += {'\\', c};
