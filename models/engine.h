@@ -22,12 +22,19 @@
 #include "graph/passes.h"
 #include "models/architecture.h"
 #include "models/gguf.h"
+#include "models/lora.h"
 #include "models/tokenizer.h"
 #include "ops/optimize.h"
 
 namespace weft::inline v0 {
 
 class Session;
+
+// A file of low-rank changes to a model's weights (see lora.h).
+struct AdapterOptions {
+  std::string path;
+  float scale = 1;  // of its effect; 0: none
+};
 
 struct LoadOptions {
   // Architectures of the caller's own; they win over the library's.
@@ -38,6 +45,8 @@ struct LoadOptions {
   // kinds of vocabulary that weft does not know. Model::tokenizer() then
   // refuses every text.
   bool tokenizer = true;
+  // Adapters of the model, in the order in which they are applied.
+  std::vector<AdapterOptions> adapters;
   // Touch every page of the mapping now, so that the first token does not wait
   // for the disk; called with the share that is done, from 0 to 1. Null: pages
   // come in when they are first needed.
@@ -56,6 +65,9 @@ struct SessionOptions {
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;
+  // Scales of the model's adapters in this session, one for each; empty: those
+  // of LoadOptions.
+  std::vector<float> adapter_scales;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
 };
@@ -84,8 +96,8 @@ struct MemoryEstimate {
 class Model : public std::enable_shared_from_this<Model> {
  public:
   // Maps the file, reads its vocabulary and checks every tensor that its
-  // architecture needs. Errors of GgufFile::Open, MakeTokenizer and
-  // ModelBuilder.
+  // architecture needs. `path` as in OpenModelFile; the errors of that, of
+  // MakeTokenizer, ModelBuilder and LoraAdapter::Open.
   static absl::StatusOr<std::shared_ptr<const Model>> Load(
       const std::string& path, const LoadOptions& options = {});
   // The same from a file that is open already.
@@ -94,12 +106,13 @@ class Model : public std::enable_shared_from_this<Model> {
 
   // ResourceExhausted when memory cannot be had; InvalidArgument for options
   // out of range, naming the option; FailedPrecondition for logits of a model
-  // that has none.
+  // that has none; the errors of ApplyLora.
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
 
   const GgufFile& file() const { return file_; }
+  absl::Span<const LoraAdapter> adapters() const { return adapters_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const Architecture& architecture() const { return *architecture_; }
   int64_t vocab_size() const { return vocab_size_; }
@@ -117,8 +130,14 @@ class Model : public std::enable_shared_from_this<Model> {
   absl::StatusOr<std::shared_ptr<const Graph>> BuildGraph(
       const SessionOptions& options, FusionReport* report) const;
   absl::StatusOr<SessionOptions> Complete(SessionOptions options) const;
+  std::vector<LoraUse> UsesOf(const SessionOptions& options) const;
+  // The data of a weight of a session's graph.
+  absl::StatusOr<absl::Span<const std::byte>> FindWeight(
+      const std::string& name, const SessionOptions& options) const;
 
   GgufFile file_;
+  std::vector<LoraAdapter> adapters_;
+  std::vector<float> adapter_scales_;  // of LoadOptions
   const Architecture* architecture_ = nullptr;
   std::unique_ptr<Tokenizer> tokenizer_;
   int64_t vocab_size_ = 0;

@@ -100,7 +100,7 @@ Program MakeProgram() {
   return {.name = "weft-run",
           .usage = kUsage,
           .groups = {
-              {"Text", {"model", "prompt", "max_tokens", "demo"}},
+              {"Text", {"model", "lora", "prompt", "max_tokens", "demo"}},
               {"Conversation", {"chat", "system", "chat_template"}},
               {"Sampling",
                {"temperature", "top_k", "top_p", "min_p", "repetition_penalty",
