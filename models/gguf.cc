@@ -86,7 +86,8 @@ absl::StatusOr<GgufFile> GgufFile::Join(std::vector<GgufFile> parts) {
 
 absl::StatusOr<GgufFile> GgufFile::Describe(
     std::string header, absl::Span<const absl::Span<const std::byte>> data,
-    std::vector<std::string> files, std::shared_ptr<const void> owner) {
+    std::vector<std::string> files, std::vector<std::string> warnings,
+    std::shared_ptr<const void> owner) {
   auto contents = std::make_unique<Contents>();
   contents->source = files.front();
   contents->files = std::move(files);
@@ -96,7 +97,8 @@ absl::StatusOr<GgufFile> GgufFile::Describe(
       reinterpret_cast<const std::byte*>(contents->header_bytes.data()),
       contents->header_bytes.size());
   WEFT_RETURN_IF_ERROR(contents->Parse({.header_only = true}));
-  contents->warnings.clear();  // of data that is elsewhere
+  // Those of the reader are about data that are elsewhere.
+  contents->warnings = std::move(warnings);
   std::vector<GgufTensor>& tensors = contents->table.tensors;
   for (size_t i = 0; i < tensors.size(); ++i) {
     if (i >= data.size() || data[i].size() != tensors[i].bytes)

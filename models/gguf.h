@@ -96,12 +96,13 @@ class GgufFile {
   // order. AlreadyExists (SPLIT-5) for a tensor that two of them have.
   static absl::StatusOr<GgufFile> Join(std::vector<GgufFile> parts);
   // What is stored in another format, described as GGUF: `header` is all of a
-  // file up to its data (see MakeGgufHeader), data[i] the bytes of its tensor i,
-  // which `owner` keeps; it is read from `files`, the first of which names it.
-  // InvalidArgument (GGUF-X1) for data of another size.
+  // file up to its data (see MakeGgufHeader), data[i] the bytes of its tensor
+  // i, which `owner` keeps; it is read from `files`, the first of which names
+  // it. InvalidArgument (GGUF-X1) for data of another size.
   static absl::StatusOr<GgufFile> Describe(
       std::string header, absl::Span<const absl::Span<const std::byte>> data,
-      std::vector<std::string> files, std::shared_ptr<const void> owner);
+      std::vector<std::string> files, std::vector<std::string> warnings,
+      std::shared_ptr<const void> owner);
 
   GgufFile(GgufFile&&) noexcept;
   GgufFile& operator=(GgufFile&&) noexcept;

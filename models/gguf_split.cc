@@ -153,7 +153,8 @@ absl::StatusOr<GgufFile> OpenOtherParts(GgufFile file, const std::string& path,
       continue;
     }
     const std::string other = absl::StrCat(name.prefix, Ending(i, count));
-    WEFT_ASSIGN_OR_RETURN(parts.emplace_back(), OpenPart(other, options));
+    WEFT_ASSIGN_OR_RETURN(GgufFile part, OpenPart(other, options));
+    parts.push_back(std::move(part));
   }
   WEFT_RETURN_IF_ERROR(CheckParts(parts));
   return GgufFile::Join(std::move(parts));

@@ -73,11 +73,11 @@ absl::StatusOr<LoraAdapter> LoraAdapter::Open(const std::string& path,
   WEFT_RETURN_IF_ERROR(CheckKind(file, base));
   LoraAdapter adapter(std::move(file));
   constexpr char kAlpha[] = "adapter.lora.alpha";
-  if (adapter.file_->Has(kAlpha)) {
-    WEFT_ASSIGN_OR_RETURN(adapter.alpha_, adapter.file_->GetFloat(kAlpha));
+  if (adapter.file_.Has(kAlpha)) {
+    WEFT_ASSIGN_OR_RETURN(adapter.alpha_, adapter.file_.GetFloat(kAlpha));
   }
   if (!std::isfinite(adapter.alpha_))
-    return LoraError(StatusCode::kInvalidArgument, *adapter.file_, "LORA-4",
+    return LoraError(StatusCode::kInvalidArgument, adapter.file_, "LORA-4",
                      kAlpha, absl::StrCat(adapter.alpha_), "a finite number");
   WEFT_RETURN_IF_ERROR(adapter.ReadPairs());
   for (const Pair& pair : adapter.pairs_)
@@ -86,24 +86,24 @@ absl::StatusOr<LoraAdapter> LoraAdapter::Open(const std::string& path,
 }
 
 absl::Status LoraAdapter::ReadPairs() {
-  for (const GgufTensor& tensor : file_->tensors()) {
+  for (const GgufTensor& tensor : file_.tensors()) {
     absl::string_view name = tensor.name;
     const bool is_a = absl::ConsumeSuffix(&name, ".lora_a");
     if (!is_a && !absl::ConsumeSuffix(&name, ".lora_b"))
-      return LoraError(StatusCode::kUnimplemented, *file_, "LORA-5",
+      return LoraError(StatusCode::kUnimplemented, file_, "LORA-5",
                        absl::StrCat("tensor ", QuoteInput(tensor.name)),
                        "not a half of a pair",
                        "names that end in .lora_a or .lora_b");
     const std::string other = absl::StrCat(name, is_a ? ".lora_b" : ".lora_a");
-    const GgufTensor* half = file_->FindTensor(other);
+    const GgufTensor* half = file_.FindTensor(other);
     if (half == nullptr)
-      return LoraError(StatusCode::kNotFound, *file_, "LORA-6",
+      return LoraError(StatusCode::kNotFound, file_, "LORA-6",
                        absl::StrCat("tensor ", QuoteInput(other)), "missing",
                        absl::StrCat("it beside ", QuoteInput(tensor.name)));
     if (is_a) pairs_.push_back({std::string(name), &tensor, half});
   }
   if (!pairs_.empty()) return absl::OkStatus();
-  return LoraError(StatusCode::kInvalidArgument, *file_, "LORA-1",
+  return LoraError(StatusCode::kInvalidArgument, file_, "LORA-1",
                    "number of tensors", "0", "an adapter of at least one pair");
 }
 
@@ -111,14 +111,14 @@ absl::Status LoraAdapter::CheckPair(const GgufFile& base,
                                     const Pair& pair) const {
   const GgufTensor* weight = base.FindTensor(pair.weight);
   if (weight == nullptr)
-    return LoraError(StatusCode::kNotFound, *file_, "LORA-7",
+    return LoraError(StatusCode::kNotFound, file_, "LORA-7",
                      absl::StrCat("weight ", QuoteInput(pair.weight)),
                      absl::StrCat("missing in ", base.source()),
                      "a weight of the model; is this an adapter for another?");
   const auto dims = weight->dims, a = pair.a->dims, b = pair.b->dims;
   const auto misfit = [&](const GgufTensor& half, absl::string_view expected) {
     return LoraError(
-        StatusCode::kInvalidArgument, *file_, "LORA-8",
+        StatusCode::kInvalidArgument, file_, "LORA-8",
         absl::StrCat("tensor ", QuoteInput(half.name)), DimsText(half.dims),
         absl::StrCat(expected, ", since the model's ", QuoteInput(pair.weight),
                      " is ", DimsText(dims),
@@ -144,7 +144,7 @@ absl::Status LoraAdapter::CheckPair(const GgufFile& base,
     return misfit(*pair.a, DimsText(want_a));
   for (const GgufTensor* half : {pair.a, pair.b})
     if (!IsDecodable(half->dtype))
-      return LoraError(StatusCode::kUnimplemented, *file_, "LORA-9",
+      return LoraError(StatusCode::kUnimplemented, file_, "LORA-9",
                        absl::StrCat("type of ", QuoteInput(half->name)),
                        Name(half->dtype), "a type that weft can compute with");
   return absl::OkStatus();

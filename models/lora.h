@@ -14,7 +14,6 @@
 #ifndef WEFT_MODELS_LORA_H_
 #define WEFT_MODELS_LORA_H_
 
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -50,8 +49,7 @@ class LoraAdapter {
                                           const GgufFile& base,
                                           const GgufOptions& options = {});
 
-  LoraAdapter() = default;  // adapts nothing
-  const GgufFile& file() const { return *file_; }
+  const GgufFile& file() const { return file_; }
 
  private:
   friend class LoraApplier;
@@ -63,7 +61,7 @@ class LoraAdapter {
   absl::Status ReadPairs();
   absl::Status CheckPair(const GgufFile& base, const Pair& pair) const;
 
-  std::optional<GgufFile> file_;
+  GgufFile file_;
   float alpha_ = 0;
   std::vector<Pair> pairs_;
 };

@@ -72,9 +72,10 @@ absl::Status Model::Init(const LoadOptions& options) {
   WEFT_RETURN_IF_ERROR(ReadSizes());
   for (const AdapterOptions& adapter : options.adapters) {
     WEFT_ASSIGN_OR_RETURN(
-        adapters_.emplace_back(),
+        LoraAdapter opened,
         LoraAdapter::Open(adapter.path, file_,
                           {.read_into_memory = options.read_into_memory}));
+    adapters_.push_back(std::move(opened));
     adapter_scales_.push_back(adapter.scale);
   }
   if (options.progress) TouchPages(file_, options.progress);

@@ -67,8 +67,9 @@ absl::StatusOr<std::vector<LoraAdapter>> OpenAdapters(
   std::vector<LoraAdapter> adapters;
   for (const AdapterOptions& adapter : lora) {
     WEFT_ASSIGN_OR_RETURN(
-        adapters.emplace_back(),
+        LoraAdapter opened,
         LoraAdapter::Open(adapter.path, file, {.header_only = true}));
+    adapters.push_back(std::move(opened));
   }
   return adapters;
 }
