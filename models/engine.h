@@ -197,8 +197,11 @@ class Session {
   int64_t position(int slot) const {
     return positions_[static_cast<size_t>(slot)];
   }
-  // Forgets a slot's sequence from `position` on, or all of it where the
-  // architecture does not rewind. Returns the position that it has then.
+  // Forgets a slot's sequence from `position` on, or all of it: where the
+  // architecture does not rewind, or where caches of sliding windows no longer
+  // hold what lies before `position` (see BackendPlan::rewind; a batch can
+  // always be taken back). Returns the position that it has then; what stood
+  // before it has to be evaluated again.
   int64_t Truncate(int slot, int64_t position);
   // Adds the times of the steps that follow to `profile`, until called with
   // null (see Executable::SetProfile).
@@ -224,6 +227,8 @@ class Session {
   std::unique_ptr<Executable> executable_;
   std::vector<int64_t> positions_;  // by slot
   std::vector<int64_t> pending_;    // by slot: positions within a step
+  std::vector<int64_t> written_;    // by slot: positions ever written, but for
+                                    // what was forgotten as a whole
   std::vector<StepToken> batch_;    // of Prefill
   int32_t *tokens_ = nullptr, *pos_ = nullptr, *slot_ = nullptr,
           *rows_ = nullptr;
