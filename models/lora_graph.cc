@@ -80,10 +80,14 @@ class LoraApplier {
     return graph_.status();
   }
 
+  // Once for all uses of a weight.
   Value Half(const GgufTensor& tensor) {
-    Shape shape = Shape::FromInts(tensor.dims);
-    return graph_.Weight(absl::StrCat("lora.", number_, ".", tensor.name),
-                         tensor.dtype, std::move(shape));
+    const auto [at, is_new] = halves_.try_emplace(std::string(tensor.name));
+    if (is_new)
+      at->second =
+          graph_.Weight(absl::StrCat("lora.", number_, ".", tensor.name),
+                        tensor.dtype, Shape::FromInts(tensor.dims));
+    return at->second;
   }
 
   float Factor(const Pair& pair) const {
@@ -127,10 +131,13 @@ class LoraApplier {
     const Node use = graph_.node(id);  // copies: new nodes move the old ones
     const NodeId bias = BiasOf(use);
     const Node last = bias < 0 ? use : graph_.node(bias);
-    const Graph::Origin origin(graph_, last, "lora");
-    // A copy of the last node, since all readers of that one are about to read
-    // the sum.
-    const Value sum = Add(CopyOf(last), Delta(pair, use));
+    Value sum;
+    {
+      const Graph::Origin origin(graph_, last, "lora");
+      // A copy of the last node, since all readers of that one are about to
+      // read the sum.
+      sum = Add(CopyOf(last), Delta(pair, use));
+    }
     if (sum.poisoned()) return;
     graph_.ReplaceUses(last.outputs[0], sum.id());
     graph_.EraseIfDead(last.id);
@@ -140,6 +147,7 @@ class LoraApplier {
   const LoraUse& use_;
   const size_t number_;
   absl::flat_hash_map<std::string, ValueId> weights_;
+  absl::flat_hash_map<std::string, Value> halves_;
 };
 
 absl::Status ApplyLora(Graph& graph, absl::Span<const LoraUse> uses) {

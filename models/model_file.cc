@@ -12,8 +12,8 @@ namespace weft::inline v0 {
 
 absl::StatusOr<GgufFile> OpenModelFile(const std::string& path,
                                        const GgufOptions& options) {
-  std::error_code error;  // what cannot be looked at is no directory
-  if (std::filesystem::is_directory(path, error))
+  std::error_code error;  // what cannot be looked at has none
+  if (std::filesystem::exists(path + "/config.json", error))
     return OpenSafetensorsModel(path, options);
   WEFT_ASSIGN_OR_RETURN(GgufFile file, GgufFile::Open(path, options));
   return OpenOtherParts(std::move(file), path, options);

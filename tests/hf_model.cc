@@ -97,7 +97,7 @@ class Maker {
               std::string(tokens[static_cast<size_t>(*id)]);
       out_.tokenizer_config["add_bos_token"] =
           file_.GetBool("tokenizer.ggml.add_bos_token")
-              .value_or(out_.tokenizer["model"]["byte_fallback"]);
+              .value_or(out_.tokenizer["model"]["byte_fallback"].get<bool>());
     }
     return std::move(out_);
   }

@@ -165,8 +165,8 @@ TEST_P(WindowCache, RewindsAsFarAsTheRingHolds) {
   EXPECT_EQ(Run(*ring, 0, rest, kBatch), Run(*whole, 0, rest, 0));
 }
 
-// A step that fails has written already.
-TEST_P(WindowCache, GoesOnAfterACancelledStep) {
+// What a step wrote that was taken back, or that failed after it wrote.
+TEST_P(WindowCache, GoesOnBehindAStepThatDoesNotCount) {
   const auto whole = NewSession(kContext), ring = NewSession(kBatch);
   const std::vector<Token> tokens = Tokens(400, 7);
   const auto all = absl::MakeConstSpan(tokens);

@@ -11,7 +11,7 @@ int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* TileOf(const View& state, int64_t slot, int64_t pos, int64_t head) {
   return state.data + slot * state.stride(0) +
-         TileIndex(state, pos) * state.stride(1) + head * state.stride(2);
+         TileOffset(state, pos) + head * state.stride(2);
 }
 
 // Calls f(byte in the row, byte of the state, bytes) for each run of a row

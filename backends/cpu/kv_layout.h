@@ -91,10 +91,11 @@ int64_t RewindInWindow(int64_t window, int64_t kept);
 
 // Sets layout and strides of a state.
 void SetStateStrides(View& view, const StatePlace& place);
-// The tile, of those of a head, that position `pos` of a state in tiles is in.
-inline int64_t TileIndex(const View& view, int64_t pos) {
-  // A head's tiles follow each other, so that its strides tell their number.
-  return pos / kTilePositions % (view.stride(2) / view.stride(1));
+// Where the tile of position `pos` begins, in bytes from the start of its head.
+inline int64_t TileOffset(const View& view, int64_t pos) {
+  const int64_t offset = pos / kTilePositions * view.stride(1);
+  // A head's tiles follow each other: its stride is the size of the ring.
+  return offset < view.stride(2) ? offset : offset % view.stride(2);
 }
 // Bytes of a state of this type. Only states of rank 4 can lie in tiles.
 int64_t StateBytes(const View& view);

@@ -1,5 +1,6 @@
 #include "models/safetensors/config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -297,6 +298,7 @@ class Translator {
 absl::StatusOr<HfConfig> ReadHfConfig(JsonFields config, std::string name) {
   HfConfig out;
   const std::string type = config.String("model_type").value_or("");
+  if (!config.status().ok()) return config.status();
   std::vector<absl::string_view> known;
   for (const HfFamily& family : kFamilies) {
     known.push_back(family.model_type);

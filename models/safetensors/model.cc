@@ -78,8 +78,13 @@ class Opener {
   std::string Path(absl::string_view name) const {
     return absl::StrCat(directory_, "/", name);
   }
+  // "" for a directory that is gone.
   std::string BaseName() const {
-    return std::filesystem::absolute(Path(".")).parent_path().filename();
+    std::error_code error;
+    return std::filesystem::absolute(Path("."), error)
+        .parent_path()
+        .filename()
+        .string();
   }
 
   absl::Status OpenFile(const std::string& name) {
@@ -196,7 +201,7 @@ class Opener {
                      absl::StrCat("rank of ", QuoteInput(tensor.name)),
                      absl::StrCat(tensor.dims.size()), "1 to 4 dimensions");
     const bool shifted = name.is_norm && config_.family->gemma;
-    if (tensor.dims.size() > 1 || (tensor.dtype == DType::kF32 && !shifted)) {
+    if (tensor.dims.size() > 1) {
       tensors_.push_back({name.name, tensor.dtype, tensor.dims});
       data_.push_back(tensor.data);
       return absl::OkStatus();
