@@ -66,8 +66,9 @@ void ExpectError(const std::string& path, absl::StatusCode code,
 std::vector<float> LogitsOf(const std::string& path) {
   const auto model = Model::Load(path);
   if (!model.ok()) return ADD_FAILURE() << model.status(), std::vector<float>();
-  const auto session =
-      (*model)->NewSession({.backend_options = {.threads = 1}});
+  SessionOptions options;
+  options.backend_options.threads = 1;
+  const auto session = (*model)->NewSession(options);
   if (!session.ok())
     return ADD_FAILURE() << session.status(), std::vector<float>();
   const auto logits = (*session)->Prefill(0, std::vector<Token>{1, 5, 7});

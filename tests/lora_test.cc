@@ -124,6 +124,12 @@ void Merge(GgufSpec& model, GgufSpec& adapter, float scale) {
   }
 }
 
+SessionOptions Scaled(std::vector<float> scales) {
+  SessionOptions options;
+  options.adapter_scales = std::move(scales);
+  return options;
+}
+
 std::string Save(const GgufSpec& spec, const std::string& name) {
   WriteBytes(ScratchPath(name), spec.Build());
   return ScratchPath(name);
@@ -187,9 +193,9 @@ TEST_P(LoraTest, EqualsMergedWeights) {
   ExpectNear(LogitsOf(path, load), want);
   // The session's scale wins, and 0 is the model as it was.
   load.adapters = {{lora}};
-  ExpectNear(LogitsOf(path, load, {.adapter_scales = {kScale}}), want);
+  ExpectNear(LogitsOf(path, load, Scaled({kScale})), want);
   const auto plain = LogitsOf(path);
-  EXPECT_EQ(LogitsOf(path, load, {.adapter_scales = {0}}), plain);
+  EXPECT_EQ(LogitsOf(path, load, Scaled({0})), plain);
   EXPECT_NE(LogitsOf(path, load), plain);
   // Twice with half of it.
   load.adapters = {{lora, kScale / 2}, {lora, kScale / 2}};
@@ -200,9 +206,9 @@ INSTANTIATE_TEST_SUITE_P(Formats, LoraTest,
                          testing::Values(Formats{DType::kF32, DType::kF32},
                                          Formats{DType::kF32, DType::kF16},
                                          Formats{DType::kQ8_0, DType::kQ8_0}),
-                         [](const auto& info) {
-                           return absl::StrCat(Name(info.param.base), "_",
-                                               Name(info.param.adapter));
+                         [](const auto& test) {
+                           return absl::StrCat(Name(test.param.base), "_",
+                                               Name(test.param.adapter));
                          });
 
 TEST(Lora, Experts) {
@@ -339,8 +345,7 @@ TEST_F(LoraErrors, ScalesOfOthers) {
   load.tokenizer = false;
   const auto model = Model::Load(Save(base_, "lora-base.gguf"), load);
   ASSERT_TRUE(model.ok()) << model.status();
-  const absl::Status status =
-      (*model)->NewSession({.adapter_scales = {1, 2}}).status();
+  const absl::Status status = (*model)->NewSession(Scaled({1, 2})).status();
   EXPECT_PRED2(Says, status.message(), "adapter_scales has 2 numbers");
 }
 

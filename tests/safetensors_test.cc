@@ -74,7 +74,7 @@ INSTANTIATE_TEST_SUITE_P(Models, SafetensorsGolden,
                          testing::Values("llama_gqa", "llama_rope3",
                                          "llama_linear", "llama_yarn", "qwen2",
                                          "qwen3", "gemma2", "gemma3"),
-                         [](const auto& info) { return info.param; });
+                         [](const auto& test) { return test.param; });
 
 // A model of 2 layers, small enough to break in many ways.
 HfModel Small() {

@@ -184,8 +184,8 @@ TEST_P(WindowCache, GoesOnBehindAStepThatDoesNotCount) {
 INSTANTIATE_TEST_SUITE_P(Formats, WindowCache,
                          testing::Values(DType::kF32, DType::kF16,
                                          DType::kQ8_0),
-                         [](const auto& info) {
-                           return std::string(Name(info.param));
+                         [](const auto& test) {
+                           return std::string(Name(test.param));
                          });
 
 TEST(WindowCachePlan, ShowsIt) {
