@@ -288,8 +288,8 @@ Json HfTokenizerFrom(const GgufFile& file) {
            {"content", "\xE2\x96\x81"}}}}};
   } else {
     // Newer files have each merge as a list of its two texts.
-    for (const absl::string_view merge :
-         *file.GetStrings("tokenizer.ggml.merges")) {
+    const auto merges = *file.GetStrings("tokenizer.ggml.merges");
+    for (const absl::string_view merge : merges) {
       const size_t space = merge.find(' ');
       model["merges"].push_back({std::string(merge.substr(0, space)),
                                  std::string(merge.substr(space + 1))});

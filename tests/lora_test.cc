@@ -238,7 +238,7 @@ TEST(Lora, NodesFuse) {
       "graph-dump", {model, "--lora=" + lora + ":0.5", "--numerics=fast"});
   ExpectSuccess(dump);
   for (const char* part :
-       {"lora.0.blk.0.attn_q.weight.lora_a: q8_0[32,32]",
+       {"q8_0[32,32] = weight(lora.0.blk.0.attn_q.weight.lora_a)",
         ", blk.0.attn_q.weight)", ", lora.0.blk.0.attn_q.weight.lora_a)",
         ", lora.0.blk.0.attn_q.weight.lora_b)", "scale"})
     EXPECT_PRED2(Says, dump.out, part);
@@ -306,7 +306,7 @@ TEST_F(LoraErrors, Alpha) {
 TEST_F(LoraErrors, OtherTensor) {
   adapter_.tensors[1].name = "blk.0.attn_q.weight.lora_c";
   Expect(absl::StatusCode::kNotFound, "LORA-6");
-  adapter_.tensors[0].name = "blk.0.attn_q.weight.lora_c";
+  adapter_.tensors[0].name = "blk.0.attn_q.weight.lora_d";
   Expect(absl::StatusCode::kUnimplemented, "LORA-5");
 }
 TEST_F(LoraErrors, MissingHalf) {

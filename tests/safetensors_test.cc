@@ -352,19 +352,21 @@ TEST(SafetensorsTokenizer, SentencePieceAsInGguf) {
 // Every piece that a text has, the best cut first.
 TEST(SafetensorsTokenizer, Unigram) {
   HfModel model = Small();
+  Json vocab = Json::array();
+  for (const auto& [text, score] :
+       std::vector<std::pair<std::string, double>>{{"<unk>", 0},
+                                                   {"\xE2\x96\x81", -2},
+                                                   {"</s>", 0},
+                                                   {"a", -3},
+                                                   {"b", -3},
+                                                   {"\xE2\x96\x81"
+                                                    "ab",
+                                                    -4}})
+    vocab.push_back(Json::array({text, score}));
   model.tokenizer = {
       {"added_tokens", {{{"id", 2}, {"content", "</s>"}, {"special", true}}}},
       {"pre_tokenizer", {{"type", "Metaspace"}, {"prepend_scheme", "always"}}},
-      {"model",
-       {{"type", "Unigram"},
-        {"unk_id", 0},
-        {"vocab",
-         {{"<unk>", 0.0},
-          {"\xE2\x96\x81", -2.0},
-          {"</s>", 0.0},
-          {"a", -3.0},
-          {"b", -3.0},
-          {"\xE2\x96\x81\x61\x62", -4.0}}}}}};
+      {"model", {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", vocab}}}};
   const auto loaded = Model::Load(model.Write("unigram"));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   const Tokenizer& tokenizer = (*loaded)->tokenizer();

@@ -8,7 +8,8 @@
 //
 // Prints a line for each: how many tokens are equal, and the first that is not.
 // Weights are f32, so that both compute the same but for the order of sums and
-// the rounding of the caches to f16.
+// the rounding of the caches to f16: where two tokens are nearly equal (see
+// weft-eval logits) they may change places, after which nothing is comparable.
 import {execFileSync} from "node:child_process";
 import {mkdtempSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
