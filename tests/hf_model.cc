@@ -143,7 +143,7 @@ class Maker {
                            {"factor", 8.0},
                            {"low_freq_factor", 1.0},
                            {"high_freq_factor", 4.0},
-                           {"original_max_position_embeddings", 8192}};
+                           {"original_max_position_embeddings", 64}};
     } else if (type.ok()) {
       Json& scaling = c["rope_scaling"];
       scaling["type"] = std::string(*type);
