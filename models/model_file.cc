@@ -18,9 +18,9 @@ absl::StatusOr<GgufFile> OpenModelFile(const std::string& path,
     return OpenSafetensorsModel(path, options);
   absl::StatusOr<GgufFile> opened = GgufFile::Open(path, options);
   if (!opened.ok() && std::filesystem::is_directory(path, error))
-    return absl::Status(opened.status().code(),
-                        absl::StrCat(opened.status().message(),
-                                     ", and no config.json in it"));
+    return absl::Status(
+        opened.status().code(),
+        absl::StrCat(opened.status().message(), ", and no config.json in it"));
   WEFT_ASSIGN_OR_RETURN(GgufFile file, std::move(opened));
   return OpenOtherParts(std::move(file), path, options);
 }
