@@ -50,12 +50,20 @@ struct PlannedStep {
   bool on_reference = false;  // no kernel: runs on the scalar reference
 };
 
+// No limit to how far sequences can be taken back.
+inline constexpr int64_t kNoRewindLimit = INT64_MAX;
+
 // What Compile() would do, without weights and without taking memory.
 struct BackendPlan {
   Plan plan;
   std::vector<PlannedStep> steps;
   MemoryUse memory;
   std::string target;  // the instruction set chosen
+  // Caches of attention that sees a window only are rings: after a sequence was
+  // written up to some position, steps can begin up to so many positions before
+  // it and see what they would have seen; at least a step's largest number of
+  // tokens.
+  int64_t rewind = kNoRewindLimit;
 };
 
 // Sees a run from inside, to find faults: called before and after each planned
@@ -119,7 +127,8 @@ class Backend {
   virtual absl::StatusOr<BackendPlan> Plan(const Graph& graph) const = 0;
   // `graph` is optimized and finished; it is kept alive by the executable.
   virtual absl::StatusOr<std::unique_ptr<Executable>> Compile(
-      std::shared_ptr<const Graph> graph, const WeightSource& weights) const = 0;
+      std::shared_ptr<const Graph> graph,
+      const WeightSource& weights) const = 0;
 
   // A probe of this machine over `bytes` of memory, which it takes and writes
   // at once. ResourceExhausted when they cannot be had, InvalidArgument when

@@ -66,6 +66,7 @@ absl::StatusOr<std::unique_ptr<Graph>> BuildModel(
   architecture.build(builder);
   WEFT_RETURN_IF_ERROR(builder.status());
   WEFT_RETURN_IF_ERROR(graph->Finish());
+  WEFT_RETURN_IF_ERROR(ApplyLora(*graph, options.adapters));
   return graph;
 }
 

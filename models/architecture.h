@@ -37,8 +37,9 @@ absl::Span<const Architecture> Architectures();
 absl::StatusOr<const Architecture*> FindArchitecture(
     const GgufFile& file, absl::Span<const Architecture* const> extra = {});
 
-// Builds and verifies the graph of a file, before any pass. Reads the header
-// alone. The first error of the builder or of the graph.
+// Builds and verifies the graph of a file with its adapters, before any pass.
+// Reads the header alone. The first error of the builder or of the graph, or
+// those of ApplyLora.
 absl::StatusOr<std::unique_ptr<Graph>> BuildModel(
     const GgufFile& file, const Architecture& architecture,
     const BuildOptions& options);

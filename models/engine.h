@@ -22,6 +22,7 @@
 #include "graph/passes.h"
 #include "models/architecture.h"
 #include "models/gguf.h"
+#include "models/lora.h"
 #include "models/taps.h"
 #include "models/tokenizer.h"
 #include "ops/optimize.h"
@@ -29,6 +30,12 @@
 namespace weft::inline v0 {
 
 class Session;
+
+// A file of low-rank changes to a model's weights (see lora.h).
+struct AdapterOptions {
+  std::string path;
+  float scale = 1;  // of its effect; 0: none
+};
 
 struct LoadOptions {
   // Architectures of the caller's own; they win over the library's.
@@ -39,6 +46,8 @@ struct LoadOptions {
   // kinds of vocabulary that weft does not know. Model::tokenizer() then
   // refuses every text.
   bool tokenizer = true;
+  // Adapters of the model, in the order in which they are applied.
+  std::vector<AdapterOptions> adapters;
   // Touch every page of the mapping now, so that the first token does not wait
   // for the disk; called with the share that is done, from 0 to 1. Null: pages
   // come in when they are first needed.
@@ -61,6 +70,9 @@ struct SessionOptions {
   // Session::SetTapSink). What a fusion would swallow is computed apart then:
   // Session::tap_costs() tells.
   std::vector<std::string> taps;
+  // Scales of the model's adapters in this session, one for each; empty: those
+  // of LoadOptions.
+  std::vector<float> adapter_scales;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target
 };
@@ -94,8 +106,8 @@ struct MemoryEstimate {
 class Model : public std::enable_shared_from_this<Model> {
  public:
   // Maps the file, reads its vocabulary and checks every tensor that its
-  // architecture needs. Errors of GgufFile::Open, MakeTokenizer and
-  // ModelBuilder.
+  // architecture needs. `path` as in OpenModelFile; the errors of that, of
+  // MakeTokenizer, ModelBuilder and LoraAdapter::Open.
   static absl::StatusOr<std::shared_ptr<const Model>> Load(
       const std::string& path, const LoadOptions& options = {});
   // The same from a file that is open already.
@@ -104,12 +116,13 @@ class Model : public std::enable_shared_from_this<Model> {
 
   // ResourceExhausted when memory cannot be had; InvalidArgument for options
   // out of range, naming the option; FailedPrecondition for logits of a model
-  // that has none.
+  // that has none; the errors of ApplyLora.
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
 
   const GgufFile& file() const { return file_; }
+  absl::Span<const LoraAdapter> adapters() const { return adapters_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const Architecture& architecture() const { return *architecture_; }
   int64_t vocab_size() const { return vocab_size_; }
@@ -132,8 +145,14 @@ class Model : public std::enable_shared_from_this<Model> {
   };
   absl::StatusOr<Built> BuildGraph(const SessionOptions& options) const;
   absl::StatusOr<SessionOptions> Complete(SessionOptions options) const;
+  std::vector<LoraUse> UsesOf(const SessionOptions& options) const;
+  // The data of a weight of a session's graph.
+  absl::StatusOr<absl::Span<const std::byte>> FindWeight(
+      const std::string& name, const SessionOptions& options) const;
 
   GgufFile file_;
+  std::vector<LoraAdapter> adapters_;
+  std::vector<float> adapter_scales_;  // of LoadOptions
   const Architecture* architecture_ = nullptr;
   std::unique_ptr<Tokenizer> tokenizer_;
   int64_t vocab_size_ = 0;
@@ -193,8 +212,11 @@ class Session {
   int64_t position(int slot) const {
     return positions_[static_cast<size_t>(slot)];
   }
-  // Forgets a slot's sequence from `position` on, or all of it where the
-  // architecture does not rewind. Returns the position that it has then.
+  // Forgets a slot's sequence from `position` on, or all of it: where the
+  // architecture does not rewind, or where caches of sliding windows no longer
+  // hold what lies before `position` (see BackendPlan::rewind; a batch can
+  // always be taken back). Returns the position that it has then; what stood
+  // before it has to be evaluated again.
   int64_t Truncate(int slot, int64_t position);
   // Adds the times of the steps that follow to `profile`, until called with
   // null (see Executable::SetProfile).
@@ -232,6 +254,8 @@ class Session {
   TapSink tap_sink_;
   std::vector<int64_t> positions_;  // by slot
   std::vector<int64_t> pending_;    // by slot: positions within a step
+  std::vector<int64_t> written_;    // by slot: positions ever written, but for
+                                    // what was forgotten as a whole
   std::vector<StepToken> batch_;    // of Prefill
   int32_t *tokens_ = nullptr, *pos_ = nullptr, *slot_ = nullptr,
           *rows_ = nullptr;

@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "graph/status_macros.h"
 #include "models/file_mapping.h"
@@ -32,6 +33,7 @@ absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
                                         const GgufOptions& options) {
   auto contents = std::make_unique<Contents>();
   contents->source = path;
+  contents->files = {path};
   WEFT_ASSIGN_OR_RETURN(
       contents->mapping,
       FileMapping::Open(path, {.read_into_memory = options.read_into_memory}));
@@ -50,7 +52,70 @@ absl::StatusOr<GgufFile> GgufFile::Parse(absl::Span<const std::byte> bytes,
   return GgufFile(std::move(contents));
 }
 
+absl::StatusOr<GgufFile> GgufFile::Join(std::vector<GgufFile> parts) {
+  GgufFile whole = std::move(parts.front());
+  parts.erase(parts.begin());
+  Contents& contents = *whole.contents_;
+  GgufTable& table = contents.table;
+  const size_t n_first = table.tensors.size();
+  for (const GgufFile& part : parts) {
+    table.tensors.insert(table.tensors.end(), part.tensors().begin(),
+                         part.tensors().end());
+    contents.warnings.insert(contents.warnings.end(), part.warnings().begin(),
+                             part.warnings().end());
+    contents.files.insert(contents.files.end(), part.files().begin(),
+                          part.files().end());
+  }
+  table.index.Reserve(table.tensors.size());
+  for (size_t i = n_first; i < table.tensors.size(); ++i)
+    if (const auto first = table.index.Insert(static_cast<uint32_t>(i))) {
+      const absl::string_view name = table.tensors[i].name;
+      std::vector<std::string> sources;
+      if (*first < n_first) sources.push_back(whole.source());
+      for (const GgufFile& part : parts)
+        if (part.FindTensor(name) != nullptr) sources.push_back(part.source());
+      return absl::AlreadyExistsError(
+          absl::StrCat(sources.back(), ": SPLIT-5: tensor ", QuoteInput(name),
+                       " is in ", sources.front(),
+                       " too; expected each tensor "
+                       "in one part"));
+    }
+  contents.others = std::move(parts);
+  return whole;
+}
+
+absl::StatusOr<GgufFile> GgufFile::Describe(
+    std::string header, absl::Span<const absl::Span<const std::byte>> data,
+    std::vector<std::string> files, std::vector<std::string> warnings,
+    std::shared_ptr<const void> owner) {
+  auto contents = std::make_unique<Contents>();
+  contents->source = files.front();
+  contents->files = std::move(files);
+  contents->header_bytes = std::move(header);
+  contents->owner = std::move(owner);
+  contents->bytes = absl::MakeConstSpan(
+      reinterpret_cast<const std::byte*>(contents->header_bytes.data()),
+      contents->header_bytes.size());
+  WEFT_RETURN_IF_ERROR(contents->Parse({.header_only = true}));
+  // Those of the reader are about data that are elsewhere.
+  contents->warnings = std::move(warnings);
+  std::vector<GgufTensor>& tensors = contents->table.tensors;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (i >= data.size() || data[i].size() != tensors[i].bytes)
+      return absl::InvalidArgumentError(absl::StrCat(
+          contents->source, ": GGUF-X1: data of ", QuoteInput(tensors[i].name),
+          " is ", i < data.size() ? data[i].size() : 0, " bytes; expected ",
+          tensors[i].bytes));
+    tensors[i].data = data[i];
+  }
+  return GgufFile(std::move(contents));
+}
+
 const std::string& GgufFile::source() const { return contents_->source; }
+
+absl::Span<const std::string> GgufFile::files() const {
+  return contents_->files;
+}
 
 uint32_t GgufFile::version() const { return contents_->header.version; }
 
@@ -79,7 +144,11 @@ bool GgufFile::Has(absl::string_view key) const {
 }
 
 void GgufFile::Release(absl::Span<const std::byte> data) const {
-  if (contents_->mapping) contents_->mapping->Release(data);
+  const auto& mapping = contents_->mapping;
+  if (mapping && data.data() >= mapping->bytes().data() &&
+      data.data() < mapping->bytes().data() + mapping->bytes().size())
+    return mapping->Release(data);
+  for (const GgufFile& other : contents_->others) other.Release(data);
 }
 
 }  // namespace weft::inline v0

@@ -59,7 +59,7 @@ struct GgufTensor {
   // first); 1 to 4 entries, each 0 or more; a file's n_dims 0 is {1}.
   absl::Span<const int64_t> dims;
   uint64_t bytes = 0;   // size of the data
-  uint64_t offset = 0;  // of the data, from the start of the file
+  uint64_t offset = 0;  // of the data, from the start of its file
   // At a multiple of the file's alignment from the start of the file. Empty
   // when the file was opened with `header_only` and the data is cut off.
   absl::Span<const std::byte> data;
@@ -92,11 +92,25 @@ class GgufFile {
                                         std::string source,
                                         const GgufOptions& options = {});
 
+  // One file out of several: the metadata of the first, the tensors of all, in
+  // order. AlreadyExists (SPLIT-5) for a tensor that two of them have.
+  static absl::StatusOr<GgufFile> Join(std::vector<GgufFile> parts);
+  // What is stored in another format, described as GGUF: `header` is all of a
+  // file up to its data (see MakeGgufHeader), data[i] the bytes of its tensor
+  // i, which `owner` keeps; it is read from `files`, the first of which names
+  // it. InvalidArgument (GGUF-X1) for data of another size.
+  static absl::StatusOr<GgufFile> Describe(
+      std::string header, absl::Span<const absl::Span<const std::byte>> data,
+      std::vector<std::string> files, std::vector<std::string> warnings,
+      std::shared_ptr<const void> owner);
+
   GgufFile(GgufFile&&) noexcept;
   GgufFile& operator=(GgufFile&&) noexcept;
   ~GgufFile();
 
   const std::string& source() const;  // the path, or the name given to Parse
+  // The paths of all files that it is read from; none after Parse.
+  absl::Span<const std::string> files() const;
   uint32_t version() const;
   uint32_t alignment() const;  // of tensor data, in bytes; a power of two
   absl::Span<const GgufTensor> tensors() const;  // in the order of the file

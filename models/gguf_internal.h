@@ -33,6 +33,8 @@
 //     D1 data cut off                    D2 no data
 //     warnings: T23 gap between tensors  T26 order differs from the table's
 //               D3 data missing (header_only)     D4 bytes after the data
+//   described data (gguf.cc)
+//     X1 bytes that a tensor of that shape does not have
 //   getters (gguf_getters.cc)
 //     G1 no such key    G2 other type     G3 no array    G4 element type
 //     G5 value does not fit               G6 element does not fit
@@ -51,6 +53,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -204,7 +207,11 @@ absl::Status PlaceGgufTensors(const GgufInput& in, const GgufLayout& layout,
 
 struct GgufFile::Contents {
   std::string source;
+  std::vector<std::string> files;
   std::optional<FileMapping> mapping;  // none over a caller's bytes
+  std::vector<GgufFile> others;        // that tensors were joined from
+  std::string header_bytes;            // of Describe()
+  std::shared_ptr<const void> owner;   // of its data
   absl::Span<const std::byte> bytes;
   GgufHeader header;
   GgufMetadata metadata;

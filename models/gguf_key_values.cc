@@ -95,6 +95,11 @@ void GgufKeyValues::SetInt32s(absl::string_view key,
   Set(key, ArrayBytes(GgufType::kInt32, values));
 }
 
+void GgufKeyValues::SetUint8s(absl::string_view key,
+                              absl::Span<const uint8_t> values) {
+  Set(key, ArrayBytes(GgufType::kUint8, values));
+}
+
 void GgufKeyValues::Remove(absl::string_view key) {
   const auto found = index_.find(key);
   if (found == index_.end()) return;

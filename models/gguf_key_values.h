@@ -35,6 +35,7 @@ class GgufKeyValues {
   void SetStrings(absl::string_view key, absl::Span<const std::string> values);
   void SetFloats(absl::string_view key, absl::Span<const float> values);
   void SetInt32s(absl::string_view key, absl::Span<const int32_t> values);
+  void SetUint8s(absl::string_view key, absl::Span<const uint8_t> values);
   // All of another's, in its order.
   void SetAll(const GgufKeyValues& other);
   // Nothing happens when there is none.

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
+#include "models/model_file.h"
 #include "models/no_tokenizer.h"
 #include "ops/optimize.h"
 
@@ -48,7 +50,7 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::Load(
     const std::string& path, const LoadOptions& options) {
   WEFT_ASSIGN_OR_RETURN(
       GgufFile file,
-      GgufFile::Open(path, {.read_into_memory = options.read_into_memory}));
+      OpenModelFile(path, {.read_into_memory = options.read_into_memory}));
   return FromFile(std::move(file), options);
 }
 
@@ -68,6 +70,14 @@ absl::Status Model::Init(const LoadOptions& options) {
     tokenizer_ = std::make_unique<NoTokenizer>();
   }
   WEFT_RETURN_IF_ERROR(ReadSizes());
+  for (const AdapterOptions& adapter : options.adapters) {
+    WEFT_ASSIGN_OR_RETURN(
+        LoraAdapter opened,
+        LoraAdapter::Open(adapter.path, file_,
+                          {.read_into_memory = options.read_into_memory}));
+    adapters_.push_back(std::move(opened));
+    adapter_scales_.push_back(adapter.scale);
+  }
   if (options.progress) TouchPages(file_, options.progress);
   return absl::OkStatus();
 }
@@ -123,6 +133,12 @@ absl::StatusOr<SessionOptions> Model::Complete(SessionOptions o) const {
   WEFT_RETURN_IF_ERROR(CheckRange("logits_rows", o.logits_rows, 1, 1 << 16));
   if (o.embeddings || !architecture_->causal) o.logits_rows = o.batch;
   o.logits_rows = std::min(o.logits_rows, o.batch);
+  if (o.adapter_scales.empty()) o.adapter_scales = adapter_scales_;
+  if (o.adapter_scales.size() != adapters_.size())
+    return absl::InvalidArgumentError(
+        absl::StrCat("adapter_scales has ", o.adapter_scales.size(),
+                     " numbers; expected one for each of the ",
+                     adapters_.size(), " adapters of the model"));
   return o;
 }
 
@@ -135,10 +151,16 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   build.kv_k = o.kv_k;
   build.kv_v = o.kv_v;
   build.embeddings = o.embeddings;
+  build.adapters = UsesOf(o);
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, build));
+  // What an architecture expects is about its own nodes.
+  const bool adapted =
+      absl::c_any_of(o.adapter_scales, [](float scale) { return scale != 0; });
   Built out;
-  WEFT_ASSIGN_OR_RETURN(out.report, Optimize(*graph, {.numerics = o.numerics}));
+  WEFT_ASSIGN_OR_RETURN(out.report,
+                        Optimize(*graph, {.check_expectations = !adapted,
+                                          .numerics = o.numerics}));
   if (!o.taps.empty()) {
     const FusionReport without = std::move(out.report);
     WEFT_ASSIGN_OR_RETURN(graph, BuildModel(file_, *architecture_, build));
@@ -151,6 +173,22 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   }
   out.graph = std::move(graph);
   return out;
+}
+
+std::vector<LoraUse> Model::UsesOf(const SessionOptions& o) const {
+  std::vector<LoraUse> uses;
+  for (size_t i = 0; i < adapters_.size(); ++i)
+    uses.push_back({&adapters_[i], o.adapter_scales[i]});
+  return uses;
+}
+
+absl::StatusOr<absl::Span<const std::byte>> Model::FindWeight(
+    const std::string& name, const SessionOptions& options) const {
+  const GgufTensor* tensor = FindLoraTensor(UsesOf(options), name);
+  if (tensor == nullptr) tensor = file_.FindTensor(name);
+  if (tensor != nullptr) return tensor->data;
+  return absl::NotFoundError(
+      absl::StrCat(file_.source(), ": no tensor ", name));
 }
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
@@ -178,15 +216,9 @@ absl::StatusOr<std::unique_ptr<Session>> Model::NewSession(
                         MakeBackend(o.backend, o.backend_options));
   WEFT_ASSIGN_OR_RETURN(
       session->executable_,
-      backend->Compile(session->graph_,
-                       [this](const Node& node)
-                           -> absl::StatusOr<absl::Span<const std::byte>> {
-                         const GgufTensor* tensor = file_.FindTensor(node.name);
-                         if (tensor == nullptr)
-                           return absl::NotFoundError(absl::StrCat(
-                               file_.source(), ": no tensor ", node.name));
-                         return tensor->data;
-                       }));
+      backend->Compile(session->graph_, [&](const Node& node) {
+        return FindWeight(node.name, o);
+      }));
   WEFT_RETURN_IF_ERROR(session->Init());
   return session;
 }

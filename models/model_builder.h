@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "graph/graph.h"
 #include "models/gguf.h"
+#include "models/lora.h"
 #include "ops/gather.h"
 
 namespace weft::inline v0 {
@@ -25,6 +26,7 @@ struct BuildOptions {
   DType kv_v = DType::kF16;
   // The last hidden states instead of logits.
   bool embeddings = false;
+  std::vector<LoraUse> adapters;
 };
 
 // Limits of hyper-parameters: far above any model that exists, low enough that

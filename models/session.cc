@@ -37,6 +37,7 @@ absl::Status Session::Init() {
                      "SessionOptions::embeddings"));
   positions_.assign(static_cast<size_t>(options_.slots), 0);
   pending_ = positions_;
+  written_ = positions_;
   batch_.reserve(static_cast<size_t>(options_.batch));
   return absl::OkStatus();
 }
@@ -96,6 +97,9 @@ absl::StatusOr<absl::Span<const float>> Session::Step(
   }
   // A step always has a row of logits; without a taker it is the last token's.
   if (wanted == 0) rows_[0] = static_cast<int32_t>(batch.size() - 1);
+  // Also where the step fails halfway.
+  for (size_t i = 0; i < written_.size(); ++i)
+    written_[i] = std::max(written_[i], pending_[i]);
   SymbolValues symbols;
   symbols.Set("T", static_cast<int64_t>(batch.size()));
   symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));
@@ -168,8 +172,11 @@ absl::StatusOr<absl::Span<const float>> Session::Decode(
 int64_t Session::Truncate(int slot, int64_t position) {
   int64_t& current = positions_[static_cast<size_t>(slot)];
   if (position >= current) return current;
-  const bool rewinds = model_->architecture().rewinds;
+  int64_t& written = written_[static_cast<size_t>(slot)];
+  const bool rewinds =
+      model_->architecture().rewinds && written - position <= plan().rewind;
   current = rewinds ? std::max<int64_t>(position, 0) : 0;
+  if (current == 0) written = 0;
   return current;
 }
 

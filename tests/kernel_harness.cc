@@ -97,7 +97,7 @@ class Memory {
 
   void SetTiledView(const HostTensor& like, cpu::StateLayout layout) {
     SetDims(like);
-    cpu::SetStateStrides(view_, layout);
+    cpu::SetStateStrides(view_, {layout});
     bytes_ = cpu::StateBytes(view_);
   }
 

@@ -170,11 +170,11 @@ class LayoutTest : public testing::Test {
   }
   StateLayout LayoutOf(const std::string& state) {
     EXPECT_TRUE(graph_.Finish().ok()) << graph_.status();
-    const auto layouts = cpu::ChooseStateLayouts(
+    const auto places = cpu::PlaceStates(
         graph_, KernelsOfTarget(cpu::RunnableTargets()[0]));
     for (const NodeId id : graph_.order())
       if (graph_.node(id).name == state)
-        return layouts[static_cast<size_t>(graph_.node(id).outputs[0])];
+        return places[static_cast<size_t>(graph_.node(id).outputs[0])].layout;
     ADD_FAILURE() << "no " << state;
     return StateLayout::kRows;
   }

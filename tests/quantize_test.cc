@@ -240,14 +240,6 @@ TEST(WeftQuantize, KeepsEmptyTensors) {
   EXPECT_EQ(TypeIn(Opened(out), "no_columns.weight"), DType::kF16);
 }
 
-TEST(WeftQuantize, RefusesAPartOfASplitModel) {
-  GgufSpec spec = SmallModel();
-  spec.Scalar<uint16_t>("split.count", GgufType::kUint16, 3);
-  ExpectFailure(Quantize(WriteModel(spec, "part.gguf"), ScratchPath("x.gguf"),
-                         {"--type=q8_0"}),
-                "weft-quantize", "split");
-}
-
 TEST(WeftQuantize, SaysWhatIsWrong) {
   const std::string in = "--in=" + TinyModel();
   const std::string out = "--out=" + ScratchPath("wrong.gguf");

@@ -30,7 +30,8 @@ class ScriptedModel : public TextModel {
   }
   void Restart() override { seen.clear(); }
   void Rewind(int64_t position) override {
-    seen.resize(static_cast<size_t>(position));
+    const auto left = static_cast<size_t>(position);
+    seen.resize(forgets && left < seen.size() ? 0 : left);
   }
   absl::StatusOr<absl::Span<const float>> Prefill(
       absl::Span<const Token> tokens, const PrefillOptions&) override {
@@ -47,6 +48,7 @@ class ScriptedModel : public TextModel {
   Tokens seen;
   Tokens script;         // what it says, token by token
   size_t evaluated = 0;  // by Prefill
+  bool forgets = false;  // everything, when it is taken back
 
  private:
   absl::Span<const float> Next() {
@@ -185,6 +187,22 @@ TEST_F(ChatTest, ATemplateThatDropsThoughts) {
                                         "<turn>user:x<end><turn>assistant:",
                                         {.parse_special = true})
                                      .size()));
+}
+
+// A recurrent state, or a window whose cache has moved on.
+TEST_F(ChatTest, AModelThatForgetsReadsAllAgain) {
+  Chat chat = MakeChat(
+      "{% for m in messages %}<turn>{{ m.role }}:"
+      "{{ m.content.split('|')[-1] }}<end>{% endfor %}<turn>assistant:");
+  model_.forgets = true;
+  Script("thought|said");
+  ASSERT_TRUE(chat.Say("x").ok());
+  Script("b");
+  ASSERT_TRUE(chat.Say("y").ok());
+  EXPECT_EQ(Seen(),
+            "<turn>user:x<end><turn>assistant:said<end><turn>user:y<end>"
+            "<turn>assistant:b");
+  EXPECT_EQ(chat.turn().kept, 0);
 }
 
 TEST_F(ChatTest, AfterAnErrorTheConversationIsAsItWas) {

@@ -116,7 +116,14 @@ class Bencher {
   // In seconds.
   absl::StatusOr<double> Repeat(bool decode, int64_t tokens) {
     Progress();
-    session_.Truncate(0, options_.depth);
+    // Caches of sliding windows cannot go back over a long prompt.
+    if (const int64_t left = session_.Truncate(0, options_.depth);
+        left < options_.depth)
+      WEFT_RETURN_IF_ERROR(
+          session_
+              .Prefill(0,
+                       First(options_.depth).subspan(static_cast<size_t>(left)))
+              .status());
     const Stopwatch time;
     if (!decode) {
       WEFT_RETURN_IF_ERROR(session_.Prefill(0, First(tokens)).status());

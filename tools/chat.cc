@@ -83,8 +83,13 @@ absl::StatusOr<StopReason> Chat::Say(absl::string_view user) {
   WEFT_ASSIGN_OR_RETURN(std::string text,
                         chat_.Render(messages, setup_.options));
   WEFT_ASSIGN_OR_RETURN(const auto plan, Plan(text));
-  const auto& [kept, tokens] = plan;
+  auto [kept, tokens] = plan;
   model_->Rewind(kept);  // also where there is no room for the tokens
+  // A model that cannot go back so far has forgotten more.
+  if (const int64_t left = model_->position(); left < kept) {
+    tokens.insert(tokens.begin(), seen_.begin() + left, seen_.begin() + kept);
+    kept = left;
+  }
   absl::StatusOr<StopReason> reason = generator_.Answer(kept, tokens);
   // What the model has in its cache now, whatever happened.
   seen_.resize(static_cast<size_t>(std::min(kept, model_->position())));

@@ -112,6 +112,13 @@ class ArgumentParser {
         return Error(absl::StrCat("--", name, " needs a value"));
       written.value = args_[++next_];
     }
+    // A list goes on where the flag is given again.
+    std::string list;
+    if (flag->IsOfType<std::vector<std::string>>() &&
+        result_.Given(flag->Name())) {
+      list = absl::StrCat(flag->CurrentValue(), ",", written.value);
+      written.value = list;
+    }
     std::string why;
     if (!flag->ParseFrom(written.value, &why))
       return Error(absl::StripTrailingAsciiWhitespace(why));

@@ -42,7 +42,8 @@ struct Arguments {
 };
 
 // Sets the flags in `args`, the command line after the program's name: --f=x,
-// --f x, and for booleans --f and --nof. "--" ends the flags. InvalidArgument
+// --f x, and for booleans --f and --nof. A flag that is a list of strings goes
+// on when it is given again. "--" ends the flags. InvalidArgument
 // for flags that do not exist, bad values, and words where none are taken.
 absl::StatusOr<Arguments> ParseArguments(const Program& program,
                                          absl::Span<char* const> args);

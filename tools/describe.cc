@@ -19,18 +19,26 @@ std::string Grouped(int64_t n) {
 }
 
 // Bytes of all states for one more token of one sequence: their first two
-// dimensions count sequences and positions.
-int64_t StateBytesPerToken(const Graph& graph) {
-  int64_t total = 0;
+// dimensions count sequences and positions. Rings, which are smaller than what
+// the graph sees, do not grow with the context.
+std::string PerToken(const Graph& graph, const Plan& plan) {
+  int64_t total = 0, rings = 0;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.op->kind != OpKind::kState) continue;
     const TensorType& type = graph.value(node.outputs[0]).type;
     if (type.shape.rank() < 2) continue;
+    const Placement& place = plan.values[static_cast<size_t>(node.outputs[0])];
+    if (place.bytes < type.BoundBytes()) {
+      ++rings;
+      continue;
+    }
     const int64_t rows = type.shape.dim(0).bound() * type.shape.dim(1).bound();
     if (rows > 0) total += type.BoundBytes() / rows;
   }
-  return total;
+  return absl::StrCat(
+      Grouped(total), " per token",
+      rings == 0 ? "" : absl::StrCat("; ", rings, " caches keep a window"));
 }
 
 std::string MemoryLine(absl::string_view what, int64_t bytes,
@@ -117,9 +125,7 @@ std::string DescribePlan(const Graph& graph, const BackendPlan& plan) {
   absl::StrAppend(
       &out,
       MemoryLine("weights", plan.plan.weight_bytes, "mapped from the file"),
-      MemoryLine(
-          "KV cache", plan.memory.state,
-          absl::StrCat(Grouped(StateBytesPerToken(graph)), " per token")),
+      MemoryLine("KV cache", plan.memory.state, PerToken(graph, plan.plan)),
       MemoryLine(
           "arena", plan.memory.arena,
           absl::StrCat("peak ", Grouped(peak.bytes), " in step ", peak.step)),

@@ -13,6 +13,7 @@
 #include "graph/escape.h"
 #include "graph/status_macros.h"
 #include "models/architecture.h"
+#include "models/model_file.h"
 #include "tools/backend_flags.h"
 #include "tools/bench.h"
 #include "tools/cli.h"
@@ -68,6 +69,19 @@ std::string CountText(int64_t n) {
   if (x >= 1e9) return absl::StrFormat("%.4g B", x / 1e9);
   if (x >= 1e6) return absl::StrFormat("%.4g M", x / 1e6);
   return absl::StrCat(n);
+}
+
+// Of which the graph takes shapes and names alone.
+absl::StatusOr<std::vector<LoraAdapter>> OpenAdapters(
+    const std::vector<AdapterOptions>& lora, const GgufFile& file) {
+  std::vector<LoraAdapter> adapters;
+  for (const AdapterOptions& adapter : lora) {
+    WEFT_ASSIGN_OR_RETURN(
+        LoraAdapter opened,
+        LoraAdapter::Open(adapter.path, file, {.header_only = true}));
+    adapters.push_back(std::move(opened));
+  }
+  return adapters;
 }
 
 std::string BaseName(const std::string& path) {
@@ -129,7 +143,7 @@ absl::StatusOr<std::string> FitText(const DumpedModel& model,
                                     const std::string& memory) {
   WEFT_ASSIGN_OR_RETURN(const int64_t bytes, ParseBytes("memory", memory));
   WEFT_ASSIGN_OR_RETURN(const GgufFile file,
-                        GgufFile::Open(model.path, {.header_only = true}));
+                        OpenModelFile(model.path, {.header_only = true}));
   WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
                         FindArchitecture(file));
   WEFT_ASSIGN_OR_RETURN(const BuildOptions build,
@@ -191,18 +205,22 @@ absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
 
 }  // namespace
 
-absl::StatusOr<DumpedModel> LoadDump(const std::string& path,
-                                     Numerics numerics) {
+absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
+                                     const std::vector<AdapterOptions>& lora) {
   DumpedModel model;
   model.path = path;
   model.numerics = numerics;
   WEFT_ASSIGN_OR_RETURN(const GgufFile file,
-                        GgufFile::Open(path, {.header_only = true}));
+                        OpenModelFile(path, {.header_only = true}));
   ShowWarnings(file.warnings());
   WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
                         FindArchitecture(file));
-  WEFT_ASSIGN_OR_RETURN(const BuildOptions build,
+  WEFT_ASSIGN_OR_RETURN(BuildOptions build,
                         BuildOptionsFromFlags(file, architecture->name));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<LoraAdapter> adapters,
+                        OpenAdapters(lora, file));
+  for (size_t i = 0; i < lora.size(); ++i)
+    build.adapters.push_back({&adapters[i], lora[i].scale});
   WEFT_ASSIGN_OR_RETURN(model.graph, BuildModel(file, *architecture, build));
   DumpRecorder recorder;
   OptimizeOptions options;

@@ -13,6 +13,7 @@
 #include "graph/dump/dump.h"
 #include "graph/graph.h"
 #include "graph/rewrite.h"
+#include "models/engine.h"
 #include "models/gguf.h"
 #include "ops/optimize.h"
 
@@ -27,9 +28,10 @@ struct DumpedModel {
   std::vector<BackendPlan> plans;  // of PlanDump(): by target, chosen first
 };
 
-// Reads the header alone, builds the graph and runs the passes.
-absl::StatusOr<DumpedModel> LoadDump(const std::string& path,
-                                     Numerics numerics);
+// Reads the headers alone, builds the graph with the adapters and runs the
+// passes.
+absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
+                                     const std::vector<AdapterOptions>& lora);
 
 // Plans the graph for every target and adds that to the dump.
 absl::Status PlanDump(DumpedModel& model);

@@ -4,19 +4,25 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "graph/encode_row.h"
 #include "graph/status_macros.h"
 #include "tools/terminal.h"
 
-ABSL_FLAG(std::string, model, "", "the model, a GGUF file");
+ABSL_FLAG(std::string, model, "",
+          "the model: a GGUF file, any of several (-00001-of-0000N.gguf) that "
+          "are one model, or a directory of safetensors with config.json");
 ABSL_FLAG(std::string, target, "",
           "highest instruction set to use, such as AVX2; without it the best "
           "that the machine has");
 ABSL_FLAG(std::string, numerics, "fast",
           "arithmetic before quantised weights: fast rounds activations to 8 "
           "bits, exact keeps them in f32");
+ABSL_FLAG(std::vector<std::string>, lora, {},
+          "FILE or FILE:SCALE, a GGUF file of a LoRA adapter for the model, "
+          "applied as it runs; may be given again, for several adapters");
 
 namespace weft::inline v0 {
 
@@ -28,10 +34,27 @@ absl::StatusOr<std::string> ModelPath() {
   return path;
 }
 
+std::vector<AdapterOptions> AdaptersFromFlags() {
+  std::vector<AdapterOptions> adapters;
+  for (const std::string& text : absl::GetFlag(FLAGS_lora)) {
+    AdapterOptions& adapter = adapters.emplace_back();
+    const size_t colon = text.find_last_of(':');
+    // A path may have colons; what follows the last is a scale if it is a
+    // number.
+    const bool scaled =
+        colon != text.npos &&
+        absl::SimpleAtof(text.substr(colon + 1), &adapter.scale);
+    adapter.path = scaled ? text.substr(0, colon) : text;
+    if (!scaled) adapter.scale = 1;
+  }
+  return adapters;
+}
+
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
   WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
   Progress progress("loading");
   LoadOptions options;
+  options.adapters = AdaptersFromFlags();
   options.progress = [&progress](double share) { progress.Update(share); };
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model,
                         Model::Load(path, options));

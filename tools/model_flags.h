@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/declare.h"
 #include "absl/status/status.h"
@@ -15,13 +16,17 @@
 ABSL_DECLARE_FLAG(std::string, model);
 ABSL_DECLARE_FLAG(std::string, target);
 ABSL_DECLARE_FLAG(std::string, numerics);
+ABSL_DECLARE_FLAG(std::vector<std::string>, lora);
 
 namespace weft::inline v0 {
 
 // --model; InvalidArgument when it was not given.
 absl::StatusOr<std::string> ModelPath();
 
-// Opens --model with progress on a terminal, and shows its warnings.
+// --lora: each FILE or FILE:SCALE.
+std::vector<AdapterOptions> AdaptersFromFlags();
+
+// Opens --model and --lora with progress on a terminal, and shows its warnings.
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel();
 
 // The first few as "<program>: warning: ..." and how many more there are.

@@ -60,11 +60,6 @@ class Planner {
 
  private:
   absl::Status CheckFile() const {
-    if (file_.GetInt64("split.count").value_or(1) > 1)
-      return absl::UnimplementedError(
-          absl::StrCat(file_.source(),
-                       " is a part of a split model; join the parts first, as "
-                       "llama-gguf-split --merge does"));
     for (const auto* patterns : {&options_.include, &options_.exclude})
       for (const TensorPattern& pattern : *patterns)
         WEFT_RETURN_IF_ERROR(CheckUsed(pattern));
@@ -145,6 +140,9 @@ absl::StatusOr<GgufKeyValues> MakeKeyValues(const GgufFile& file,
     kv.SetUint32("general.file_type", *options.mixture.file_type);
   else
     kv.Remove("general.file_type");
+  // What is written is one file, whatever was read.
+  for (const char* key : {"split.no", "split.count", "split.tensors.count"})
+    kv.Remove(key);
   if (!IsPlain(options.mixture.base))
     kv.SetUint32("general.quantization_version", kQuantizationVersion);
   if (const Imatrix* imatrix = options.imatrix) {

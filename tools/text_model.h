@@ -26,7 +26,7 @@ class TextModel {
   virtual int64_t context() const = 0;   // positions there are
   virtual int64_t position() const = 0;  // positions taken
   virtual void Restart() = 0;            // none are taken
-  // Forgets what stands from `position` on.
+  // Forgets what stands from `position` on, or more (see Session::Truncate).
   virtual void Rewind(int64_t position) = 0;
   virtual absl::StatusOr<absl::Span<const float>> Prefill(
       absl::Span<const Token> tokens, const PrefillOptions& options) = 0;

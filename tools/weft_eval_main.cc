@@ -12,6 +12,7 @@
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
 #include "models/engine.h"
+#include "models/model_file.h"
 #include "tools/backend_flags.h"
 #include "tools/cli.h"
 #include "tools/eval.h"
@@ -72,7 +73,7 @@ Program MakeProgram() {
   return {.name = "weft-eval",
           .usage = kUsage,
           .groups = {{"What",
-                      {"model", "text", "file", "tokens", "special",
+                      {"model", "lora", "text", "file", "tokens", "special",
                        "parse_special", "max_tokens", "out"}},
                      {"How",
                       {"context", "chunk", "kv", "numerics", "threads",
@@ -124,7 +125,7 @@ EvalOptions EvalOptionsFor(Progress& progress) {
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer() {
   WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
   WEFT_ASSIGN_OR_RETURN(const GgufFile file,
-                        GgufFile::Open(path, {.header_only = true}));
+                        OpenModelFile(path, {.header_only = true}));
   ShowWarnings(file.warnings());
   WEFT_ASSIGN_OR_RETURN(auto tokenizer, MakeTokenizer(file));
   ShowWarnings(tokenizer->warnings());

@@ -12,6 +12,7 @@
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
 #include "models/gguf.h"
+#include "models/model_file.h"
 #include "tools/backend_flags.h"
 #include "tools/cli.h"
 #include "tools/imatrix.h"
@@ -23,7 +24,9 @@
 #include "tools/tensor_pattern.h"
 #include "tools/terminal.h"
 
-ABSL_FLAG(std::string, in, "", "the model, a GGUF file");
+ABSL_FLAG(std::string, in, "",
+          "the model: a GGUF file, any of several that are one model, or a "
+          "directory of safetensors");
 ABSL_FLAG(std::string, out, "",
           "the file to write; it appears only when it is complete");
 ABSL_FLAG(std::string, type, "",
@@ -61,6 +64,9 @@ name gives it to all matrices; for Q2_K, which is both, --pure does. A matrix
 whose rows do not divide into a format's blocks gets the nearest format that can
 hold them. Vectors and norms stay as they are, and so does all metadata but
 general.file_type and the like.
+
+A model in several files (-00001-of-0000N.gguf) is read whole, whichever of
+them --in names, and written as one file.
 
 Each tensor's type, size and error go to standard output; the error is the root
 of the mean squared error, as a share of the values'. A pattern is of a tensor's
@@ -269,8 +275,10 @@ absl::Status Write(const Job& job, const GgufFile& file,
 absl::Status Run(const Arguments&) {
   Job job;
   WEFT_RETURN_IF_ERROR(ReadFlags(job));
-  if (!job.dry_run) WEFT_RETURN_IF_ERROR(CheckNotSameFile(job.in, job.out));
-  WEFT_ASSIGN_OR_RETURN(const GgufFile file, GgufFile::Open(job.in));
+  WEFT_ASSIGN_OR_RETURN(const GgufFile file, OpenModelFile(job.in));
+  if (!job.dry_run)
+    for (const std::string& in : file.files())
+      WEFT_RETURN_IF_ERROR(CheckNotSameFile(in, job.out));
   ShowWarnings(file.warnings());
   WEFT_RETURN_IF_ERROR(OpenImatrix(job));
   WEFT_ASSIGN_OR_RETURN(const std::vector<TensorPlan> plan,

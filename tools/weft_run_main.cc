@@ -102,7 +102,7 @@ constexpr int64_t kTraceRoom = 1 << 18;
 
 Program MakeProgram() {
   Program program = {.name = "weft-run", .usage = kUsage, .groups = {}};
-  program.groups = {{"Text", {"model", "prompt", "max_tokens", "demo"}},
+  program.groups = {{"Text", {"model", "lora", "prompt", "max_tokens", "demo"}},
                     {"Conversation", {"chat", "system", "chat_template"}}};
   program.groups.push_back(EmbedFlagGroup());
   for (FlagGroup& group : SamplerFlagGroups())

@@ -29,8 +29,7 @@ void DeriveView(View& view, const View& source, const Node& node) {
       return;
     case ViewKind::kSlice:
       view.strides = source.strides;
-      if (view.data != nullptr)
-        view.data += p.begin * source.stride(p.axis);
+      if (view.data != nullptr) view.data += p.begin * source.stride(p.axis);
       view.dense = false;
       return;
     case ViewKind::kReshape:
@@ -66,14 +65,56 @@ StateLayout LayoutOf(const Graph& graph, const KernelList& kernels,
     return StateLayout::kRows;
   StateLayout layout = StateLayout::kRows;
   for (const NodeId user : graph.value(out).users) {
-    const StateLayout wanted =
-        LayoutFor(graph, kernels, graph.node(user), out);
+    const StateLayout wanted = LayoutFor(graph, kernels, graph.node(user), out);
     if (wanted == StateLayout::kRows ||
         (layout != StateLayout::kRows && layout != wanted))
       return StateLayout::kRows;
     layout = wanted;
   }
   return layout;
+}
+
+// The widest window through which attention reads what `writer` wrote; 0 where
+// a reader sees everything.
+int64_t WindowOf(const Graph& graph, const Node& writer) {
+  int64_t widest = 0;
+  for (const NodeId id : graph.value(writer.outputs[0]).users) {
+    const KernelParams p = ParseParams(graph.node(id));
+    // Without positions a window means nothing, and without causality it
+    // reaches tokens that are yet to come.
+    if (p.window == 0 || !p.causal || !p.has_pos) return 0;
+    widest = std::max(widest, p.window);
+  }
+  return widest;
+}
+
+StatePlace PlaceOf(const Graph& graph, const KernelList& kernels,
+                   ValueId state) {
+  StatePlace place = {LayoutOf(graph, kernels, state)};
+  if (place.layout == StateLayout::kRows) return place;
+  const Node& writer = graph.node(graph.value(state).users[0]);
+  const int64_t window = WindowOf(graph, writer);
+  if (window == 0) return place;
+  const int64_t tokens =
+      graph.value(writer.inputs[1]).type.shape.dim(0).bound();
+  const int64_t kept = KeptInWindow(window, tokens);
+  if (kept < graph.value(state).type.shape.dim(1).bound()) place.kept = kept;
+  return place;
+}
+
+// Positions that all states allow a sequence to be taken back by.
+int64_t LeastRewind(const Graph& graph, const CpuPlan& cpu) {
+  int64_t least = kNoRewindLimit;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    if (node.op->kind != OpKind::kState) continue;
+    const ValueId state = node.outputs[0];
+    const int64_t kept = cpu.states[static_cast<size_t>(state)].kept;
+    if (kept == 0) continue;
+    const Node& writer = graph.node(graph.value(state).users[0]);
+    least = std::min(least, RewindInWindow(WindowOf(graph, writer), kept));
+  }
+  return least;
 }
 
 // The most that a size of the kernels (a member of Kernel) comes to.
@@ -87,9 +128,9 @@ int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
     if (kernel == nullptr || kernel->*size == nullptr) continue;
     std::vector<View> in, out;
     for (const ValueId v : node.inputs)
-      in.push_back(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
+      in.push_back(MakeView(graph, cpu.plan.plan, cpu.states, v, {}, {}));
     for (const ValueId v : node.outputs)
-      out.push_back(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
+      out.push_back(MakeView(graph, cpu.plan.plan, cpu.states, v, {}, {}));
     const KernelParams params = ParseParams(node);
     KernelArgs args;
     args.in = in;
@@ -102,7 +143,7 @@ int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
 }
 
 // Gives states the size of their layout.
-int64_t PlaceStates(const Graph& graph, CpuPlan& cpu) {
+int64_t SizeStates(const Graph& graph, CpuPlan& cpu) {
   int64_t total = 0;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
@@ -110,7 +151,7 @@ int64_t PlaceStates(const Graph& graph, CpuPlan& cpu) {
     const ValueId v = node.outputs[0];
     Placement& place = cpu.plan.plan.values[static_cast<size_t>(v)];
     place.bytes =
-        StateBytes(MakeView(graph, cpu.plan.plan, cpu.layouts, v, {}, {}));
+        StateBytes(MakeView(graph, cpu.plan.plan, cpu.states, v, {}, {}));
     total += AlignUp(place.bytes);
   }
   return total;
@@ -127,28 +168,27 @@ const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
   return nullptr;
 }
 
-std::vector<StateLayout> ChooseStateLayouts(const Graph& graph,
-                                            const KernelList& kernels) {
-  std::vector<StateLayout> layouts(static_cast<size_t>(graph.num_values()),
-                                   StateLayout::kRows);
+std::vector<StatePlace> PlaceStates(const Graph& graph,
+                                    const KernelList& kernels) {
+  std::vector<StatePlace> places(static_cast<size_t>(graph.num_values()));
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (node.op->kind == OpKind::kState)
-      layouts[static_cast<size_t>(node.outputs[0])] =
-          LayoutOf(graph, kernels, node.outputs[0]);
+      places[static_cast<size_t>(node.outputs[0])] =
+          PlaceOf(graph, kernels, node.outputs[0]);
   }
-  return layouts;
+  return places;
 }
 
 View MakeView(const Graph& graph, const Plan& plan,
-              absl::Span<const StateLayout> layouts, ValueId id,
+              absl::Span<const StatePlace> states, ValueId id,
               const SymbolValues& symbols, absl::Span<std::byte* const> bases) {
   const Placement& place = plan.values[static_cast<size_t>(id)];
   View view;
   SetDims(view, graph.value(id).type, symbols);
   if (place.storage == Storage::kAlias) {
     const View source =
-        MakeView(graph, plan, layouts, place.alias_of, symbols, bases);
+        MakeView(graph, plan, states, place.alias_of, symbols, bases);
     view.data = source.data;
     if (place.is_view) {
       DeriveView(view, source, graph.producer(id));
@@ -158,13 +198,13 @@ View MakeView(const Graph& graph, const Plan& plan,
     view.data = bases[static_cast<size_t>(id)];
   }
   // Only states have another layout than rows.
-  SetStateStrides(view, layouts[static_cast<size_t>(plan.Root(id))]);
+  SetStateStrides(view, states[static_cast<size_t>(plan.Root(id))]);
   return view;
 }
 
 absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
-                                   const KernelList& kernels,
-                                   TargetMask target, int threads) {
+                                   const KernelList& kernels, TargetMask target,
+                                   int threads) {
   CpuPlan cpu;
   BackendPlan& out = cpu.plan;
   PlanOptions options;
@@ -175,17 +215,16 @@ absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
            (kernel->strided >> input & 1) != 0;
   };
   WEFT_ASSIGN_OR_RETURN(out.plan, MakePlan(graph, options));
-  cpu.layouts = ChooseStateLayouts(graph, kernels);
+  cpu.states = PlaceStates(graph, kernels);
   for (const NodeId id : out.plan.steps) {
     const Kernel* kernel = FindKernel(kernels, graph, graph.node(id));
-    out.steps.push_back({id,
-                         kernel ? std::string(kernel->name) : "reference",
+    out.steps.push_back({id, kernel ? std::string(kernel->name) : "reference",
                          kernel == nullptr});
   }
   out.memory.arena = out.plan.arena_bytes;
-  out.memory.state = PlaceStates(graph, cpu);
-  cpu.worker_scratch =
-      MostBytes(graph, cpu, kernels, &Kernel::scratch_bytes);
+  out.memory.state = SizeStates(graph, cpu);
+  out.rewind = LeastRewind(graph, cpu);
+  cpu.worker_scratch = MostBytes(graph, cpu, kernels, &Kernel::scratch_bytes);
   cpu.shared_scratch = MostBytes(graph, cpu, kernels, &Kernel::shared_bytes);
   out.memory.scratch = cpu.worker_scratch * threads + cpu.shared_scratch;
   out.target = TargetName(target);

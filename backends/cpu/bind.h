@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "backends/backend.h"
 #include "backends/cpu/kernel.h"
+#include "backends/cpu/kv_layout.h"
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -18,27 +19,28 @@ const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
 
 // A plan, and what only this backend wants to know of it.
 struct CpuPlan {
-  BackendPlan plan;  // with the kernels' names and all memory
-  std::vector<StateLayout> layouts;  // by ValueId, of states
-  int64_t worker_scratch = 0;        // bytes, of each worker
-  int64_t shared_scratch = 0;        // bytes
+  BackendPlan plan;                // with the kernels' names and all memory
+  std::vector<StatePlace> states;  // by ValueId
+  int64_t worker_scratch = 0;      // bytes, of each worker
+  int64_t shared_scratch = 0;      // bytes
 };
 
 // The plan of an executable of `threads` workers.
 absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
-                                   const KernelList& kernels,
-                                   TargetMask target, int threads);
+                                   const KernelList& kernels, TargetMask target,
+                                   int threads);
 
 // A state lies in tiles when its writer and all its readers can do with that:
 // appended to, and read as keys (or as values) by fused attention only. A
-// state that is an output, or that any other op reads, is row-major.
-std::vector<StateLayout> ChooseStateLayouts(const Graph& graph,
-                                            const KernelList& kernels);
+// state that is an output, or that any other op reads, is row-major. One in
+// tiles is a ring where all its readers see a window only and that is smaller.
+std::vector<StatePlace> PlaceStates(const Graph& graph,
+                                    const KernelList& kernels);
 
 // A view of a value under `symbols`, its data at `bases` (the roots' memory;
 // empty while planning). Follows chains of views.
 View MakeView(const Graph& graph, const Plan& plan,
-              absl::Span<const StateLayout> layouts, ValueId id,
+              absl::Span<const StatePlace> states, ValueId id,
               const SymbolValues& symbols, absl::Span<std::byte* const> bases);
 
 }  // namespace cpu

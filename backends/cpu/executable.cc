@@ -54,7 +54,7 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph,
                              CpuPlan plan, int threads)
     : graph_(std::move(graph)),
       plan_(std::move(plan.plan)),
-      layouts_(std::move(plan.layouts)),
+      state_places_(std::move(plan.states)),
       worker_scratch_(plan.worker_scratch),
       pool_(threads) {}
 
@@ -166,7 +166,7 @@ absl::Status CpuExecutable::CheckSymbols(const SymbolValues& symbols) const {
 }
 
 View CpuExecutable::ViewOf(ValueId id, const SymbolValues& symbols) const {
-  return MakeView(*graph_, plan_.plan, layouts_, id, symbols, bases_);
+  return MakeView(*graph_, plan_.plan, state_places_, id, symbols, bases_);
 }
 
 KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {

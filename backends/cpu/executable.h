@@ -73,7 +73,7 @@ class CpuExecutable : public Executable {
 
   std::shared_ptr<const Graph> graph_;
   BackendPlan plan_;
-  std::vector<StateLayout> layouts_;  // by ValueId
+  std::vector<StatePlace> state_places_;  // by ValueId
   int64_t worker_scratch_;            // bytes of each worker's
   WorkerPool pool_;
   Memory arena_, states_;

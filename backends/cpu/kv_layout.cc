@@ -11,7 +11,7 @@ int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* TileOf(const View& state, int64_t slot, int64_t pos, int64_t head) {
   return state.data + slot * state.stride(0) +
-         pos / kTilePositions * state.stride(1) + head * state.stride(2);
+         TileOffset(state, pos) + head * state.stride(2);
 }
 
 // Calls f(byte in the row, byte of the state, bytes) for each run of a row
@@ -69,10 +69,10 @@ void ForEachRunOfRow(const View& state, int64_t slot, int64_t pos, int64_t head,
 
 }  // namespace
 
-TileStrides::TileStrides(DType dtype, int64_t slots, int64_t context,
+TileStrides::TileStrides(DType dtype, int64_t slots, int64_t kept,
                          int64_t heads, int64_t size) {
   tile = kTilePositions * PaddedRowBytes(dtype, size).value_or(0);
-  head = RoundUp(context, kChunkPositions) / kTilePositions * tile;
+  head = RoundUp(kept, kChunkPositions) / kTilePositions * tile;
   slot = heads * head;
   total = slots * slot + kTailBytes;
 }
@@ -91,13 +91,22 @@ void SetDenseStrides(View& view) {
   view.dense = true;
 }
 
-void SetStateStrides(View& view, StateLayout layout) {
-  view.layout = layout;
-  if (layout == StateLayout::kRows) {
+int64_t KeptInWindow(int64_t window, int64_t tokens) {
+  return RoundUp(window - 1 + tokens + kChunkPositions - 1, kChunkPositions);
+}
+
+int64_t RewindInWindow(int64_t window, int64_t kept) {
+  return kept - (window - 1) - (kChunkPositions - 1);
+}
+
+void SetStateStrides(View& view, const StatePlace& place) {
+  view.layout = place.layout;
+  if (place.layout == StateLayout::kRows) {
     SetDenseStrides(view);
     return;
   }
-  const TileStrides s(view.dtype, view.dim(0), view.dim(1), view.dim(2),
+  const TileStrides s(view.dtype, view.dim(0),
+                      place.kept > 0 ? place.kept : view.dim(1), view.dim(2),
                       view.dim(3));
   view.strides = {s.slot, s.tile, s.head, 0};
   view.dense = false;
@@ -107,9 +116,7 @@ int64_t StateBytes(const View& view) {
   if (view.layout == StateLayout::kRows)
     return view.rows() *
            PaddedRowBytes(view.dtype, view.row_length()).value_or(0);
-  return TileStrides(view.dtype, view.dim(0), view.dim(1), view.dim(2),
-                     view.dim(3))
-      .total;
+  return view.dim(0) * view.stride(0) + kTailBytes;
 }
 
 void ReadTiledRow(const View& state, int64_t slot, int64_t pos, int64_t head,

@@ -19,6 +19,13 @@
 // Positions are padded to whole chunks of 64, and kTailBytes follow the last
 // slot, so that kernels read whole vectors. What they read there is never part
 // of a result.
+//
+// Where attention sees a window of w positions only, a head keeps a ring of
+// them: position p lies where p mod n does, n being whole chunks
+// (KeptInWindow). The chunks that a step of T tokens reads begin up to 63
+// positions before the window of its first token and end with its last token,
+// and all of these are kept: so a chunk is read as it would lie in the whole
+// cache, bit for bit.
 #ifndef WEFT_BACKENDS_CPU_KV_LAYOUT_H_
 #define WEFT_BACKENDS_CPU_KV_LAYOUT_H_
 
@@ -61,8 +68,9 @@ static_assert(sizeof(ValueBlock<BlockQ4_0>) == 16 * sizeof(BlockQ4_0));
 
 // Strides and size of a state of these dims in tiles, in bytes: of a slot, of a
 // tile, of a head. The view's strides are {slot, tile, head, 0}.
+// `kept` positions of each head, rounded up to whole chunks.
 struct TileStrides {
-  TileStrides(DType dtype, int64_t slots, int64_t context, int64_t heads,
+  TileStrides(DType dtype, int64_t slots, int64_t kept, int64_t heads,
               int64_t size);
   int64_t slot, tile, head;
   int64_t total;  // with the tail
@@ -70,8 +78,25 @@ struct TileStrides {
 
 // Row-major strides for the view's dims, rows being whole blocks.
 void SetDenseStrides(View& view);
+// How a state lies in memory.
+struct StatePlace {
+  StateLayout layout = StateLayout::kRows;
+  int64_t kept = 0;  // in tiles: positions of a ring; 0: all of the context
+};
+// Positions that a ring needs for a window and steps of so many tokens.
+int64_t KeptInWindow(int64_t window, int64_t tokens);
+// How far a sequence can be taken back from the last position that was written
+// so that all that a window sees is there still; at least `tokens`.
+int64_t RewindInWindow(int64_t window, int64_t kept);
+
 // Sets layout and strides of a state.
-void SetStateStrides(View& view, StateLayout layout);
+void SetStateStrides(View& view, const StatePlace& place);
+// Where the tile of position `pos` begins, in bytes from the start of its head.
+inline int64_t TileOffset(const View& view, int64_t pos) {
+  const int64_t offset = pos / kTilePositions * view.stride(1);
+  // A head's tiles follow each other: its stride is the size of the ring.
+  return offset < view.stride(2) ? offset : offset % view.stride(2);
+}
 // Bytes of a state of this type. Only states of rank 4 can lie in tiles.
 int64_t StateBytes(const View& view);
 

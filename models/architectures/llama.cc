@@ -20,7 +20,10 @@ struct Config : Sizes {
 };
 
 Config ReadConfig(ModelBuilder& b) {
-  Config c{ReadSizes(b, {.adjacent = true}), {}};
+  // GGUF's converters permute the rows of q and k so that pairs are neighbours;
+  // what comes from safetensors is as it was trained, halves apart.
+  const bool halves = b.Bool("rope.halves", false);
+  Config c{ReadSizes(b, {.adjacent = !halves}), {}};
   c.experts = ReadExpertSizes(b, c.hidden, /*optional=*/true);
   c.experts.route.scores = RouterScores::kSoftmaxOfAll;
   c.experts.route.normalize = true;

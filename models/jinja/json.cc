@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "graph/status_macros.h"
+#include "models/input_error.h"
 #include "models/utf8.h"
 
 namespace weft::inline v0::jinja {
@@ -130,7 +131,8 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(absl::string_view text) : text_(text), rest_(text) {}
+  Reader(absl::string_view text, RepeatedKeys repeated)
+      : text_(text), rest_(text), repeated_(repeated) {}
 
   absl::StatusOr<Value> Run() {
     WEFT_ASSIGN_OR_RETURN(Value value, Read(0));
@@ -190,6 +192,12 @@ class Reader {
       WEFT_ASSIGN_OR_RETURN(std::string key, ReadString());
       if (!Take(":")) return Error("\":\"");
       WEFT_ASSIGN_OR_RETURN(Value value, Read(level + 1));
+      if (repeated_ == RepeatedKeys::kError &&
+          dict->Find(Value(key)) != nullptr)
+        return absl::AlreadyExistsError(
+            absl::StrCat("JINJA-6: the key ", QuoteInput(key),
+                         " stands twice in a JSON object, again before byte ",
+                         text_.size() - rest_.size()));
       dict->Set(Value(std::move(key)), std::move(value));
     } while (Take(","));
     if (!Take("}")) return Error("\",\" or \"}\"");
@@ -264,6 +272,7 @@ class Reader {
 
   const absl::string_view text_;
   absl::string_view rest_;
+  const RepeatedKeys repeated_;
 };
 
 }  // namespace
@@ -274,8 +283,8 @@ absl::StatusOr<std::string> ToJson(const Value& value, const JsonStyle& style) {
   return writer.Take();
 }
 
-absl::StatusOr<Value> ParseJson(absl::string_view text) {
-  return Reader(text).Run();
+absl::StatusOr<Value> ParseJson(absl::string_view text, RepeatedKeys repeated) {
+  return Reader(text, repeated).Run();
 }
 
 }  // namespace weft::inline v0::jinja

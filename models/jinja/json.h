@@ -23,10 +23,15 @@ struct JsonStyle {
 // InvalidArgument for values that JSON has no form for.
 absl::StatusOr<std::string> ToJson(const Value& value, const JsonStyle& style);
 
+// A key that an object has twice: Python takes the last, as templates must;
+// in files it is an error (AlreadyExists).
+enum class RepeatedKeys { kLast, kError };
+
 // InvalidArgument (JINJA-6) for what is no JSON, with its byte;
 // ResourceExhausted for more than 200 levels. Integers of more than 64 bits
 // become floats.
-absl::StatusOr<Value> ParseJson(absl::string_view text);
+absl::StatusOr<Value> ParseJson(absl::string_view text,
+                                RepeatedKeys repeated = RepeatedKeys::kLast);
 
 }  // namespace weft::inline v0::jinja
 

@@ -166,7 +166,7 @@ class BlockRunner {
     const int64_t stride = v.stride(v.rank == 4 ? 1 : 0);
     if (v.layout == StateLayout::kRows)
       return {base + first * stride, stride, stride};
-    return {base + first / kTilePositions * stride, stride,
+    return {base + TileOffset(v, first), stride,
             stride / kTilePositions};
   }
 

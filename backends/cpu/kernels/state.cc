@@ -227,11 +227,11 @@ void Place(const View& state, int64_t slot, int64_t pos, int64_t head_offset,
       return StoreRow(x, n,
                       reinterpret_cast<Block*>(at + pos * state.stride(1)));
     case StateLayout::kKeyTiles:
-      return StoreKey<Block>(x, n, at + pos / kTilePositions * state.stride(1),
+      return StoreKey<Block>(x, n, at + TileOffset(state, pos),
                              pos % kTilePositions);
     case StateLayout::kValueTiles:
       return StoreValue<Block>(x, n,
-                               at + pos / kTilePositions * state.stride(1),
+                               at + TileOffset(state, pos),
                                pos % kTilePositions);
   }
 }
