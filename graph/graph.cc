@@ -273,22 +273,33 @@ void Graph::ReplaceUses(ValueId from, ValueId to) {
 }
 
 bool Graph::EraseIfDead(NodeId id) {
-  Node& dead = nodes_[static_cast<size_t>(id)];
-  if (dead.op == nullptr || dead.op->writes_state ||
-      dead.op->kind == OpKind::kInput || dead.op->kind == OpKind::kState)
-    return false;
-  for (const ValueId v : dead.outputs)
-    if (!value(v).users.empty() || IsOutput(v)) return false;
-  const auto inputs = dead.inputs;
-  dead.op = nullptr;
-  dead.inputs.clear();
-  std::erase(order_, id);
-  for (const ValueId v : inputs) {
-    auto& users = values_[static_cast<size_t>(v)].users;
-    users.erase(std::find(users.begin(), users.end(), id));
-  }
-  for (const ValueId v : inputs) EraseIfDead(value(v).node);
+  if (!DropIfDead(id)) return false;
+  std::erase_if(order_, [this](NodeId other) { return !alive(other); });
   return true;
+}
+
+bool Graph::DropIfDead(NodeId id) {
+  bool changed = false;
+  std::vector<NodeId> left = {id};
+  while (!left.empty()) {
+    Node& node = nodes_[static_cast<size_t>(left.back())];
+    left.pop_back();
+    if (node.op == nullptr || node.op->writes_state ||
+        node.op->kind == OpKind::kInput || node.op->kind == OpKind::kState ||
+        absl::c_any_of(node.outputs, [this](ValueId v) {
+          return !value(v).users.empty() || IsOutput(v);
+        }))
+      continue;
+    changed = true;
+    node.op = nullptr;
+    for (const ValueId v : node.inputs) {
+      auto& users = values_[static_cast<size_t>(v)].users;
+      users.erase(std::find(users.begin(), users.end(), node.id));
+      left.push_back(value(v).node);
+    }
+    node.inputs.clear();
+  }
+  return changed;
 }
 
 }  // namespace weft::inline v0

@@ -206,6 +206,9 @@ class Graph {
   // Removes the node if nothing reads it and it writes no state, then its
   // inputs' producers likewise. Inputs and states stay. True if it was removed.
   bool EraseIfDead(NodeId id);
+  // The same, but order() goes on listing what was removed until Sort(): a pass
+  // that removes thousands of nodes closes the gaps once.
+  bool DropIfDead(NodeId id);
   // Sorts the order again after rewriting: topological, ties by rank, then number.
   // Internal error when the graph has a cycle.
   absl::Status Sort();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/algorithm/container.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/escape.h"
@@ -211,25 +212,46 @@ bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
   return true;
 }
 
+// Whether one of `from` is or depends on `on`, other than through a value that
+// `on` itself is computed from by `nodes`: that cannot depend on it, and what
+// lies before it, most of a model, needs no search.
+bool Matcher::DependsOn(absl::Span<const Bound> from, ValueId on,
+                        absl::Span<const NodeId> nodes) const {
+  absl::flat_hash_set<NodeId> seen;
+  std::vector<NodeId> stack = {graph_.value(on).node};
+  absl::flat_hash_set<ValueId> before;
+  while (!stack.empty()) {
+    const NodeId id = stack.back();
+    stack.pop_back();
+    if (!absl::c_linear_search(nodes, id) || !seen.insert(id).second) continue;
+    for (const ValueId in : graph_.node(id).inputs) {
+      before.insert(in);
+      stack.push_back(graph_.value(in).node);
+    }
+  }
+  seen.clear();
+  for (const Bound& b : from)
+    if (b.value.graph() != nullptr && !before.contains(b.value.id()))
+      stack.push_back(graph_.value(b.value.id()).node);
+  while (!stack.empty()) {
+    const NodeId id = stack.back();
+    stack.pop_back();
+    if (id == graph_.value(on).node) return true;
+    if (!seen.insert(id).second) continue;
+    for (const ValueId in : graph_.node(id).inputs)
+      if (!before.contains(in)) stack.push_back(graph_.value(in).node);
+  }
+  return false;
+}
+
 // With several roots, the replacement stands where the first of them stood: no
 // input of it may depend on one of them.
 bool Matcher::WouldCycle(absl::Span<const ValueId> roots,
-                         absl::Span<const Bound> inputs) {
-  if (roots.size() < 2) return false;
-  std::vector<ValueId> stack;
-  std::vector<bool> seen(static_cast<size_t>(graph_.num_nodes()), false);
-  for (const Bound& b : inputs)
-    if (b.value.graph() != nullptr) stack.push_back(b.value.id());
-  while (!stack.empty()) {
-    const ValueId v = stack.back();
-    stack.pop_back();
-    if (absl::c_linear_search(roots, v)) return true;
-    const NodeId node = graph_.value(v).node;
-    if (seen[static_cast<size_t>(node)]) continue;
-    seen[static_cast<size_t>(node)] = true;
-    for (const ValueId in : graph_.node(node).inputs) stack.push_back(in);
-  }
-  return false;
+                         absl::Span<const NodeId> nodes,
+                         absl::Span<const Bound> inputs) const {
+  return roots.size() > 1 && absl::c_any_of(roots, [&](ValueId root) {
+           return DependsOn(inputs, root, nodes);
+         });
 }
 
 absl::Status Matcher::Replace(absl::Span<const ValueId> roots,
@@ -247,7 +269,7 @@ absl::Status Matcher::Replace(absl::Span<const ValueId> roots,
     graph_.ReplaceUses(roots[i], fresh[i].id());
   for (const ValueId root : roots)
     if (graph_.alive(graph_.value(root).node))
-      graph_.EraseIfDead(graph_.value(root).node);
+      graph_.DropIfDead(graph_.value(root).node);
   return absl::OkStatus();
 }
 
@@ -305,7 +327,7 @@ absl::StatusOr<bool> Matcher::TryRoot(NodeId candidate, NodeId anchor,
     roots.push_back(graph_.node(id).outputs[static_cast<size_t>(info.index)]);
   }
   if (!CheckInterior(nodes, roots)) return false;
-  if (WouldCycle(roots, state.bound))
+  if (WouldCycle(roots, nodes, state.bound))
     return Fail(1000, "the fused node would depend on itself");
   Values fresh;
   {

@@ -56,8 +56,11 @@ class Matcher {
                                uint64_t swapped);
   absl::StatusOr<bool> TryClassify(NodeId anchor);
   absl::Status Replace(absl::Span<const ValueId> roots, const Values& fresh);
+  bool DependsOn(absl::Span<const Bound> from, ValueId on,
+                 absl::Span<const NodeId> nodes) const;
   bool WouldCycle(absl::Span<const ValueId> roots,
-                  absl::Span<const Bound> inputs);
+                  absl::Span<const NodeId> nodes,
+                  absl::Span<const Bound> inputs) const;
   // Nodes of the root's op from which `anchor` is reached by `levels` steps.
   void CandidateRoots(NodeId anchor, int levels, std::vector<NodeId>& out);
 

@@ -94,6 +94,7 @@ absl::Status Graph::Sort() {
   const auto push = [&](const Node& n) {
     ready.emplace(n.rank, number(n), n.id);
   };
+  std::erase_if(order_, [this](NodeId id) { return !alive(id); });
   for (const NodeId id : order_) {
     waiting[static_cast<size_t>(id)] = static_cast<int>(node(id).inputs.size());
     if (node(id).inputs.empty()) push(node(id));

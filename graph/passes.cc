@@ -33,6 +33,7 @@ absl::StatusOr<bool> MergeEqualNodes(Graph& graph) {
   absl::flat_hash_map<std::string, NodeId> seen;
   const std::vector<NodeId> order(graph.order().begin(), graph.order().end());
   for (const NodeId id : order) {
+    if (!graph.alive(id)) continue;
     const Node& node = graph.node(id);
     if (node.op->kind != OpKind::kCompute || node.op->writes_state) continue;
     const auto [it, fresh] = seen.try_emplace(Key(graph, node), id);
@@ -40,7 +41,7 @@ absl::StatusOr<bool> MergeEqualNodes(Graph& graph) {
     const auto outputs = node.outputs;
     for (size_t i = 0; i < outputs.size(); ++i)
       graph.ReplaceUses(outputs[i], graph.node(it->second).outputs[i]);
-    graph.EraseIfDead(id);
+    graph.DropIfDead(id);
     changed = true;
   }
   return changed;
@@ -50,7 +51,7 @@ absl::StatusOr<bool> EraseDead(Graph& graph) {
   const std::vector<NodeId> order(graph.order().begin(), graph.order().end());
   bool changed = false;
   for (auto id = order.rbegin(); id != order.rend(); ++id)
-    if (graph.alive(*id)) changed |= graph.EraseIfDead(*id);
+    if (graph.alive(*id)) changed |= graph.DropIfDead(*id);
   return changed;
 }
 
@@ -99,7 +100,7 @@ absl::StatusOr<bool> FoldNodes(Graph& graph) {
       WEFT_RETURN_IF_ERROR(graph.status());
       graph.ReplaceUses(node.outputs[i], folded.id());
     }
-    graph.EraseIfDead(id);
+    graph.DropIfDead(id);
     changed = true;
   }
   return changed;

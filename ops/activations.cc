@@ -13,7 +13,7 @@ namespace {
 
 double SigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
 double SiluOf(double x) { return x * SigmoidOf(x); }
-double ReluOf(double x) { return x > 0 ? x : 0 * x; }  // keeps NaN
+double ReluOf(double x) { return x < 0 ? 0 : x; }  // keeps NaN
 double TanhOf(double x) { return std::tanh(x); }
 double ExpOf(double x) { return std::exp(x); }
 

@@ -288,6 +288,18 @@ TEST_F(GraphTest, EraseIfDeadTakesWhatOnlyThatNodeNeeded) {
   EXPECT_TRUE(graph_.Finish().ok()) << graph_.Finish();
 }
 
+TEST_F(GraphTest, DropIfDeadLeavesTheOrderToSort) {
+  const Value dead = Relu(Silu(x_));
+  graph_.Output("y", Exp(x_));
+  EXPECT_TRUE(graph_.DropIfDead(NodeOf(dead).id));
+  EXPECT_FALSE(graph_.DropIfDead(NodeOf(dead).id)) << "gone already";
+  EXPECT_FALSE(graph_.alive(1)) << "silu, which only relu read";
+  EXPECT_THAT(Order(), ElementsAre(0, 1, 2, 3));
+  ASSERT_TRUE(graph_.Sort().ok());
+  EXPECT_THAT(Order(), ElementsAre(0, 3));
+  EXPECT_TRUE(graph_.Finish().ok()) << graph_.Finish();
+}
+
 TEST_F(GraphTest, EraseIfDeadKeepsOutputsInputsAndState) {
   const Value pos = graph_.Input("pos", DType::kI32, {T});
   const Value s = graph_.State("s", DType::kF32, {1, 16, 4});

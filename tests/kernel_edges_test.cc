@@ -3,15 +3,18 @@
 // their tables, and elements of every width.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/target_names.h"
+#include "graph/blocks/blocks.h"
 #include "graph/half.h"
 #include "ops/fused.h"
 #include "ops/ops.h"
@@ -181,6 +184,11 @@ TEST_P(TargetTest, ActivationsOfExtremes) {
   }
 }
 
+TEST_P(TargetTest, ReluOfMinusInfinity) {
+  EXPECT_EQ(Map("relu", {-kInf}), std::vector<float>{0.0f});
+  EXPECT_EQ(ActivationOf("relu", -kInf), 0.0);
+}
+
 // Each function's own error, far below the tolerance of the ops: relative where
 // |f| >= 1, absolute below.
 TEST_P(TargetTest, ActivationsAreExactTo2e7) {
@@ -242,6 +250,49 @@ TEST_P(TargetTest, DecodesAllHalves) {
                             std::isnan(want[i]) && std::isnan(y.f32()[i])))
           << Name(dtype) << " " << i << ": " << y.f32()[i] << ", wanted "
           << want[i];
+  }
+}
+
+// Rows that begin with each half and go on with zeros, times ones.
+TEST_P(TargetTest, MultipliesAllHalves) {
+  for (const int64_t k : {1, 19}) {  // part of a vector; one and more
+    HostTensor w(DType::kF16, {1 << 16, k});
+    auto* bits = reinterpret_cast<uint16_t*>(w.bytes.data());
+    std::vector<float> want;
+    for (int64_t i = 0; i < (1 << 16); ++i) {
+      bits[i * k] = static_cast<uint16_t>(i);
+      want.push_back(F16ToF32(static_cast<uint16_t>(i)));
+    }
+    const std::vector<float> ones(static_cast<size_t>(k), 1.0f);
+    const HostTensor x = HostTensor::FromFloats({1, k}, ones);
+    HostTensor y(DType::kF32, {1, 1 << 16});
+    ASSERT_TRUE(Call("qmatmul.f16", {&x, &w}, y).ok());
+    for (size_t i = 0; i < want.size(); ++i) {
+      if (std::isnan(want[i])) {
+        ASSERT_TRUE(std::isnan(y.f32()[i])) << i << ": " << y.f32()[i];
+      } else {
+        ASSERT_EQ(y.f32()[i], want[i]) << i;
+      }
+    }
+  }
+}
+
+// Scales and minimums that are no numbers stay what they are.
+TEST_P(TargetTest, MultipliesInfiniteScales) {
+  const std::vector<float> ones(32, 1.0f);
+  const HostTensor x = HostTensor::FromFloats({1, 32}, ones);
+  HostTensor y(DType::kF32, {1, 5});
+  HostTensor q8_0(DType::kQ8_0, {5, 32}), q5_1(DType::kQ5_1, {5, 32});
+  for (int64_t row = 0; row < 5; ++row) {
+    auto& scaled = reinterpret_cast<BlockQ8_0*>(q8_0.bytes.data())[row];
+    scaled.d = 0x7C00;
+    std::fill_n(scaled.q, 32, int8_t{1});
+    reinterpret_cast<BlockQ5_1*>(q5_1.bytes.data())[row].m = 0x7C00;
+  }
+  for (const auto& [name, w] :
+       {std::pair("qmatmul.q8_0", &q8_0), std::pair("qmatmul.q5_1", &q5_1)}) {
+    ASSERT_TRUE(Call(name, {&x, w}, y).ok());
+    EXPECT_EQ(y.ToFloats(), std::vector<float>(5, kInf)) << name;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -16,6 +17,12 @@ namespace weft::inline v0 {
 namespace {
 
 constexpr int64_t kContext = 512;  // what the reference was run with
+
+// An emulator needs a hundred times as long: there each number of threads and
+// each size of chunks comes up once, and greedy decoding, whose logits are
+// compared in prefill, ends early.
+constexpr bool kEmulated = sizeof(WEFT_EMULATOR) > 1;
+constexpr size_t kMostGreedy = kEmulated ? 8 : 1 << 20;
 
 SessionOptions Options(const std::string& target = "", int threads = 1) {
   SessionOptions o;
@@ -50,8 +57,7 @@ class StoriesTest
     // their larger products costs a digit more.
     tolerance_ = std::get<0>(GetParam()) == "f32" ? 1e-4f : 1e-3f;
   }
-  std::unique_ptr<Session> NewSession(int threads = 1,
-                                      DType kv_k = DType::kF32,
+  std::unique_ptr<Session> NewSession(int threads = 1, DType kv_k = DType::kF32,
                                       DType kv_v = DType::kF32) {
     SessionOptions options = Options(std::get<1>(GetParam()), threads);
     options.kv_k = kv_k;
@@ -82,7 +88,8 @@ TEST_P(StoriesTest, GreedyTokensEqualTheReference) {
   for (const GoldenPrompt& prompt : golden_.prompts) {
     auto session = NewSession();
     auto logits = session->Prefill(0, prompt.tokens);
-    for (size_t i = 0; i < prompt.greedy.size(); ++i) {
+    const size_t n = std::min(prompt.greedy.size(), kMostGreedy);
+    for (size_t i = 0; i < n; ++i) {
       ASSERT_TRUE(logits.ok()) << logits.status();
       // Two tokens closer than the tolerance may change places.
       if (prompt.greedy_margin[i] <= 2 * tolerance_) break;
@@ -97,15 +104,18 @@ TEST_P(StoriesTest, BitIdenticalForAnyChunkingAndThreads) {
   const std::vector<Token>& tokens = golden_.prompts.back().tokens;
   auto whole = NewSession();
   const std::vector<float> want = AllLogits(*whole, tokens);
-  for (const int threads : {1, 2, 4})
-    for (const int64_t chunk : {1, 7, 64}) {
-      auto session = NewSession(threads);
-      const std::vector<float> got = AllLogits(*session, tokens, chunk);
-      ASSERT_EQ(got.size(), want.size());
-      EXPECT_EQ(
-          std::memcmp(got.data(), want.data(), want.size() * sizeof(float)), 0)
-          << threads << " threads, chunks of " << chunk;
-    }
+  std::vector<std::pair<int, int64_t>> cases = {{1, 7}, {2, 64}, {4, 1}};
+  if (!kEmulated)
+    cases.insert(cases.end(),
+                 {{1, 1}, {1, 64}, {2, 1}, {2, 7}, {4, 7}, {4, 64}});
+  for (const auto& [threads, chunk] : cases) {
+    auto session = NewSession(threads);
+    const std::vector<float> got = AllLogits(*session, tokens, chunk);
+    ASSERT_EQ(got.size(), want.size());
+    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)),
+              0)
+        << threads << " threads, chunks of " << chunk;
+  }
 }
 
 TEST_P(StoriesTest, BitIdenticalOverQuantizedCaches) {

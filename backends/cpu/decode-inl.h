@@ -10,6 +10,7 @@
 #define WEFT_BACKENDS_CPU_DECODE_INL_H_
 #endif
 
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/simd-inl.h"
 #include "graph/blocks/blocks.h"
 #include "hwy/highway.h"
@@ -27,11 +28,7 @@ using VF = hn::Vec<DF>;
 // An f16 in every lane. Through a vector of one: one instruction where the CPU
 // converts halves, instead of a dozen for scalars.
 HWY_INLINE VF BroadcastF16(DF d, const uint16_t* bits) {
-  const hn::CappedTag<float, 1> d1;
-  const hn::Rebind<hwy::float16_t, decltype(d1)> dh;
-  const auto half =
-      hn::LoadU(dh, reinterpret_cast<const hwy::float16_t*>(bits));
-  return hn::Set(d, hn::GetLane(hn::PromoteTo(d1, half)));
+  return hn::Set(d, hn::GetLane(LoadHalf(hn::CappedTag<float, 1>(), bits)));
 }
 
 // ---- Formats of one value per block ----
@@ -40,20 +37,21 @@ HWY_INLINE VF LoadValues(DF d, const BlockF32* p, int64_t lanes) {
   return LoadPart(d, &p->value, lanes);
 }
 
-template <class T>  // float16_t or bfloat16_t
-HWY_INLINE VF LoadNarrow(DF d, const T* p, int64_t lanes) {
-  const hn::Rebind<T, DF> dn;
-  const bool whole = lanes >= static_cast<int64_t>(hn::Lanes(d));
-  return hn::PromoteTo(
-      d, whole ? hn::LoadU(dn, p) : hn::LoadN(dn, p, static_cast<size_t>(lanes)));
+HWY_INLINE bool IsWhole(DF d, int64_t lanes) {
+  return lanes >= static_cast<int64_t>(hn::Lanes(d));
 }
 
 HWY_INLINE VF LoadValues(DF d, const BlockF16* p, int64_t lanes) {
-  return LoadNarrow(d, reinterpret_cast<const hwy::float16_t*>(p), lanes);
+  return IsWhole(d, lanes) ? LoadHalf(d, &p->bits)
+                           : LoadHalfN(d, &p->bits, static_cast<size_t>(lanes));
 }
 
 HWY_INLINE VF LoadValues(DF d, const BlockBF16* p, int64_t lanes) {
-  return LoadNarrow(d, reinterpret_cast<const hwy::bfloat16_t*>(p), lanes);
+  const hn::Rebind<hwy::bfloat16_t, DF> dn;
+  const auto* from = reinterpret_cast<const hwy::bfloat16_t*>(p);
+  return hn::PromoteTo(
+      d, IsWhole(d, lanes) ? hn::LoadU(dn, from)
+                           : hn::LoadN(dn, from, static_cast<size_t>(lanes)));
 }
 
 // ---- Block formats ----
@@ -106,10 +104,10 @@ struct Codec<BlockQ4_0> {
     const hn::Rebind<uint8_t, DF> d8;
     const hn::RebindToSigned<DF> d32;
     const auto bytes = hn::LoadU(d8, block->q + j % 16);
-    const auto nibbles = j < 16 ? hn::And(bytes, hn::Set(d8, 15))
-                                : hn::ShiftRight<4>(bytes);
-    const auto q = hn::Sub(hn::PromoteTo(d32, nibbles),
-                           hn::Set(d32, BlockQ4_0::kOffset));
+    const auto nibbles =
+        j < 16 ? hn::And(bytes, hn::Set(d8, 15)) : hn::ShiftRight<4>(bytes);
+    const auto q =
+        hn::Sub(hn::PromoteTo(d32, nibbles), hn::Set(d32, BlockQ4_0::kOffset));
     return hn::Mul(scale, hn::ConvertTo(d, q));
   }
 };

@@ -7,10 +7,13 @@ endif()
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-find_program(WEFT_CCACHE ccache)
-if(WEFT_CCACHE AND PROJECT_IS_TOP_LEVEL AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${WEFT_CCACHE}")
+# To compile with ccache: export CMAKE_CXX_COMPILER_LAUNCHER=ccache, which
+# leaves out precompiled headers (a cache cannot share what uses them).
+set(pch ${PROJECT_IS_TOP_LEVEL})
+if(CMAKE_CXX_COMPILER_LAUNCHER)
+  set(pch OFF)
 endif()
+option(WEFT_PCH "Precompile the headers of other libraries" ${pch})
 
 # Sanitizers cover everything we compile, Highway included.
 if(WEFT_SANITIZE)
@@ -59,6 +62,35 @@ endif()
 # backends/ undoes this for its kernels; an option given later wins.
 target_compile_options(weft_flags INTERFACE -ffp-contract=off)
 
+# weft_precompile(TARGET OWNER HEADERS...): TARGET compiles with HEADERS
+# precompiled. The first to name OWNER makes them; the others, which must have
+# the same compile options, use what it made. Other libraries' headers only: to
+# edit one of ours should not compile all files.
+function(weft_precompile target owner)
+  if(NOT WEFT_PCH)
+    return()
+  endif()
+  get_property(maker GLOBAL PROPERTY weft_precompiled_${owner})
+  if(maker)
+    target_precompile_headers(${target} REUSE_FROM ${maker})
+  else()
+    set_property(GLOBAL PROPERTY weft_precompiled_${owner} ${target})
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+  endif()
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Slower, no worse.
+    target_compile_options(${target} PRIVATE -Wno-error=invalid-pch)
+  endif()
+endfunction()
+set(WEFT_COMMON_HEADERS
+    <algorithm> <cmath> <functional> <memory> <optional> <string> <utility>
+    <vector> <absl/algorithm/container.h> <absl/container/flat_hash_map.h>
+    <absl/container/flat_hash_set.h> <absl/container/inlined_vector.h>
+    <absl/status/status.h> <absl/status/statusor.h>
+    <absl/strings/str_cat.h> <absl/strings/str_format.h>
+    <absl/strings/str_join.h> <absl/strings/str_split.h>
+    <absl/types/span.h>)
+
 # weft_library(NAME [LINK targets...] [PRIVATE targets...])
 # The static library weft_NAME (alias weft::NAME) of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
@@ -81,6 +113,7 @@ function(weft_library name)
   target_link_libraries(weft_${name}
     PUBLIC ${arg_LINK}
     PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
+  weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
 endfunction()
 
 # weft_program(NAME SOURCE LINK targets...)

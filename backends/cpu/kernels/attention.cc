@@ -1,6 +1,7 @@
 // Fused attention: the scores of a query exist only for one chunk of keys at a
 // time. attention_shape.h says how the work is divided and why the division
-// changes no result; attention_tile-inl.h has the inner loop.
+// changes no result; attention_rows-inl.h has the products, which
+// attention_*.cc compile for each format; attention_tile-inl.h the inner loop.
 //
 // A block is a run of tokens of one sequence times the heads of one group,
 // which share keys and values. Small blocks (decoding) read these as stored:
@@ -34,6 +35,23 @@ namespace hn = hwy::HWY_NAMESPACE;
 // rows at once, or 6, are 2 to 4 % slower.
 constexpr int64_t kStripe = 24;
 
+// Calls f(Block) for the format.
+template <class F>
+void WithFormat(DType dtype, const F& f) {
+  switch (dtype) {
+    case DType::kF16:
+      return f(BlockF16());
+    case DType::kBF16:
+      return f(BlockBF16());
+    case DType::kQ8_0:
+      return f(BlockQ8_0());
+    case DType::kQ4_0:
+      return f(BlockQ4_0());
+    default:
+      return f(BlockF32());
+  }
+}
+
 // One block at work.
 class BlockRunner {
  public:
@@ -48,8 +66,12 @@ class BlockRunner {
         key_base_(Base(*s.k)),
         value_base_(Base(*s.v)) {
     const bool direct = rows_ <= kDirectRows;
-    scores_ = ScoresFor(*s.k, direct);
-    mix_ = MixFor(*s.v, direct);
+    WithFormat(s.k->dtype, [&](auto format) {
+      scores_ = ScoresOf<decltype(format)>(s.k->layout, direct);
+    });
+    WithFormat(s.v->dtype, [&](auto format) {
+      mix_ = MixOf<decltype(format)>(s.v->layout, direct);
+    });
     for (int64_t r = 0; r < rows_; ++r) PrepareRow(r);
   }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "backends/cpu/kernels/attention_products-inl.h"
 #include "backends/cpu/kernels/attention_shape.h"
 #include "backends/cpu/kernels/decode_row-inl.h"
 #include "backends/cpu/kernels/kv_load-inl.h"
@@ -45,13 +46,6 @@ void UnpackValues(const ValueTiles<Block>& from, int64_t e, int64_t e_padded,
       hn::StoreU(run(i, 0), DF(), values + i * e_padded + c);
   }
 }
-
-// Stored rows of consecutive positions.
-struct KvRows {
-  const std::byte* first;  // or the first tile
-  int64_t stride;          // from one position, or tile, to the next
-  int64_t bytes;           // of a position, on average
-};
 
 // The first `n` values of a row, and what completes its last block.
 template <class Block>

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
 #include "hwy/highway.h"
 
@@ -160,10 +161,8 @@ HWY_INLINE VI SignedByteOf(VU v) {
 
 // The f16 in bits 0..15 of each lane.
 HWY_INLINE VF32 F16Of(VU bits) {
-  const DF32 d;
   const hn::Rebind<uint16_t, DU> d16;
-  const hn::Rebind<hwy::float16_t, DU> dh;
-  return hn::PromoteTo(d, hn::BitCast(dh, hn::TruncateTo(d16, bits)));
+  return PromoteHalf(DF32(), hn::TruncateTo(d16, bits));
 }
 
 // The f16 of each row, collected ahead: a vector that is read right after its
@@ -172,11 +171,7 @@ struct F16Rows {
   alignas(64) uint16_t bits[kLanes];
 
   explicit HWY_INLINE F16Rows(Rows rows) { GatherRows(rows, bits); }
-  HWY_INLINE VF32 Get() const {
-    const hn::Rebind<hwy::float16_t, DU> dh;
-    return hn::PromoteTo(
-        DF32(), hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(bits)));
-  }
+  HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits); }
 };
 
 HWY_INLINE void StoreCodes(VU v, uint8_t* to) {

@@ -11,6 +11,7 @@
 
 #include <type_traits>
 
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/panel-inl.h"
 #include "graph/blocks/blocks.h"
 
@@ -57,11 +58,7 @@ struct BlockScales {
         // value = d * code + m: a panel's mins are subtracted.
         hn::Store(hn::Neg(F16Of(hn::ShiftRight<16>(both))), df, out.mins[j]);
       } else {
-        const hn::Rebind<hwy::float16_t, DU> dh;
-        hn::Store(hn::PromoteTo(
-                      df, hn::Load(dh, reinterpret_cast<const hwy::float16_t*>(
-                                           fields.values[j]))),
-                  df, out.scales[j]);
+        hn::Store(LoadHalf(df, fields.values[j]), df, out.scales[j]);
       }
     }
   }

@@ -1,0 +1,21 @@
+// Attention's products with keys and values in q4_0.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backends/cpu/kernels/attention_q4_0.cc"
+#include "hwy/foreach_target.h"
+//
+#include "hwy/highway.h"
+//
+#include "backends/cpu/kernels/attention_rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace weft::inline v0 {
+namespace cpu {
+namespace HWY_NAMESPACE {
+
+template Product ScoresOf<BlockQ4_0>(StateLayout, bool);
+template Product MixOf<BlockQ4_0>(StateLayout, bool);
+
+}  // namespace HWY_NAMESPACE
+}  // namespace cpu
+}  // namespace weft::inline v0
+HWY_AFTER_NAMESPACE();
