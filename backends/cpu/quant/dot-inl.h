@@ -72,7 +72,7 @@ HWY_INLINE VI AddDot4(VU codes, hn::Vec<DI8> x, VI sum) {
 #if HWY_TARGET == HWY_AVX2
   if constexpr (kDots == Dots::kExtension) {
     // Assembly, because no flag of the target allows the intrinsic.
-    asm("{vex} vpdpbusd %2, %1, %0"
+    asm("%{vex%} vpdpbusd %2, %1, %0"
         : "+x"(sum.raw)
         : "x"(codes.raw), "x"(x.raw));
     return sum;
@@ -364,11 +364,12 @@ HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
     HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
       tile.panels[r] = panels + static_cast<size_t>(r) * a.panel_stride;
       HWY_UNROLL(8)
-      for (int t = 0; t < kT; ++t) y[r][t] =
-          a.first && g == 0
-              ? hn::Zero(df)
-              : hn::LoadU(
-                    df, a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes);
+      for (int t = 0; t < kT; ++t)
+        y[r][t] =
+            a.first && g == 0
+                ? hn::Zero(df)
+                : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride +
+                                    r * kLanes);
     }
     if constexpr (C::kScales == Scales::kInteger) {
       AddIntegerScales(tile, y);
@@ -377,9 +378,10 @@ HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
                      y);
     }
     HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t) HWY_UNROLL(4) for (int r = 0; r < kR; ++r)
-        hn::StoreU(y[r][t], df,
-                   a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes);
+    for (int t = 0; t < kT; ++t)
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) hn::StoreU(
+          y[r][t], df, a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes);
   }
 }
 
