@@ -7,6 +7,7 @@
 
 #include "graph/blocks/blocks.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -77,13 +78,15 @@ constexpr auto MakeTable(TypeList<Bs...>) {
 
 constexpr auto kTable = MakeTable(Blocks());
 
-constexpr DTypeInfo kActivationTable[] = {
-    [] {
-      DTypeInfo row = Row<BlockQ8_A>();
-      row.partial_rows = true;
-      return row;
-    }(),
-};
+template <class Block>
+constexpr DTypeInfo ActivationRow() {
+  DTypeInfo row = Row<Block>();
+  row.partial_rows = true;
+  return row;
+}
+
+constexpr DTypeInfo kActivationTable[] = {ActivationRow<BlockQ8_A>(),
+                                          ActivationRow<BlockQ8_A32>()};
 
 }  // namespace
 

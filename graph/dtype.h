@@ -49,7 +49,8 @@ enum class DType : int32_t {
   kNVFP4 = 40,
   kQ1_0 = 41,
   kQ2_0 = 42,
-  kQ8_A = 256,  // activations
+  kQ8_A = 256,    // activations
+  kQ8_A32 = 257,  // the same, with a scale for 32 and not for 256
   kUnknown = -1,  // the type of a placeholder in a rewrite pattern
 };
 

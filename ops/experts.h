@@ -47,7 +47,7 @@ Value MatMulById(Value x, Value w, Value ids = {}, Value bias = {},
 // MatMulById with w [E, N, K] in any stored format.
 Value LinearById(Value x, Value w, Value ids = {}, Value bias = {},
                  Where at = std::source_location::current());
-// What the rule matmul_by_id makes of it: x f32 or q8_a, w as stored.
+// What the rule matmul_by_id makes of it: x f32 or 8-bit, w as stored.
 Value QMatMulById(Value x, Value w, Value ids, Value bias,
                   Where at = std::source_location::current());
 

@@ -24,14 +24,16 @@ Value Activate(Value x, absl::string_view name) {
 bool IsSet(Value v) { return v.graph() != nullptr; }
 
 // The result of an op that quantises what it computed when the attribute
-// "quantized" is set.
+// "quantized" is set: to how many values share a scale.
 Value Result(Value y, const Attrs& attrs) {
-  return attrs.Int("quantized") != 0 ? Quantize(y) : y;
+  const double per_scale = attrs.Float("quantized");
+  return per_scale != 0 ? Quantize(y, per_scale) : y;
 }
 
 // `attrs`, and "quantized" where it is set.
-Attrs WithQuantized(Attrs attrs, bool quantized) {
-  if (quantized) attrs.Add("quantized", true);
+Attrs WithQuantized(Attrs attrs, FloatAttr quantized) {
+  if (quantized.is_capture() || quantized.value() != 0)
+    attrs.Add("quantized", quantized);
   return attrs;
 }
 
@@ -41,9 +43,10 @@ const OpDef kQMatMul = {
     .name = "qmatmul",
     .doc =
         "Linear layer on a weight as stored: y = activation(x w^T + bias). "
-        "x f32[..., K] or q8_a[..., K], w [N, K] in any stored format, bias "
-        "f32[N] when given; blocks are decoded in registers. With q8_a and "
-        "a weight of integer codes the products are summed as integers.",
+        "x f32[..., K] or 8-bit (q8_a for weights in blocks of 256, q8_a32 for "
+        "blocks of 32), w [N, K] in any stored format, bias f32[N] when given; "
+        "blocks are decoded in registers. With 8-bit activations the products "
+        "are summed as integers.",
     .expand = [](const ExpandCall& c) -> Values {
       Value y = MatMul(Dequant(c.in[0]), Transpose(Dequant(c.in[1])));
       if (c.in.size() > 2) y = y + c.in[2];
@@ -67,12 +70,13 @@ const OpDef kQMatMul = {
                          QMatMul(g.Normal({kT, k}), g.Weight(type, {rows, k}))};
                    }});
               if (!HasIntegerCodes(type)) continue;
-              samples.push_back({absl::StrCat(Name(type), "_q8_a_", rows),
-                                 [=](SampleGraph& g) {
-                                   return Values{
-                                       QMatMul(Quantize(g.Normal({kT, k})),
-                                               g.Weight(type, {rows, k}))};
-                                 }});
+              samples.push_back(
+                  {absl::StrCat(Name(type), "_fast_", rows),
+                   [=](SampleGraph& g) {
+                     return Values{
+                         QMatMul(Quantize(g.Normal({kT, k}), PerScaleFor(type)),
+                                 g.Weight(type, {rows, k}))};
+                   }});
             }
           }
           samples.push_back({"f16_odd", [](SampleGraph& g) {
@@ -148,17 +152,19 @@ const OpDef kRmsNormMul = {
                                return Values{RmsNormMul(g.Normal({kT, 4, 16}),
                                                         g.Normal({16}), 1e-6)};
                              }});
-          samples.push_back({"quantized", [](SampleGraph& g) {
-                               return Values{RmsNormMul(g.Normal({kT, 320}),
-                                                        g.Normal({320}), 1e-5,
-                                                        /*quantized=*/true)};
-                             }});
+          for (const int per_scale : {256, 32})
+            samples.push_back(
+                {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
+                   return Values{RmsNormMul(g.Normal({kT, 320}),
+                                            g.Normal({320}), 1e-5, per_scale)};
+                 }});
           return samples;
         },
     .in_place = 1,
 };
 
-Value RmsNormMul(Value x, Value w, FloatAttr eps, bool quantized, Where at) {
+Value RmsNormMul(Value x, Value w, FloatAttr eps, FloatAttr quantized,
+                 Where at) {
   return x.graph()->Emit(kRmsNormMul, {x, w},
                          WithQuantized({{"eps", eps}}, quantized), at);
 }
@@ -183,18 +189,19 @@ const OpDef kAddRmsNorm = {
                                                    g.Normal({kT, n}),
                                                    g.Normal({n}), 1e-5);
                                }});
-          samples.push_back({"quantized", [](SampleGraph& g) {
-                               return AddRmsNorm(
-                                   g.Normal({kT, 320}), g.Normal({kT, 320}),
-                                   g.Normal({320}), 1e-5, /*quantized=*/true);
-                             }});
+          for (const int per_scale : {256, 32})
+            samples.push_back(
+                {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
+                   return AddRmsNorm(g.Normal({kT, 320}), g.Normal({kT, 320}),
+                                     g.Normal({320}), 1e-5, per_scale);
+                 }});
           return samples;
         },
     .n_outputs = 2,
     .in_place = 3,
 };
 
-Values AddRmsNorm(Value a, Value b, Value w, FloatAttr eps, bool quantized,
+Values AddRmsNorm(Value a, Value b, Value w, FloatAttr eps, FloatAttr quantized,
                   Where at) {
   return a.graph()->EmitAll(kAddRmsNorm, {a, b, w},
                             WithQuantized({{"eps", eps}}, quantized), at);
@@ -219,19 +226,20 @@ const OpDef kLayerNormMulAdd = {
                    return Values{LayerNormMulAdd(
                        g.Normal({kT, n}), g.Normal({n}), g.Normal({n}), 1e-5)};
                  }});
-          samples.push_back({"quantized", [](SampleGraph& g) {
-                               return Values{LayerNormMulAdd(
-                                   g.Normal({kT, 320}), g.Normal({320}),
-                                   g.Normal({320}), 1e-5,
-                                   /*quantized=*/true)};
-                             }});
+          for (const int per_scale : {256, 32})
+            samples.push_back(
+                {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
+                   return Values{
+                       LayerNormMulAdd(g.Normal({kT, 320}), g.Normal({320}),
+                                       g.Normal({320}), 1e-5, per_scale)};
+                 }});
           return samples;
         },
     .in_place = 1,
 };
 
-Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps, bool quantized,
-                      Where at) {
+Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps,
+                      FloatAttr quantized, Where at) {
   return x.graph()->Emit(kLayerNormMulAdd, {x, w, b},
                          WithQuantized({{"eps", eps}}, quantized), at);
 }
@@ -255,18 +263,20 @@ const OpDef kGated = {
                      return Values{
                          Gated(g.Normal({kT, n}), g.Normal({kT, n}), op->name)};
                    }});
-          samples.push_back({"quantized", [](SampleGraph& g) {
-                               return Values{Gated(g.Normal({kT, 1300}),
-                                                   g.Normal({kT, 1300}), "silu",
-                                                   /*quantized=*/true)};
-                             }});
+          for (const int per_scale : {256, 32})
+            samples.push_back(
+                {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
+                   return Values{Gated(g.Normal({kT, 1300}),
+                                       g.Normal({kT, 1300}), "silu",
+                                       per_scale)};
+                 }});
           return samples;
         },
     .in_place = 3,
 };
 
-Value Gated(Value gate, Value up, absl::string_view activation, bool quantized,
-            Where at) {
+Value Gated(Value gate, Value up, absl::string_view activation,
+            FloatAttr quantized, Where at) {
   return gate.graph()->Emit(
       kGated, {gate, up},
       WithQuantized({{"activation", activation}}, quantized), at);

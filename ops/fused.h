@@ -12,31 +12,32 @@ namespace weft::inline v0 {
 extern const OpDef kQMatMul, kQGather, kAttention, kRmsNormMul, kAddRmsNorm,
     kLayerNormMulAdd, kGated;
 
-// x [..., K], f32 or q8_a, times the rows of w [N, K] as stored, in any format.
-// `bias` f32[N] is added when given, then `activation` (an op's name, "" =
-// none) applied.
+// x [..., K], f32 or 8-bit, times the rows of w [N, K] as stored, in any
+// format. `bias` f32[N] is added when given, then `activation` (an op's name,
+// "" = none) applied.
 Value QMatMul(Value x, Value w, Value bias = {},
               absl::string_view activation = "",
               Where at = std::source_location::current());
 // Rows ids i32[T] of w [N, K] as stored, decoded to f32[T, K].
 Value QGather(Value w, Value ids, Where at = std::source_location::current());
-// The ops below give q8_a instead of f32 when `quantized` (AddRmsNorm: of its
-// second result).
+// With `quantized` set the ops below give Quantize(result, quantized) instead
+// of f32 (AddRmsNorm: of its second result).
 
 // RmsNorm(x, eps) * w.
-Value RmsNormMul(Value x, Value w, FloatAttr eps, bool quantized = false,
+Value RmsNormMul(Value x, Value w, FloatAttr eps, FloatAttr quantized = 0,
                  Where at = std::source_location::current());
 // {sum, normed}: sum = a + b; normed = RmsNorm(sum, eps) * w.
 Values AddRmsNorm(Value a, Value b, Value w, FloatAttr eps,
-                  bool quantized = false,
+                  FloatAttr quantized = 0,
                   Where at = std::source_location::current());
 // LayerNorm(x, eps) * w + b.
 Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps,
-                      bool quantized = false,
+                      FloatAttr quantized = 0,
                       Where at = std::source_location::current());
 // activation(gate) * up.
 Value Gated(Value gate, Value up, absl::string_view activation,
-            bool quantized = false, Where at = std::source_location::current());
+            FloatAttr quantized = 0,
+            Where at = std::source_location::current());
 
 struct FusedAttention {
   Value q;  // f32[T, H, D]

@@ -98,7 +98,7 @@ Sample QSample(absl::string_view name, DType type, int64_t rows, int64_t k,
                bool quantize) {
   return {std::string(name), [=](SampleGraph& g) -> Values {
             Value x = g.Normal({kT, k});
-            if (quantize) x = Quantize(x);
+            if (quantize) x = Quantize(x, PerScaleFor(type));
             const Value w = g.Weight(type, {5, rows, k});
             return {QMatMulById(x, w, g.Ids({kT, 2}, 5), {})};
           }};
@@ -109,9 +109,9 @@ std::vector<Sample> QSamples() {
       QSample("f32", DType::kF32, 33, 96, false),
       QSample("f16", DType::kF16, 3, 37, false),
       QSample("q4_k", DType::kQ4_K, 33, 512, false),
-      QSample("q4_k_q8_a", DType::kQ4_K, 33, 512, true),
+      QSample("q4_k_fast", DType::kQ4_K, 33, 512, true),
       QSample("mxfp4", DType::kMXFP4, 131, 96, false),
-      QSample("mxfp4_q8_a", DType::kMXFP4, 131, 96, true)};
+      QSample("mxfp4_fast", DType::kMXFP4, 131, 96, true)};
   samples.push_back({"rows_and_bias", [](SampleGraph& g) -> Values {
                        const Value w = g.Weight(DType::kQ8_0, {3, 40, 64});
                        return {QMatMulById(g.Normal({kT, 2, 64}), w,
@@ -168,8 +168,8 @@ const OpDef kQMatMulById = {
     .name = "qmatmul_by_id",
     .doc =
         "Matmul by id on weights as stored: y[t,j] = x[t,j] w[ids[t,j]]^T + "
-        "bias[ids[t,j]]. x f32 or q8_a [T, J, K] or [T, K], w [E, N, K] in any "
-        "stored format, ids i32[T, J] and bias f32[E, N] when given. Tokens of "
+        "bias[ids[t,j]]. x f32 or 8-bit [T, J, K] or [T, K], w [E, N, K] in "
+        "any stored format, ids i32[T, J] and bias f32[E, N] when given. Tokens of "
         "one matrix are taken together; others are not read.",
     .expand = [](const ExpandCall& c) -> Values {
       const Operands<Value> o(c.in, c.attrs);

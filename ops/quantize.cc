@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 #include "graph/host_tensor.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
@@ -17,40 +18,65 @@
 namespace weft::inline v0 {
 namespace {
 
-// One block from n values, n <= 256; the rest is zero. A value that is not
-// finite makes the whole block NaN: it must not vanish on the way.
-BlockQ8_A QuantizeBlock(const float* x, int64_t n) {
-  BlockQ8_A block{};
+// What shares a scale: n values to q, and the scale. A value that is not finite
+// makes all NaN: it must not vanish on the way.
+template <class Block>
+float QuantizeRun(const float* x, int64_t n, int8_t* q) {
   float largest = 0;
   bool finite = true;
   for (int64_t i = 0; i < n; ++i) {
     finite = finite && std::isfinite(x[i]);
     largest = std::max(largest, std::fabs(x[i]));
   }
-  if (!finite) block.d = std::numeric_limits<float>::quiet_NaN();
-  if (!finite || largest < BlockQ8_A::kTiny) return block;
-  block.d = largest / BlockQ8_A::kMax;
-  const float inverse = BlockQ8_A::kMax / largest;
-  for (int64_t i = 0; i < n; ++i) {
-    const auto q = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
-    block.q[i] = q;
-    block.sums[i / 16] = static_cast<int16_t>(block.sums[i / 16] + q);
-    block.sums32[i / 32] = static_cast<int16_t>(block.sums32[i / 32] + q);
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
+  if (largest < Block::kTiny) return 0;
+  const float inverse = Block::kMax / largest;
+  for (int64_t i = 0; i < n; ++i)
+    q[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+  return largest / Block::kMax;
+}
+
+// One block from n values, n <= 256; the rest is zero.
+template <class Block>
+Block QuantizeBlock(const float* x, int64_t n) {
+  Block block{};
+  for (int64_t i = 0; i < n; i += Block::kPerScale) {
+    const float d = QuantizeRun<Block>(
+        x + i, std::min<int64_t>(Block::kPerScale, n - i), block.q + i);
+    if constexpr (Block::kPerScale == Block::kCount) {
+      block.d = d;
+    } else {
+      block.d[i / Block::kPerScale] = d;
+    }
+  }
+  for (int i = 0; i < Block::kCount; ++i) {
+    block.sums32[i / 32] =
+        static_cast<int16_t>(block.sums32[i / 32] + block.q[i]);
+    if constexpr (requires { block.sums; })
+      block.sums[i / 16] =
+          static_cast<int16_t>(block.sums[i / 16] + block.q[i]);
   }
   return block;
 }
 
-absl::Status QuantizeReference(const RefCall& call) {
-  const HostTensor& x = *call.in[0];
+template <class Block>
+void QuantizeRows(const HostTensor& x, std::byte* to) {
   const int64_t n = x.dim(-1);
-  std::byte* to = call.out[0]->bytes.data();
   for (int64_t r = 0; r < x.elements() / n; ++r)
-    for (int64_t k = 0; k < n; k += BlockQ8_A::kCount) {
-      const BlockQ8_A block = QuantizeBlock(
-          x.f32() + r * n + k, std::min<int64_t>(BlockQ8_A::kCount, n - k));
+    for (int64_t k = 0; k < n; k += Block::kCount, to += sizeof(Block)) {
+      const auto block = QuantizeBlock<Block>(
+          x.f32() + r * n + k, std::min<int64_t>(Block::kCount, n - k));
       std::memcpy(to, &block, sizeof(block));
-      to += sizeof(block);
     }
+}
+
+absl::Status QuantizeReference(const RefCall& call) {
+  HostTensor& out = *call.out[0];
+  if (out.dtype == DType::kQ8_A) {
+    QuantizeRows<BlockQ8_A>(*call.in[0], out.bytes.data());
+  } else {
+    QuantizeRows<BlockQ8_A32>(*call.in[0], out.bytes.data());
+  }
   return absl::OkStatus();
 }
 
@@ -59,36 +85,51 @@ absl::Status QuantizeReference(const RefCall& call) {
 const OpDef kQuantize = {
     .name = "quantize",
     .doc =
-        "Activations as 8-bit blocks of 256 with one scale each: code = "
-        "round(x * 127 / max |x|), ties to even. A block with a value that is "
-        "not finite is NaN.\n"
-        "f32[..., K] -> q8_a[..., K]\n"
+        "Activations as 8-bit values with a scale for each 256 or 32 of them: "
+        "code = round(x * 127 / max |x|), ties to even. What shares a scale "
+        "with a value that is not finite is NaN.\n"
+        "f32[..., K] -> q8_a[..., K] (per_scale 256), q8_a32[..., K] (32)\n"
         "C1: x is f32.\n"
-        "C2: x has a dimension.",
+        "C2: x has a dimension.\n"
+        "C3: per_scale is 256 or 32.",
     .infer = [](const Call& call) -> absl::StatusOr<TensorTypes> {
       WEFT_RETURN_IF_ERROR(RequireF32(call, "C1"));
       WEFT_RETURN_IF_ERROR(RequireMinRank(call, "C2", 0, 1));
-      return OneType(DType::kQ8_A, call.in[0].shape);
+      const double per_scale = call.attrs.Float("per_scale");
+      WEFT_RETURN_IF_ERROR(call.Require(
+          per_scale == 256 || per_scale == 32,
+          absl::StrCat("C3: per_scale is ", per_scale, ", not 256 or 32")));
+      return OneType(QuantizedType(per_scale), call.in[0].shape);
     },
     .reference = QuantizeReference,
     .samples =
         [] {
           std::vector<Sample> samples;
-          for (const int64_t n : {1, 3, 64, 255, 256, 257, 800})
-            samples.push_back(
-                {absl::StrCat("n", n), [n](SampleGraph& g) {
-                   return Values{Quantize(g.Normal({Dim::Symbol("T", 5), n}))};
-                 }});
+          for (const int per_scale : {256, 32})
+            for (const int64_t n : {1, 3, 64, 255, 256, 257, 800})
+              samples.push_back(
+                  {absl::StrCat("n", n, "_", per_scale), [=](SampleGraph& g) {
+                     return Values{Quantize(g.Normal({Dim::Symbol("T", 5), n}),
+                                            per_scale)};
+                   }});
           return samples;
         },
     .tolerance = 0,  // a product and a rounding, the same everywhere
 };
 
-Value Quantize(Value x, Where at) { return EmitNode(kQuantize, {x}, {}, at); }
+Value Quantize(Value x, FloatAttr per_scale, Where at) {
+  return EmitNode(kQuantize, {x}, {{"per_scale", per_scale}}, at);
+}
 
 bool HasIntegerCodes(DType weight) {
   return Info(weight).block_values > 1 && IsDecodable(weight);
 }
+
+DType QuantizedType(double per_scale) {
+  return per_scale == 256 ? DType::kQ8_A : DType::kQ8_A32;
+}
+
+int PerScaleFor(DType weight) { return Info(weight).block_values; }
 
 namespace {
 
@@ -112,7 +153,9 @@ bool ClassifyQMatMul(Value product, Classification& c) {
       node.inputs.size() > 2 ? Value(graph, node.inputs[2]) : Value();
   const std::string activation(node.attrs.String("activation"));
   c.root = product;
-  c.emit = [=] { return QMatMul(Quantize(x), w, bias, activation); };
+  c.emit = [=] {
+    return QMatMul(Quantize(x, PerScaleFor(w.dtype())), w, bias, activation);
+  };
   return true;
 }
 
@@ -127,7 +170,9 @@ bool ClassifyQMatMulById(Value product, Classification& c) {
                          ? Value(graph, node.inputs[has_ids ? 3 : 2])
                          : Value();
   c.root = product;
-  c.emit = [=] { return QMatMulById(Quantize(x), w, ids, bias); };
+  c.emit = [=] {
+    return QMatMulById(Quantize(x, PerScaleFor(w.dtype())), w, ids, bias);
+  };
   return true;
 }
 

@@ -246,7 +246,7 @@ std::string Difference(const HostTensor& got, const HostTensor& want,
   // Where the reference lies close to the middle of two codes, a kernel that
   // sums in another order may take the other one: a step of 1/127, and what is
   // rounded besides.
-  if (tolerance > 0 && want.dtype == DType::kQ8_A) tolerance = 1.0 / 120;
+  if (tolerance > 0 && Info(want.dtype).partial_rows) tolerance = 1.0 / 120;
   size_t worst = 0;
   for (size_t i = 1; i < a.size(); ++i)
     if (Distance(a[i], b[i]) > Distance(a[worst], b[worst])) worst = i;

@@ -99,15 +99,21 @@ TEST_F(OpShape, Dequant_C1_FormatMustHaveADecoder) {
 
 TEST_F(OpShape, Quantize_C1_OperandMustBeF32) {
   // Rows may end inside a block of 256.
-  EXPECT_EQ(TypeOf(Quantize(F32("x", {T, 3}))), "q8_a[T,3]");
-  EXPECT_EQ(TypeOf(Dequant(Quantize(F32("y", {T, 3})))), "f32[T,3]");
-  Quantize(I32("ids", {T}), kAt);
+  EXPECT_EQ(TypeOf(Quantize(F32("x", {T, 3}), 256)), "q8_a[T,3]");
+  EXPECT_EQ(TypeOf(Quantize(F32("x32", {T, 3}), 32)), "q8_a32[T,3]");
+  EXPECT_EQ(TypeOf(Dequant(Quantize(F32("y", {T, 3}), 32))), "f32[T,3]");
+  Quantize(I32("ids", {T}), 256, kAt);
   ExpectError("quantize(ids i32[T]): C1: operand 0 is i32, not f32");
 }
 
 TEST_F(OpShape, Quantize_C2_OperandMustHaveADimension) {
-  Quantize(F32("x", kScalar), kAt);
+  Quantize(F32("x", kScalar), 256, kAt);
   ExpectError("quantize(x f32[]): C2: operand 0 has rank 0, below 1");
+}
+
+TEST_F(OpShape, Quantize_C3_AScaleIsFor256Or32) {
+  Quantize(F32("x", {T, 64}), 64, kAt);
+  ExpectError("quantize(x f32[T,64]): C3: per_scale is 64, not 256 or 32");
 }
 
 TEST_F(OpShape, Norm_C1_OperandMustBeF32) {

@@ -21,12 +21,13 @@ class Quantized : public RulesTest {
  protected:
   Quantized() { numerics_ = Numerics::kFast; }
 
-  // Nodes that give q8_a.
+  // Nodes that give 8-bit activations.
   int CountQuantized() const {
     int count = 0;
     for (const NodeId id : graph_.order())
       for (const ValueId v : graph_.node(id).outputs)
-        count += graph_.value(v).type.dtype == DType::kQ8_A;
+        count += graph_.value(v).type.dtype == DType::kQ8_A ||
+                 graph_.value(v).type.dtype == DType::kQ8_A32;
     return count;
   }
 
@@ -43,7 +44,7 @@ TEST_F(Quantized, QuantizeActivations_MakesANodeThatProductsShare) {
   const Value v = Weight("v", {8, 64}, DType::kQ4_1);
   Output(Linear(x_, w_));
   Output(Linear(x_, v));
-  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = quantize(x)"));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = quantize(x, {per_scale=32})"));
   EXPECT_EQ(CountQuantized(), 1);
   EXPECT_EQ(report_.Count("quantize_activations"), 2);
 }
@@ -69,25 +70,52 @@ TEST_F(Quantized, QuantizeActivations_NotWhenExact) {
   EXPECT_THAT(Fuse(), Not(HasSubstr("q8_a")));
 }
 
+// Weights in blocks of 256 want one scale for as many activations.
+TEST_F(Quantized, QuantizeActivations_TakesTheFormatThatTheWeightWants) {
+  const Value x = In("long", {T, 512});
+  Output(Linear(x, Weight("k", {8, 512}, DType::kQ4_K)));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,512] = quantize(long, "
+                                "{per_scale=256})"));
+}
+
+// Blocks of 256 and of 32 on one value: a node for each kind, which products of
+// that kind share.
+TEST_F(Quantized, QuantizeActivations_TwoNodesWhereBothKindsReadAValue) {
+  const Value h = RmsNorm(In("long", {T, 512}), 1e-5) * Weight("n", {512});
+  for (const DType type :
+       {DType::kQ4_K, DType::kQ8_0, DType::kQ6_K, DType::kQ5_1})
+    Output(Linear(h, Weight(Name(type), {8, 512}, type)));
+  const std::string text = Fuse();
+  EXPECT_EQ(CountQuantized(), 2) << text;
+  EXPECT_THAT(text, HasSubstr("q8_a[T,512] = quantize("));
+  EXPECT_THAT(text, HasSubstr("q8_a32[T,512] = quantize("));
+  EXPECT_THAT(Reason("norm_quantize"), HasSubstr("has 2 uses"));
+}
+
 // Of a layer's seven products q, k and v read one quantised value, and gate and
 // up another; o and down have their own. Formats are mixed as files mix them.
-TEST_F(Quantized, QuantizeActivations_FourPerLayer) {
-  Value h = RmsNorm(x_, 1e-5) * norm_;
-  const auto Product = [&](Value in, absl::string_view name, int64_t rows,
-                           DType type) {
+class QuantizedLayer : public Quantized,
+                       public testing::WithParamInterface<std::vector<DType>> {
+};
+
+TEST_P(QuantizedLayer, HasFourQuantizedValues) {
+  size_t next = 0;
+  const auto Product = [&](Value in, absl::string_view name, int64_t rows) {
+    const DType type = GetParam()[next++ % GetParam().size()];
     const int64_t k = in.dim(-1).bound();
     return Linear(in, Weight(name, {rows, k}, type));
   };
-  const Value q = Product(h, "q", 64, DType::kQ4_0);
-  const Value k = Product(h, "k", 64, DType::kQ8_0);
-  const Value v = Product(h, "v", 64, DType::kQ5_1);
+  const Value in = In("in", {T, 256});
+  Value h = RmsNorm(in, 1e-5) * Weight("norm1", {256});
+  const Value q = Product(h, "q", 256);
+  const Value k = Product(h, "k", 256);
+  const Value v = Product(h, "v", 256);
   // In place of attention: reads all three.
   const Value a = Exp(q) + k + v;
-  const Value x = x_ + Product(a, "o", 64, DType::kQ4_0);
-  h = RmsNorm(x, 1e-5) * Weight("norm2", {64});
-  const Value gated = Silu(Product(h, "gate", 96, DType::kIQ4_NL)) *
-                      Product(h, "up", 96, DType::kQ4_1);
-  Output(x + Product(gated, "down", 64, DType::kMXFP4));
+  const Value x = in + Product(a, "o", 256);
+  h = RmsNorm(x, 1e-5) * Weight("norm2", {256});
+  const Value gate = Product(h, "gate", 512), up = Product(h, "up", 512);
+  Output(x + Product(Silu(gate) * up, "down", 256));
   Fuse();
   EXPECT_EQ(report_.Count("quantize_activations"), 7);
   EXPECT_EQ(CountQuantized(), 4) << Text();
@@ -96,12 +124,20 @@ TEST_F(Quantized, QuantizeActivations_FourPerLayer) {
   EXPECT_EQ(report_.Count("gated_quantize"), 1);
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    Mixtures, QuantizedLayer,
+    testing::Values(std::vector<DType>{DType::kQ4_K, DType::kQ6_K,
+                                       DType::kIQ4_XS, DType::kQ2_K},
+                    std::vector<DType>{DType::kQ4_0, DType::kQ8_0, DType::kQ5_1,
+                                       DType::kIQ4_NL, DType::kQ4_1,
+                                       DType::kMXFP4}));
+
 // ---- norm_quantize ----
 
 TEST_F(Quantized, NormQuantize_FusesTheProductOfTheNorm) {
   Output(Linear(RmsNorm(x_, 1e-5) * norm_, w_));
-  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = rms_norm_mul(x, norm, "
-                                "{eps=1e-05, quantized=1})"));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = rms_norm_mul(x, norm, "
+                                "{eps=1e-05, quantized=32})"));
   EXPECT_EQ(report_.Count("norm_quantize"), 1);
 }
 
@@ -129,8 +165,8 @@ TEST_F(Quantized, AddNormQuantize_FusesTheSecondResult) {
   const Value sum = x_ + y_;
   Output(Linear(RmsNorm(sum, 1e-5) * norm_, w_));
   Output(sum);
-  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = add_rms_norm(x, y, norm, "
-                                "{eps=1e-05, quantized=1})"));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = add_rms_norm(x, y, norm, "
+                                "{eps=1e-05, quantized=32})"));
   EXPECT_EQ(report_.Count("add_norm_quantize"), 1);
 }
 
@@ -158,8 +194,8 @@ TEST_F(Quantized, AddNormQuantize_NotOfTheSum) {
 
 TEST_F(Quantized, LayerNormQuantize_FusesWeightAndBias) {
   Output(Linear(LayerNorm(x_, 1e-5) * norm_ + bias_, w_));
-  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = layer_norm_mul_add(x, norm, "
-                                "bias, {eps=1e-05, quantized=1})"));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = layer_norm_mul_add(x, norm, "
+                                "bias, {eps=1e-05, quantized=32})"));
   EXPECT_EQ(report_.Count("layer_norm_quantize"), 1);
 }
 
@@ -181,8 +217,8 @@ TEST_F(Quantized, LayerNormQuantize_NotWithoutItsWeights) {
 
 TEST_F(Quantized, GatedQuantize_FusesWithItsActivation) {
   Output(Linear(Gelu(x_) * y_, w_));
-  EXPECT_THAT(Fuse(), HasSubstr("q8_a[T,64] = gated(x, y, {activation=gelu, "
-                                "quantized=1})"));
+  EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = gated(x, y, {activation=gelu, "
+                                "quantized=32})"));
   EXPECT_EQ(report_.Count("gated_quantize"), 1);
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/blocks/blocks.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 #include "graph/half.h"
 #include "graph/status_macros.h"
 
@@ -84,22 +85,30 @@ void FillEach(HostTensor& tensor, F next) {
 }
 
 // Blocks whose sums agree with their codes; zero beyond the row.
+template <class Block>
 void FillActivations(HostTensor& tensor, Random& random) {
+  if (tensor.dtype != Block::kType) return;
   const int64_t n = tensor.dim(-1);
   std::byte* at = tensor.bytes.data();
   for (int64_t r = 0; r < tensor.elements() / n; ++r)
-    for (int64_t k = 0; k < n;
-         k += BlockQ8_A::kCount, at += sizeof(BlockQ8_A)) {
-      BlockQ8_A block{};
-      block.d = static_cast<float>(Normal(random) / BlockQ8_A::kMax);
-      for (int64_t i = 0; i < std::min<int64_t>(BlockQ8_A::kCount, n - k);
-           ++i) {
+    for (int64_t k = 0; k < n; k += Block::kCount, at += sizeof(Block)) {
+      Block block{};
+      const auto NextScale = [&] {
+        return static_cast<float>(Normal(random) / Block::kMax);
+      };
+      if constexpr (Block::kPerScale == Block::kCount) {
+        block.d = NextScale();
+      } else {
+        for (float& d : block.d) d = NextScale();
+      }
+      for (int64_t i = 0; i < std::min<int64_t>(Block::kCount, n - k); ++i) {
         block.q[i] = static_cast<int8_t>(
             std::uniform_int_distribution<int>(-127, 127)(random));
-        block.sums[i / 16] =
-            static_cast<int16_t>(block.sums[i / 16] + block.q[i]);
-        block.sums32[i / 32] =
-            static_cast<int16_t>(block.sums32[i / 32] + block.q[i]);
+        const auto Add = [&](int16_t& sum) {
+          sum = static_cast<int16_t>(sum + block.q[i]);
+        };
+        Add(block.sums32[i / 32]);
+        if constexpr (requires { block.sums; }) Add(block.sums[i / 16]);
       }
       std::memcpy(at, &block, sizeof(block));
     }
@@ -122,7 +131,8 @@ void FillTensor(HostTensor& tensor, const Fill& fill, Random& random) {
       return;
     case Fill::Kind::kBlocks:
       FillBlocks(Blocks(), tensor, random);
-      if (tensor.dtype == DType::kQ8_A) FillActivations(tensor, random);
+      FillActivations<BlockQ8_A>(tensor, random);
+      FillActivations<BlockQ8_A32>(tensor, random);
       return;
     case Fill::Kind::kZero:
       return;

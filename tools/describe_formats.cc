@@ -42,6 +42,12 @@ std::string KernelsOfFormat(
   return names.empty() ? "none" : absl::StrJoin(names, " ");
 }
 
+// What kernels multiply the format with.
+std::string Activations(DType type) {
+  if (!HasIntegerCodes(type)) return "f32";
+  return absl::StrCat("f32 ", Name(QuantizedType(PerScaleFor(type))));
+}
+
 TableRow FormatRow(const DTypeInfo& info,
                    absl::Span<const std::unique_ptr<Backend>> targets) {
   const std::string kernels = KernelsOfFormat(info.type, targets);
@@ -49,7 +55,7 @@ TableRow FormatRow(const DTypeInfo& info,
           absl::StrCat(info.block_values),
           absl::StrCat(info.block_bytes),
           absl::StrFormat("%.4g", 8.0 * info.block_bytes / info.block_values),
-          HasIntegerCodes(info.type) ? "f32 q8_a" : "f32",
+          Activations(info.type),
           std::string(info.layout.empty() ? "(sizes only)" : info.layout),
           kernels};
 }

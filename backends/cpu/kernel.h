@@ -149,8 +149,10 @@ using KernelList = std::vector<Kernel>;
 // Bits of HWY_TARGETS; the instruction set that kernels are taken from.
 using TargetMask = int64_t;
 
-// Below the bits of Highway: the target has AMX besides (see amx.h).
-inline constexpr TargetMask kAmxTarget = 1;
+// Below the bits of Highway, what CPUs of a target have besides (extensions.h):
+// tile registers (with AVX3_ZEN4), or an instruction for products of four bytes
+// (AVX-VNNI with AVX2, dotprod with NEON).
+inline constexpr TargetMask kAmxTarget = 1, kDotTarget = 2;
 
 // Every kernel of the best instruction set in `targets`.
 KernelList AllKernels(TargetMask targets);

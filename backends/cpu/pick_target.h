@@ -17,7 +17,7 @@ template <class F, size_t kEntries>
 F PickTarget(F const (&table)[kEntries], TargetMask targets) {
   if constexpr (kEntries == 1) return table[0];  // built for one target only
   hwy::ChosenTarget chosen;
-  chosen.Update(targets & ~kAmxTarget);
+  chosen.Update(targets & ~(kAmxTarget | kDotTarget));
   return table[chosen.GetIndex()];
 }
 

@@ -3,12 +3,31 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "backends/cpu/amx.h"
+#include "backends/cpu/extensions.h"
 #include "hwy/highway.h"
 
 namespace weft::inline v0 {
 namespace cpu {
 namespace {
+
+// No instruction set of its own: all kernels of `base`, but some products.
+struct Extension {
+  absl::string_view name;
+  TargetMask bit;
+  TargetMask base;
+  bool (*usable)();
+};
+
+constexpr Extension kExtensions[] = {
+#if HWY_ARCH_X86
+    {"AMX", kAmxTarget, HWY_AVX3_ZEN4, AmxUsable},
+    {"AVX2_VNNI", kDotTarget, HWY_AVX2, AvxVnniUsable},
+#else
+    {"NEON_DOTPROD", kDotTarget, HWY_NEON_WITHOUT_AES, DotProdUsable},
+#endif
+};
+
+TargetMask LowestBit(TargetMask mask) { return mask & -mask; }
 
 TargetMask Runnable() {
   TargetMask supported = hwy::SupportedTargets();
@@ -16,48 +35,61 @@ TargetMask Runnable() {
   // Highway offers ZEN4 to AMD's CPUs alone, because compress-stores are slow
   // there, which we do not use; SPR has all of its instructions.
   if ((supported & HWY_AVX3_SPR) != 0) supported |= HWY_AVX3_ZEN4;
-  supported &= HWY_TARGETS;
-  if ((supported & HWY_AVX3_ZEN4) != 0 && AmxUsable()) supported |= kAmxTarget;
 #endif
-  return supported & (HWY_TARGETS | kAmxTarget);
+  supported &= HWY_TARGETS;
+  for (const Extension& e : kExtensions)
+    if ((supported & e.base) != 0 && e.usable()) supported |= e.bit;
+  return supported;
 }
 
 // Highway's name, except that the Arm baseline is called what people call it.
 std::string NameOf(TargetMask bit) {
-  if (bit == kAmxTarget) return "AMX";
   const std::string name = hwy::TargetName(bit);
   return name == "NEON_WITHOUT_AES" ? "NEON" : name;
 }
 
-// AMX is no instruction set of its own: the rest is AVX3_ZEN4.
-TargetMask WithBase(TargetMask bit) {
-#if HWY_ARCH_X86
-  if (bit == kAmxTarget) return bit | HWY_AVX3_ZEN4;
-#endif
-  return bit;
+// A target that can be asked for by name.
+struct Named {
+  std::string name;
+  TargetMask mask;
+};
+
+std::vector<Named> NamedTargets(TargetMask all) {
+  std::vector<Named> named;
+  // Lower bits are better targets, and extensions better than their base.
+  for (TargetMask rest = all & HWY_TARGETS; rest != 0; rest &= rest - 1) {
+    const TargetMask bit = LowestBit(rest);
+    for (const Extension& e : kExtensions)
+      if (e.base == bit && (all & e.bit) != 0)
+        named.push_back({std::string(e.name), bit | e.bit});
+    named.push_back({NameOf(bit), bit});
+  }
+  return named;
 }
 
 }  // namespace
 
 std::vector<std::string> RunnableTargets() {
   std::vector<std::string> names;
-  // Lower bits are better targets.
-  for (TargetMask rest = Runnable(); rest != 0; rest &= rest - 1)
-    names.push_back(NameOf(rest & -rest));
+  for (Named& target : NamedTargets(Runnable()))
+    names.push_back(std::move(target.name));
   return names;
 }
 
 absl::StatusOr<TargetMask> ParseTarget(absl::string_view name) {
   if (name.empty()) return Runnable();
-  for (TargetMask rest = Runnable(); rest != 0; rest &= rest - 1)
-    if (absl::EqualsIgnoreCase(NameOf(rest & -rest), name))
-      return WithBase(rest & -rest);
+  for (const Named& target : NamedTargets(Runnable()))
+    if (absl::EqualsIgnoreCase(target.name, name)) return target.mask;
   return absl::InvalidArgumentError(
-      absl::StrCat("target \"", name, "\" is not available; this machine can "
-                   "run ", absl::StrJoin(RunnableTargets(), ", ")));
+      absl::StrCat("target \"", name,
+                   "\" is not available; this machine can "
+                   "run ",
+                   absl::StrJoin(RunnableTargets(), ", ")));
 }
 
-std::string TargetName(TargetMask mask) { return NameOf(mask & -mask); }
+std::string TargetName(TargetMask mask) {
+  return NamedTargets(mask).front().name;
+}
 
 }  // namespace cpu
 }  // namespace weft::inline v0

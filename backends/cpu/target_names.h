@@ -13,14 +13,16 @@ namespace weft::inline v0 {
 namespace cpu {
 
 // Instruction sets that are compiled in and that this machine can run, best
-// first: "AMX" (AVX3_ZEN4 with tile registers), "AVX3_ZEN4", "AVX3_DL", "AVX3", "AVX2", "SSE2"; "NEON_BF16", ...
+// first: "AMX" (AVX3_ZEN4 with tile registers), "AVX3_ZEN4", "AVX3_DL", "AVX3",
+// "AVX2_VNNI" (AVX2 with AVX-VNNI), "AVX2", "SSE2"; "NEON_BF16", "NEON_DOTPROD",
+// "NEON", ...
 std::vector<std::string> RunnableTargets();
 
 // The mask to take kernels from: the target of that name alone, or everything
 // runnable for "". InvalidArgument lists the names that this machine can run.
 absl::StatusOr<TargetMask> ParseTarget(absl::string_view name);
 
-// The name of the best target in `mask`.
+// The name of the best target in `mask`, which is one of ParseTarget().
 std::string TargetName(TargetMask mask);
 
 }  // namespace cpu

@@ -9,9 +9,8 @@
 namespace weft::inline v0 {
 
 // q8_a: 256 activations in 320 bytes; value = d * q. weft's own format of what
-// stands left of a quantised weight; one for all formats of weights, so that
-// products that read one value share it. Rows may end inside a block: what is
-// left of it is zero.
+// stands left of a weight in super-blocks of 256 (for blocks of 32, see
+// q8_a32.h). Rows may end inside a block: what is left of it is zero.
 //   q[j]     int8 value j, -127..127                          bytes 0..255
 //   d        f32 scale: largest magnitude of the block / 127  bytes 256..259
 //   sums[g]  int16 sum of q[16 * g .. 16 * g + 15]            bytes 260..291
@@ -28,6 +27,7 @@ struct BlockQ8_A {
   static constexpr char kLayout[] =
       "256 x int8, d f32, 24 x int16 sums, 12 unused; d * q";
   static constexpr int kCount = 256;
+  static constexpr int kPerScale = 256;
   static constexpr int kMax = 127;
   // Blocks whose largest magnitude is below this are zero: 127 / d would
   // overflow.

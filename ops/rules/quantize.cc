@@ -8,33 +8,33 @@ namespace weft::inline v0 {
 
 Rule NormQuantizeRule() {
   return Rule("norm_quantize")
-      .Match([](Any x, Any w, AnyFloat eps) {
-        return Quantize(RmsNormMul(x, w, eps));
+      .Match([](Any x, Any w, AnyFloat eps, AnyFloat per_scale) {
+        return Quantize(RmsNormMul(x, w, eps), per_scale);
       })
-      .Emit([](Value x, Value w, double eps) {
-        return RmsNormMul(x, w, eps, /*quantized=*/true);
+      .Emit([](Value x, Value w, double eps, double per_scale) {
+        return RmsNormMul(x, w, eps, per_scale);
       });
 }
 
 Rule AddNormQuantizeRule() {
   return Rule("add_norm_quantize")
-      .Match([](Any a, Any b, Any w, AnyFloat eps) {
+      .Match([](Any a, Any b, Any w, AnyFloat eps, AnyFloat per_scale) {
         const Values both = AddRmsNorm(a, b, w, eps);
-        return Values{Quantize(both[1]), both[0]};
+        return Values{Quantize(both[1], per_scale), both[0]};
       })
-      .Emit([](Value a, Value b, Value w, double eps) {
-        const Values both = AddRmsNorm(a, b, w, eps, /*quantized=*/true);
+      .Emit([](Value a, Value b, Value w, double eps, double per_scale) {
+        const Values both = AddRmsNorm(a, b, w, eps, per_scale);
         return Values{both[1], both[0]};
       });
 }
 
 Rule LayerNormQuantizeRule() {
   return Rule("layer_norm_quantize")
-      .Match([](Any x, Any w, Any b, AnyFloat eps) {
-        return Quantize(LayerNormMulAdd(x, w, b, eps));
+      .Match([](Any x, Any w, Any b, AnyFloat eps, AnyFloat per_scale) {
+        return Quantize(LayerNormMulAdd(x, w, b, eps), per_scale);
       })
-      .Emit([](Value x, Value w, Value b, double eps) {
-        return LayerNormMulAdd(x, w, b, eps, /*quantized=*/true);
+      .Emit([](Value x, Value w, Value b, double eps, double per_scale) {
+        return LayerNormMulAdd(x, w, b, eps, per_scale);
       });
 }
 
@@ -42,7 +42,9 @@ namespace {
 
 bool ClassifyGatedQuantize(Value quantized, Classification& c) {
   Graph* graph = quantized.graph();
-  const Value product(graph, graph->producer(quantized.id()).inputs[0]);
+  const Node& quantize = graph->producer(quantized.id());
+  const double per_scale = quantize.attrs.Float("per_scale");
+  const Value product(graph, quantize.inputs[0]);
   const Node& node = graph->producer(product.id());
   if (node.op != &kGated)
     return c.Miss(product, "is no product of an activated gate");
@@ -50,7 +52,7 @@ bool ClassifyGatedQuantize(Value quantized, Classification& c) {
   c.root = quantized;
   const Value gate(graph, node.inputs[0]), up(graph, node.inputs[1]);
   const std::string activation(node.attrs.String("activation"));
-  c.emit = [=] { return Gated(gate, up, activation, /*quantized=*/true); };
+  c.emit = [=] { return Gated(gate, up, activation, per_scale); };
   return true;
 }
 

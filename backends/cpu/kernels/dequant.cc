@@ -11,6 +11,7 @@
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 #include "ops/matmul.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -58,35 +59,48 @@ void AddFormats(TypeList<Bs...>, KernelList& out) {
   (AddFormat<Bs>(out), ...);
 }
 
+HWY_INLINE float ScaleAt(const BlockQ8_A& block, int64_t) { return block.d; }
+HWY_INLINE float ScaleAt(const BlockQ8_A32& block, int64_t i) {
+  return block.d[i / BlockQ8_A32::kPerScale];
+}
+
 // Rows of activations may end inside a block.
+template <class Block>
 void DequantActivations(const KernelArgs& a, int64_t begin, int64_t end) {
   const hn::CappedTag<float, 16> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<int8_t, decltype(d)> d8;
   const int64_t n = a.out[0].row_length();
   for (int64_t r = begin; r < end; ++r) {
-    const auto* blocks = a.in[0].RowAs<const BlockQ8_A>(r);
+    const auto* blocks = a.in[0].RowAs<const Block>(r);
     float* y = a.out[0].RowAs<float>(r);
     ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
-      // Vectors divide the block: one never reads past its end.
-      const BlockQ8_A& block = blocks[i / BlockQ8_A::kCount];
+      // Vectors divide what shares a scale: one never reads past its end.
+      const Block& block = blocks[i / Block::kCount];
+      const int64_t in_block = i % Block::kCount;
       const auto q = hn::ConvertTo(
-          tag,
-          hn::PromoteTo(di, hn::LoadU(d8, block.q + i % BlockQ8_A::kCount)));
-      StorePart(hn::Mul(q, hn::Set(tag, block.d)), tag, y + i, lanes);
+          tag, hn::PromoteTo(di, hn::LoadU(d8, block.q + in_block)));
+      StorePart(hn::Mul(q, hn::Set(tag, ScaleAt(block, in_block))), tag, y + i,
+                lanes);
     });
   }
 }
 
-void AddKernels(KernelList& out) {
-  AddFormats(Blocks(), out);
+template <class Block>
+void AddActivations(KernelList& out) {
   out.push_back({.op = &kDequant,
-                 .name = KernelName<"dequant.", BlockQ8_A>(),
-                 .supports = Supports<BlockQ8_A>,
+                 .name = KernelName<"dequant.", Block>(),
+                 .supports = Supports<Block>,
                  .strided = 0b1,
                  .tasks = RowTasks,
                  .task_ns = RowNs,
-                 .run = DequantActivations});
+                 .run = DequantActivations<Block>});
+}
+
+void AddKernels(KernelList& out) {
+  AddFormats(Blocks(), out);
+  AddActivations<BlockQ8_A>(out);
+  AddActivations<BlockQ8_A32>(out);
 }
 
 }  // namespace

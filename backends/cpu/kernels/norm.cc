@@ -42,8 +42,7 @@ float* RowFor(const KernelArgs& a, const View& out, int64_t r) {
 }
 
 void FinishRow(const float* y, const View& out, int64_t r) {
-  if (out.dtype == DType::kQ8_A)
-    QuantizeRow(y, out.row_length(), out.RowAs<BlockQ8_A>(r));
+  if (out.dtype != DType::kF32) QuantizeRow(y, out.row_length(), out, r);
 }
 
 int64_t ScratchBytes(const KernelArgs& a) {

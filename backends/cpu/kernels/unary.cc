@@ -37,11 +37,12 @@ void Unary(const KernelArgs& a, int64_t begin, int64_t end) {
       });
 }
 
-// y = f(gate) * up, as f32 or q8_a.
+// y = f(gate) * up, as f32 or 8-bit blocks.
 template <class F>
 void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
-  const bool quantized = a.out[0].dtype == DType::kQ8_A;
+  const bool quantized = a.out[0].dtype != DType::kF32;
   static_assert(kPiece % BlockQ8_A::kCount == 0);
+  static_assert(kPiece % BlockQ8_A32::kCount == 0);
   alignas(64) float values[kPiece];
   ForEachPiece(
       a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
@@ -53,18 +54,16 @@ void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
           StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d, y + i,
                     lanes);
         });
-        if (quantized)
-          QuantizeRow(values, n,
-                      a.out[0].RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
+        if (quantized) QuantizeRow(values, n, a.out[0], r, first);
       });
 }
 
 void Quantize(const KernelArgs& a, int64_t begin, int64_t end) {
-  ForEachPiece(
-      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
-        QuantizeRow(a.in[0].RowAs<const float>(r) + first, n,
-                    a.out[0].RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
-      });
+  ForEachPiece(a, begin, end,
+               [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+                 QuantizeRow(a.in[0].RowAs<const float>(r) + first, n, a.out[0],
+                             r, first);
+               });
 }
 
 void Gated(const KernelArgs& a, int64_t begin, int64_t end) {

@@ -48,18 +48,30 @@ int64_t QuantScratch(const KernelArgs&) {
   return static_cast<int64_t>(bytes);
 }
 
+template <class C>
+absl::string_view FastName() {
+  if (Activations<C>::kType == DType::kQ8_A)
+    return KernelName<"qmatmul.q8_a.", typename C::Block>();
+  return KernelName<"qmatmul.q8_a32.", typename C::Block>();
+}
+
 // Adds the kernels of a format: for 8-bit activations and for f32 ones.
 template <class C>
 void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
-  auto fast = QMatMulBlocks<C, FastTiles<C>>;
+  auto fast = QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>;
+  if constexpr (kHasDotExtension) {
+    if ((targets & kDotTarget) != 0)
+      fast = QMatMulBlocks<C, FastTiles<C, Dots::kExtension>>;
+  }
 #if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
   if ((targets & kAmxTarget) != 0) fast = QMatMulAmx<C>;
 #endif
   out.push_back({.op = &kQMatMul,
-                 .name = KernelName<"qmatmul.q8_a.", typename C::Block>(),
+                 .name = FastName<C>(),
                  .supports =
                      [](const Graph& graph, const Node& node) {
-                       return SupportsBlocks<C>(graph, node, DType::kQ8_A);
+                       return SupportsBlocks<C>(graph, node,
+                                                Activations<C>::kType);
                      },
                  .strided = 1,
                  .tasks = BlockTasks,

@@ -134,12 +134,19 @@ struct alignas(64) AmxPanel {
   }
 };
 
-// Formats with floats as scales: the codes as they are.
+// Formats with floats as scales: codes as signed bytes, without their bias.
 template <class C>
   requires(C::kScales == Scales::kFloat)
 struct alignas(64) AmxPanel<C> {
   Panel<C> panel;
-  HWY_INLINE void Prepare() {}
+
+  HWY_INLINE void Prepare() {
+    if constexpr (kBias<C> != 0) {
+      const auto bias = hn::Set(DU8(), static_cast<uint8_t>(kBias<C>));
+      for (auto& codes : panel.codes)
+        hn::Store(hn::Sub(hn::Load(DU8(), codes), bias), DU8(), codes);
+    }
+  }
 };
 
 // ---- Units ----
@@ -162,16 +169,16 @@ using TileResult = int32_t[kTileRows][kLanes];
 template <class C>
 struct AmxUnit {
   const AmxPanel<C>* panel;
-  const BlockQ8_A* x;  // of the first token
-  size_t x_stride;     // bytes
+  const Activations<C>* x;  // of the first token
+  size_t x_stride;          // bytes
   int tokens;
   int subs;
   bool first;  // y holds nothing yet
   float* y;    // [tokens][kAmxRows]
   TileResult* results;
 
-  HWY_INLINE const BlockQ8_A& Token(int t) const {
-    return *reinterpret_cast<const BlockQ8_A*>(
+  HWY_INLINE const Activations<C>& Token(int t) const {
+    return *reinterpret_cast<const Activations<C>*>(
         reinterpret_cast<const uint8_t*>(x) +
         static_cast<size_t>(t) * x_stride);
   }
@@ -214,12 +221,12 @@ HWY_INLINE void MultiplySubs(const AmxUnit<C>& u, int step) {
   ZeroTile<0>(), ZeroTile<1>();
   LoadTile<4>(u.x->q + j * C::kSub, u.x_stride);
   LoadTile<6>(u.panel->panel.codes[j * kSteps], 64);
-  MultiplyUnsigned<0, 4, 6>();
+  MultiplySigned<0, 4, 6>();
   StoreTile<0>(u.results[j], 64);
   if (j + 1 >= u.subs) return;
   LoadTile<5>(u.x->q + (j + 1) * C::kSub, u.x_stride);
   LoadTile<7>(u.panel->panel.codes[(j + 1) * kSteps], 64);
-  MultiplyUnsigned<1, 5, 7>();
+  MultiplySigned<1, 5, 7>();
   StoreTile<1>(u.results[j + 1], 64);
 }
 
@@ -228,7 +235,7 @@ HWY_INLINE void MultiplySubs(const AmxUnit<C>& u, int step) {
 template <class C>
 struct PanelFactors {
   static constexpr int kPairs =
-      Corrections<C>::kPairs ? Panel<C>::kSubs / 2 : 0;
+      C::kMins == Mins::kPaired ? Panel<C>::kSubs / 2 : 0;
   static constexpr int kSubs = kPlanes<C> ? 0 : Panel<C>::kSubs;
   VI min_pairs[kPairs + 1];
   VF32 scales[kSubs + 1], mins[kSubs + 1];
@@ -250,21 +257,20 @@ struct PanelFactors {
   }
 
   // The sums of sub-blocks 2j and 2j + 1 in every lane.
-  static HWY_INLINE hn::Vec<DI16> SumPair(const BlockQ8_A& x, int j) {
+  static HWY_INLINE hn::Vec<DI16> SumPair(const Activations<C>& x, int j) {
     int32_t pair;
     std::memcpy(&pair, SumsOf<C>(x) + 2 * j, sizeof(pair));
     return hn::BitCast(DI16(), hn::Set(DI(), pair));
   }
-  static constexpr int32_t MinusBias(int j) {
-    return j % 2 == 0 ? -kBias<C> & 0xFFFF : -kBias<C> * 0x10000;
-  }
 
-  // part of a token, whose results are row `row` of results from `from` on.
-  HWY_INLINE VF32 Part(const TileResult* from, int row, int subs,
-                       const BlockQ8_A& x) const {
+  // y of a token after this group; its results are row `row` of those from
+  // `from` on.
+  HWY_INLINE VF32 Add(VF32 y, const TileResult* from, int row,
+                      [[maybe_unused]] int subs,
+                      const Activations<C>& x) const {
     const DF32 df;
     const DI di;
-    VF32 part = hn::Zero(df);
+    [[maybe_unused]] VF32 part = hn::Zero(df);
     if constexpr (kPairs != 0) {
       VI even = hn::Zero(di), odd = even;
       HWY_UNROLL(8)
@@ -276,24 +282,19 @@ struct PanelFactors {
     if constexpr (kPlanes<C>) {
       const VI sum = hn::Add(hn::Load(di, from[0][row]),
                              hn::ShiftLeft<8>(hn::Load(di, from[1][row])));
-      return hn::MulSub(hn::ConvertTo(df, sum), scales[0], part);
+      part = hn::MulSub(hn::ConvertTo(df, sum), scales[0], part);
+      return hn::MulAdd(part, hn::Set(df, x.d), y);
     } else {
       HWY_UNROLL(8) for (int j = 0; j < kSubs; ++j) {
         if (j == subs) break;
-        VI dot = hn::Load(di, from[j][row]);
-        if constexpr (kBias<C> != 0) {
-          // Minus the bias times the sum, which is one of a pair.
-          VI odd = hn::Zero(di);
-          dot = hn::ReorderWidenMulAccumulate(
-              di, hn::BitCast(DI16(), hn::Set(di, MinusBias(j))),
-              SumPair(x, j / 2), dot, odd);
-        }
-        part = hn::MulAdd(hn::ConvertTo(df, dot), scales[j], part);
+        const VF32 d = hn::Mul(scales[j], hn::Set(df, x.d[j]));
+        y = hn::MulAdd(hn::ConvertTo(df, hn::Load(di, from[j][row])), d, y);
         if constexpr (C::kMins == Mins::kFloat)
-          part = hn::NegMulAdd(
-              mins[j], hn::Set(df, static_cast<float>(SumsOf<C>(x)[j])), part);
+          y = hn::NegMulAdd(
+              mins[j],
+              hn::Set(df, x.d[j] * static_cast<float>(SumsOf<C>(x)[j])), y);
       }
-      return part;
+      return y;
     }
   }
 };
@@ -307,11 +308,10 @@ HWY_INLINE void FinishTokens(const AmxUnit<C>& u, int begin, int end) {
   const TileResult* from = u.results + begin / kTileRows * 2;
   const PanelFactors<C> panel(u.panel->panel);
   for (int t = begin; t < end; ++t) {
-    const BlockQ8_A& x = u.Token(t);
-    const VF32 part = panel.Part(from, t % kTileRows, u.subs, x);
     float* y = u.y + t * kAmxRows;
     const VF32 before = u.first ? hn::Zero(df) : hn::Load(df, y);
-    hn::Store(hn::MulAdd(part, hn::Set(df, x.d), before), df, y);
+    hn::Store(panel.Add(before, from, t % kTileRows, u.subs, u.Token(t)), df,
+              y);
   }
 }
 
@@ -369,7 +369,7 @@ HWY_NOINLINE void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows,
                  kPlanes<C> ? 64 : C::kSub)
           .Load();
     }
-    now.x = m.x->template RowAs<const BlockQ8_A>(first + t) + g;
+    now.x = m.x->template RowAs<const Activations<C>>(first + t) + g;
     for (int r = 0; r < panels; ++r, turn ^= 1) {
       now.panel = &s.panels[r];
       now.y = &s.y[t][at + r * kLanes];
@@ -387,14 +387,15 @@ void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   const int64_t tokens = m.x->rows();
   if (tokens < kLeastAmxTokens || !(m.x->dense || m.x->rank <= 2))
-    return QMatMulBlocks<C, FastTiles<C>>(a, begin, end);
+    return QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>(a, begin, end);
   auto& scratch = *reinterpret_cast<AmxScratch<C>*>(a.scratch);
   const int64_t rows = std::min(m.w->dim(0), end * kTaskRows);
   for (int64_t row = begin * kTaskRows; row < rows; row += kAmxRows) {
     const int64_t some = std::min(kAmxRows, rows - row);
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
       const int64_t count = std::min(kTokenChunk, tokens - first);
-      const int64_t x_bytes = count * m.groups() * int64_t{sizeof(BlockQ8_A)};
+      const int64_t x_bytes =
+          count * m.groups() * int64_t{sizeof(Activations<C>)};
       const int64_t step = x_bytes > kActivationsInCache ? kAmxRows : kTaskRows;
       for (int64_t at = 0; at < some; at += step)
         for (int g = 0; g < m.groups(); ++g)

@@ -3,13 +3,13 @@
 // Definition, for one row and one token, groups g in order and their sub-blocks
 // j in order; integers are exact, every operation on floats is rounded once:
 //   dot_j = sum of (code - bias) * q over the sub-block
+// integer scales, with q8_a:
 //   part  = -dmin * (sum of min_j * sum of q over j)              paired mins
-// integer scales:
 //   part  = fma(sum of scale_j * dot_j over j, d, part)
-// scales that are floats:
-//   part  = fma(dot_j, scale_j, part), then fma(-min_j, sum_j, part), for all j
-// and then
 //   y     = fma(part, d of the activations, y)
+// scales that are floats, with q8_a32, for all j:
+//   y     = fma(dot_j, scale_j * d_j of the activations, y)
+//   y     = fma(-min_j, d_j * sum of q over j, y)
 // The same for every tile, so that no result depends on how tokens and rows are
 // grouped. No int32 overflows: the largest are q6_k's 256 * 32 * 128 * 127 and
 // iq4_xs' 256 * 127 * 32 * 127, both 2^27.
@@ -24,27 +24,36 @@
 
 #include "backends/cpu/quant/panel-inl.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
+// The activations that a format is multiplied with.
+template <class C>
+using Activations =
+    std::conditional_t<C::kScales == Scales::kInteger, BlockQ8_A, BlockQ8_A32>;
+
 // What a tile multiplies: kR panels of `groups` groups and kT tokens.
+template <class C>
 struct TileArgs {
-  const void* panels;   // Panel<C>[kR][panel_stride]
-  size_t panel_stride;  // panels of a row's groups
+  const Panel<C>* panels;  // [kR][panel_stride]
+  size_t panel_stride;     // panels of a row's groups
   int groups;
-  int last_subs;       // sub-blocks of the last group that hold columns
-  const BlockQ8_A* x;  // first token, first group
-  size_t x_stride;     // bytes from token to token
-  float* y;            // [kT][y_stride]
-  size_t y_stride;     // floats
-  bool first;          // y holds nothing yet: these are the first groups
+  int last_subs;            // sub-blocks of the last group that hold columns
+  const Activations<C>* x;  // first token, first group
+  size_t x_stride;          // bytes from token to token
+  float* y;                 // [kT][y_stride]
+  size_t y_stride;          // floats
+  bool first;               // y holds nothing yet: these are the first groups
 };
 
-HWY_INLINE const BlockQ8_A* TokenBlock(const TileArgs& a, int t, int g) {
-  return reinterpret_cast<const BlockQ8_A*>(
+template <class C>
+HWY_INLINE const Activations<C>* TokenBlock(const TileArgs<C>& a, int t,
+                                            int g) {
+  return reinterpret_cast<const Activations<C>*>(
              reinterpret_cast<const uint8_t*>(a.x) +
              static_cast<size_t>(t) * a.x_stride) +
          g;
@@ -58,12 +67,36 @@ HWY_INLINE hn::Vec<DI8> Broadcast4(const int8_t* q) {
 }
 
 // sum + the four products of each lane.
+template <Dots kDots>
 HWY_INLINE VI AddDot4(VU codes, hn::Vec<DI8> x, VI sum) {
-#if HWY_ARCH_X86
+#if HWY_TARGET == HWY_AVX2
+  if constexpr (kDots == Dots::kExtension) {
+    // Assembly, because no flag of the target allows the intrinsic.
+    asm("%{vex%} vpdpbusd %2, %1, %0"
+        : "+x"(sum.raw)
+        : "x"(codes.raw), "x"(x.raw));
+    return sum;
+  }
+#elif HWY_TARGET_IS_NEON
+  if constexpr (kSdot<kDots>) {
+    // Highway 1.2 does not use the instruction on NEON.
+    asm(".arch_extension dotprod\n\tsdot %0.4s, %1.16b, %2.16b"
+        : "+w"(sum.raw)
+        : "w"(codes.raw), "w"(x.raw));
+    return sum;
+  }
+#elif HWY_ARCH_X86
   if constexpr (kVnni)
     return hn::SumOfMulQuadAccumulate(DI(), hn::BitCast(DU8(), codes), x, sum);
 #endif
   return hn::SumOfMulQuadAccumulate(DI(), hn::BitCast(DI8(), codes), x, sum);
+}
+
+// Codes as AddDot4 wants them.
+template <class C, Dots kDots>
+HWY_INLINE VU LoadCodes(const uint8_t* from) {
+  const VU codes = hn::BitCast(DU(), hn::Load(DU8(), from));
+  return kDotBias<C, kDots> != kBias<C> ? hn::Xor(codes, Bytes(128)) : codes;
 }
 
 // Keeps g++ from hoisting the products of a whole chain above their sums, which
@@ -79,47 +112,52 @@ HWY_INLINE void KeepOrder([[maybe_unused]] V& v) {
 // times the sum of the activations) costs nothing. Sums that are multiplied by
 // integer scales before they are int32 have no such place; there the bias times
 // the scale is a min.
-template <class C>
+template <class C, Dots kDots>
 constexpr bool kBiasIsMin =
-    kPairwise && kBias<C> != 0 && C::kScales == Scales::kInteger;
-template <class C>
-constexpr bool kBiasIsStart = kBias<C> != 0 && !kBiasIsMin<C>;
+    kPairs<kDots> && kBias<C> != 0 && C::kScales == Scales::kInteger;
+template <class C, Dots kDots>
+constexpr bool kBiasIsStart = kDotBias<C, kDots> != 0 && !kBiasIsMin<C, kDots>;
 
 // Sums of the activations of each sub-block.
 template <class C>
-HWY_INLINE const int16_t* SumsOf(const BlockQ8_A& x) {
-  return C::kSub == 16 ? x.sums : x.sums32;
+HWY_INLINE const int16_t* SumsOf(const Activations<C>& x) {
+  if constexpr (C::kSub == 16) return x.sums;
+  return x.sums32;
 }
 
 // What the sums of the activations give per sub-block.
-template <class C>
+template <class C, Dots kDots>
 struct alignas(64) Corrections {
   static constexpr int kSubs = kGroupSize / C::kSub;
-  static constexpr bool kPairs = C::kMins == Mins::kPaired || kBiasIsMin<C>;
-  int32_t start[kBiasIsStart<C> ? kSubs : 1];
-  int32_t pairs[kPairs ? kSubs / 2 : 1];  // of int16
+  static constexpr bool kHasStart = kBiasIsStart<C, kDots>;
+  static constexpr bool kHasPairs =
+      C::kMins == Mins::kPaired || kBiasIsMin<C, kDots>;
+  int32_t start[kHasStart ? kSubs : 1];
+  int32_t pairs[kHasPairs ? kSubs / 2 : 1];  // of int16
   float sums[C::kMins == Mins::kFloat ? kSubs : 1];
 
-  HWY_INLINE void Set(const BlockQ8_A& x) {
-    if constexpr (kBiasIsStart<C>)
-      for (int j = 0; j < kSubs; ++j) start[j] = -kBias<C> * Sum(x, j);
-    if constexpr (kPairs) std::memcpy(pairs, SumsOf<C>(x), sizeof(pairs));
+  HWY_INLINE void Set(const Activations<C>& x) {
+    if constexpr (kHasStart)
+      for (int j = 0; j < kSubs; ++j)
+        start[j] = -kDotBias<C, kDots> * Sum(x, j);
+    if constexpr (kHasPairs) std::memcpy(pairs, SumsOf<C>(x), sizeof(pairs));
     if constexpr (C::kMins == Mins::kFloat)
-      for (int j = 0; j < kSubs; ++j) sums[j] = static_cast<float>(Sum(x, j));
+      for (int j = 0; j < kSubs; ++j)
+        sums[j] = x.d[j] * static_cast<float>(Sum(x, j));
   }
 
   HWY_INLINE VI Start(int j) const {
-    return hn::Set(DI(), kBiasIsStart<C> ? start[kBiasIsStart<C> ? j : 0] : 0);
+    return hn::Set(DI(), kHasStart ? start[kHasStart ? j : 0] : 0);
   }
   // a0 * sum of sub-block 2j + a1 * sum of the next, for pairs of int16.
   HWY_INLINE VI TimesPair(VI a, int j) const {
     return hn::WidenMulPairwiseAdd(
         DI(), hn::BitCast(DI16(), a),
-        hn::BitCast(DI16(), hn::Set(DI(), pairs[kPairs ? j : 0])));
+        hn::BitCast(DI16(), hn::Set(DI(), pairs[kHasPairs ? j : 0])));
   }
 
  private:
-  static HWY_INLINE int32_t Sum(const BlockQ8_A& x, int j) {
+  static HWY_INLINE int32_t Sum(const Activations<C>& x, int j) {
     return SumsOf<C>(x)[j];
   }
 };
@@ -137,16 +175,16 @@ HWY_INLINE VI ScalePair(const Panel<C>& p, int j) {
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
 
 // Tokens and panels of a tile, at one group.
-template <class C, int kR, int kT>
+template <class C, Dots kDots, int kR, int kT>
 struct TileGroup {
   const Panel<C>* panels[kR];
-  const BlockQ8_A* x[kT];
-  Corrections<C> corrections[kT];
+  const Activations<C>* x[kT];
+  Corrections<C, kDots> corrections[kT];
 };
 
 // dots[r][t] += the products of sub-block j, four columns at a time.
-template <class C, int kR, int kT>
-HWY_INLINE void AddQuads(const TileGroup<C, kR, kT>& a, int j,
+template <class C, Dots kDots, int kR, int kT>
+HWY_INLINE void AddQuads(const TileGroup<C, kDots, kR, kT>& a, int j,
                          VI (&dots)[kR][kT]) {
   constexpr int kSteps = C::kSub / 4;
   const uint8_t* codes[kR];
@@ -158,19 +196,20 @@ HWY_INLINE void AddQuads(const TileGroup<C, kR, kT>& a, int j,
     VU w[kR];
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r)
-      w[r] = hn::BitCast(DU(), hn::Load(DU8(), codes[r] + i * 4 * kLanes));
+      w[r] = LoadCodes<C, kDots>(codes[r] + i * 4 * kLanes);
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       const auto four = Broadcast4(q[t] + 4 * i);
       HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) dots[r][t] = AddDot4(w[r], four, dots[r][t]);
+      for (int r = 0; r < kR; ++r)
+        dots[r][t] = AddDot4<kDots>(w[r], four, dots[r][t]);
     }
   }
 }
 
 // sums[r][t] += factor[r] * the products of sub-block j, factors being pairs of
 // int16.
-template <class C, int kR, int kT>
-HWY_INLINE void AddPairs(const TileGroup<C, kR, kT>& a, int j,
+template <class C, Dots kDots, int kR, int kT>
+HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
                          const VI (&factors)[kR], VI (&sums)[kR][kT]) {
   constexpr int kSteps = C::kSub / 4;
   // Products of pairs that int16 can hold the sum of.
@@ -212,10 +251,10 @@ HWY_INLINE void AddPairs(const TileGroup<C, kR, kT>& a, int j,
   }
 }
 
-// part[r][t] of the definition, for scales that are integers.
-template <class C, int kR, int kT>
-HWY_INLINE void IntegerPart(const TileGroup<C, kR, kT>& a,
-                            VF32 (&part)[kR][kT]) {
+// y[r][t] of the definition after this group, for scales that are integers.
+template <class C, Dots kDots, int kR, int kT>
+HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
+                                 VF32 (&y)[kR][kT]) {
   const DF32 df;
   const DI di;
   constexpr int kSubs = Panel<C>::kSubs;
@@ -223,7 +262,7 @@ HWY_INLINE void IntegerPart(const TileGroup<C, kR, kT>& a,
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r)
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) sums[r][t] = hn::Zero(di);
-  if constexpr (kBiasIsMin<C>) {
+  if constexpr (kBiasIsMin<C, kDots>) {
     HWY_UNROLL(8) for (int j = 0; j < kSubs / 2; ++j) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         const VI scales = ScalePair(*a.panels[r], j);
@@ -240,10 +279,10 @@ HWY_INLINE void IntegerPart(const TileGroup<C, kR, kT>& a,
   }
   for (int j = 0; j < kSubs; ++j) {
     VI scales[kR];
-    HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r)
-      scales[r] = hn::Load(di, a.panels[r]->scales[j]);
-    if constexpr (kPairwise) {
+    if constexpr (kPairs<kDots>) {
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r)
+        scales[r] = hn::Load(di, a.panels[r]->scales[j]);
       AddPairs(a, j, scales, sums);
     } else {
       VI dots[kR][kT];
@@ -252,30 +291,44 @@ HWY_INLINE void IntegerPart(const TileGroup<C, kR, kT>& a,
       for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
       AddQuads(a, j, dots);
       HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) scales[r] = IntScale(a.panels[r]->scales[j]);
+      HWY_UNROLL(4)
       for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
       for (int t = 0; t < kT; ++t)
         sums[r][t] = hn::Add(sums[r][t], hn::Mul(dots[r][t], scales[r]));
     }
   }
   HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-    const VF32 d = hn::Load(df, a.panels[r]->d);
-    HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t)
-      part[r][t] = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part[r][t]);
+    const Panel<C>& p = *a.panels[r];
+    const VF32 d = hn::Load(df, p.d);
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+      VF32 part = hn::Zero(df);
+      if constexpr (C::kMins == Mins::kPaired) {
+        VI mins = hn::Zero(di);
+        HWY_UNROLL(8)
+        for (int j = 0; j < kSubs / 2; ++j)
+          mins = hn::Add(mins, a.corrections[t].TimesPair(
+                                   hn::Load(di, p.min_pairs[j]), j));
+        part =
+            hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
+      }
+      part = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part);
+      y[r][t] = hn::MulAdd(part, hn::Set(df, a.x[t]->d), y[r][t]);
+    }
   }
 }
 
 // The same for scales that are floats, up to sub-block `subs`.
-template <class C, int kR, int kT>
-HWY_INLINE void FloatPart(const TileGroup<C, kR, kT>& a, int subs,
-                          VF32 (&part)[kR][kT]) {
+template <class C, Dots kDots, int kR, int kT>
+HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
+                               VF32 (&y)[kR][kT]) {
   const DF32 df;
   for (int j = 0; j < subs; ++j) {
     VI dots[kR][kT];
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
-    if constexpr (kPairwise) {
+    if constexpr (kPairs<kDots>) {
       VI ones[kR];
       for (int r = 0; r < kR; ++r) ones[r] = hn::Set(DI(), 0x00010001);
       AddPairs(a, j, ones, dots);
@@ -286,106 +339,97 @@ HWY_INLINE void FloatPart(const TileGroup<C, kR, kT>& a, int subs,
       const Panel<C>& p = *a.panels[r];
       const VF32 scale = hn::Load(df, p.scales[j]);
       HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-        part[r][t] =
-            hn::MulAdd(hn::ConvertTo(df, dots[r][t]), scale, part[r][t]);
+        const VF32 d = hn::Mul(scale, hn::Set(df, a.x[t]->d[j]));
+        y[r][t] = hn::MulAdd(hn::ConvertTo(df, dots[r][t]), d, y[r][t]);
         if constexpr (C::kMins == Mins::kFloat)
-          part[r][t] =
+          y[r][t] =
               hn::NegMulAdd(hn::Load(df, p.mins[j]),
-                            hn::Set(df, a.corrections[t].sums[j]), part[r][t]);
+                            hn::Set(df, a.corrections[t].sums[j]), y[r][t]);
       }
     }
   }
 }
 
-template <class C, int kR, int kT>
-HWY_NOINLINE void DotTile(const TileArgs& a) {
+template <class C, Dots kDots, int kR, int kT>
+HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
   const DF32 df;
-  const DI di;
-  using P = Panel<C>;
-  const P* panels = static_cast<const P*>(a.panels);
-  TileGroup<C, kR, kT> tile;
+  const Panel<C>* panels = a.panels;
+  TileGroup<C, kDots, kR, kT> tile;
   for (int g = 0; g < a.groups; ++g, ++panels) {
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       tile.x[t] = TokenBlock(a, t, g);
       tile.corrections[t].Set(*tile.x[t]);
     }
-    VF32 part[kR][kT];
+    VF32 y[kR][kT];
     HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-      const P& p = panels[static_cast<size_t>(r) * a.panel_stride];
-      tile.panels[r] = &p;
-      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-        part[r][t] = hn::Zero(df);
-        if constexpr (C::kMins == Mins::kPaired) {
-          VI mins = hn::Zero(di);
-          HWY_UNROLL(8)
-          for (int j = 0; j < P::kSubs / 2; ++j)
-            mins = hn::Add(mins, tile.corrections[t].TimesPair(
-                                     hn::Load(di, p.min_pairs[j]), j));
-          part[r][t] = hn::Neg(
-              hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
-        }
-      }
+      tile.panels[r] = panels + static_cast<size_t>(r) * a.panel_stride;
+      HWY_UNROLL(8)
+      for (int t = 0; t < kT; ++t)
+        y[r][t] =
+            a.first && g == 0
+                ? hn::Zero(df)
+                : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride +
+                                    r * kLanes);
     }
     if constexpr (C::kScales == Scales::kInteger) {
-      IntegerPart(tile, part);
+      AddIntegerScales(tile, y);
     } else {
-      FloatPart(tile, g + 1 == a.groups ? a.last_subs : P::kSubs, part);
+      AddFloatScales(tile, g + 1 == a.groups ? a.last_subs : Panel<C>::kSubs,
+                     y);
     }
-    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-      const VF32 d = hn::Set(df, tile.x[t]->d);
-      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        float* y = a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes;
-        const VF32 before = a.first && g == 0 ? hn::Zero(df) : hn::LoadU(df, y);
-        hn::StoreU(hn::MulAdd(part[r][t], d, before), df, y);
-      }
-    }
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      HWY_UNROLL(4)
+      for (int r = 0; r < kR; ++r) hn::StoreU(
+          y[r][t], df, a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes);
   }
 }
 
 #else  // SVE: vectors cannot stand in arrays; one panel and one token
 
-template <class C, int kR, int kT>
-HWY_NOINLINE void DotTile(const TileArgs& a) {
+template <class C, Dots kDots, int kR, int kT>
+HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
   static_assert(kR == 1 && kT == 1);
   const DF32 df;
   const DI di;
   using P = Panel<C>;
-  const P* p = static_cast<const P*>(a.panels);
+  const P* p = a.panels;
   auto y = a.first ? hn::Zero(df) : hn::LoadU(df, a.y);
   for (int g = 0; g < a.groups; ++g, ++p) {
-    const BlockQ8_A& x = *TokenBlock(a, 0, g);
-    Corrections<C> corrections;
+    const Activations<C>& x = *TokenBlock(a, 0, g);
+    Corrections<C, kDots> corrections;
     corrections.Set(x);
-    auto part = hn::Zero(df);
-    if constexpr (C::kMins == Mins::kPaired) {
-      auto mins = hn::Zero(di);
-      for (int j = 0; j < P::kSubs / 2; ++j)
-        mins = hn::Add(mins,
-                       corrections.TimesPair(hn::Load(di, p->min_pairs[j]), j));
-      part =
-          hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p->mins[0])));
-    }
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
     auto sums = hn::Zero(di);
     for (int j = 0; j < subs; ++j) {
       auto dots = corrections.Start(j);
       for (int i = 0; i < C::kSub / 4; ++i)
-        dots = AddDot4(
-            hn::BitCast(DU(), hn::Load(DU8(), p->codes[j * (C::kSub / 4) + i])),
-            Broadcast4(x.q + j * C::kSub + 4 * i), dots);
+        dots =
+            AddDot4<kDots>(LoadCodes<C, kDots>(p->codes[j * (C::kSub / 4) + i]),
+                           Broadcast4(x.q + j * C::kSub + 4 * i), dots);
       if constexpr (C::kScales == Scales::kInteger) {
-        sums = hn::Add(sums, hn::Mul(dots, hn::Load(di, p->scales[j])));
+        sums = hn::Add(sums, hn::Mul(dots, IntScale(p->scales[j])));
       } else {
-        part = hn::MulAdd(hn::ConvertTo(df, dots), hn::Load(df, p->scales[j]),
-                          part);
+        const auto d = hn::Mul(hn::Load(df, p->scales[j]), hn::Set(df, x.d[j]));
+        y = hn::MulAdd(hn::ConvertTo(df, dots), d, y);
         if constexpr (C::kMins == Mins::kFloat)
-          part = hn::NegMulAdd(hn::Load(df, p->mins[j]),
-                               hn::Set(df, corrections.sums[j]), part);
+          y = hn::NegMulAdd(hn::Load(df, p->mins[j]),
+                            hn::Set(df, corrections.sums[j]), y);
       }
     }
-    if constexpr (C::kScales == Scales::kInteger)
+    if constexpr (C::kScales == Scales::kInteger) {
+      auto part = hn::Zero(df);
+      if constexpr (C::kMins == Mins::kPaired) {
+        auto mins = hn::Zero(di);
+        for (int j = 0; j < P::kSubs / 2; ++j)
+          mins = hn::Add(
+              mins, corrections.TimesPair(hn::Load(di, p->min_pairs[j]), j));
+        part =
+            hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p->mins[0])));
+      }
       part = hn::MulAdd(hn::ConvertTo(df, sums), hn::Load(df, p->d), part);
-    y = hn::MulAdd(part, hn::Set(df, x.d), y);
+      y = hn::MulAdd(part, hn::Set(df, x.d), y);
+    }
   }
   hn::StoreU(y, df, a.y);
 }

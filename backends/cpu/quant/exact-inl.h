@@ -1,9 +1,13 @@
 // f32 products of panels with f32 activations: codes are decoded in registers.
 // Per-target code.
 //
-// Definition, for one row and one token: sub-blocks in order, in each
-//   part = fma(value_k, x_k, part) over k in order, value = code * scale - min
-//   y    = y + part
+// Definition, for one row and one token: sub-blocks j in order, in each
+//   part_b = fma(code_k, x_k, part_b) over k in order, for k = b modulo 4
+//   y      = fma(((part_0 + part_1) + (part_2 + part_3)), scale_j, y)
+//   y      = fma(-min_j, sum_j, y), where the format has mins; sum_j of x like
+//            the parts
+// Codes are taken without their bias. Four parts, because each is a chain of
+// dependent operations, and one token has no other work to fill their latency.
 // The same for every tile.
 #if defined(WEFT_BACKENDS_CPU_QUANT_EXACT_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_EXACT_INL_H_
@@ -58,80 +62,126 @@ HWY_INLINE VF32 MinOf(const Panel<C>& p, int j) {
   return hn::Zero(df);
 }
 
-// Code kByte of each lane as a value.
+// Code kByte of each lane.
 template <class C, int kByte>
-HWY_INLINE VF32 ValueOf(VU codes, VF32 scale, VF32 min) {
+HWY_INLINE VF32 CodeOf(VU codes) {
   constexpr bool kSignExtend = C::kSignedCodes && !kVnni;
   VI code = kSignExtend ? SignedByteOf<kByte>(codes) : ByteOf<kByte>(codes);
   if (kBias<C> != 0) code = hn::Sub(code, hn::Set(DI(), kBias<C>));
-  const VF32 value = hn::ConvertTo(DF32(), code);
-  return C::kMins == Mins::kNone ? hn::Mul(value, scale)
-                                 : hn::MulSub(value, scale, min);
+  return hn::ConvertTo(DF32(), code);
 }
 
-// Four columns: part<t> += value * x. Accumulators have names because SVE
-// vectors cannot stand in arrays; with one token the others are not touched.
+// The sum of the kSub values from x on, as the definition adds them.
+template <class C>
+HWY_INLINE float SumOfX(const float* x) {
+  const hn::FixedTag<float, 4> d;
+  auto parts = hn::LoadU(d, x);
+  for (size_t k = 4; k < C::kSub; k += 4)
+    parts = hn::Add(parts, hn::LoadU(d, x + k));
+  const auto pairs = hn::Add(parts, hn::Shuffle2301(parts));
+  return hn::GetLane(hn::Add(pairs, hn::Shuffle1032(pairs)));
+}
+
+// Tokens of a tile: each has four parts and y in registers.
+#if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
+constexpr int kExactTokens = 1;  // vectors cannot stand in arrays
+#elif HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM
+constexpr int kExactTokens = 4;
+#else
+constexpr int kExactTokens = 2;
+#endif
+
+// y of one token after sub-block j, from its parts.
+template <class C>
+HWY_INLINE VF32 AddParts(const Panel<C>& p, int j, const float* x, VF32 p0,
+                         VF32 p1, VF32 p2, VF32 p3, VF32 y) {
+  const VF32 dot = hn::Add(hn::Add(p0, p1), hn::Add(p2, p3));
+  y = hn::MulAdd(dot, ScaleOf(p, j), y);
+  if constexpr (C::kMins != Mins::kNone)
+    y = hn::NegMulAdd(MinOf(p, j), hn::Set(DF32(), SumOfX<C>(x)), y);
+  return y;
+}
+
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+
+// y[t] of the definition after sub-block j.
 template <class C, int kT>
-HWY_INLINE void AddColumns4(VU codes, VF32 scale, VF32 min, const float* x,
-                            size_t x_stride, VF32& p0, VF32& p1, VF32& p2,
-                            VF32& p3) {
+HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
+                            size_t x_stride, VF32 (&y)[kT]) {
   const DF32 df;
-  const auto Column = [&](VF32 w, size_t k) HWY_ATTR {
-    p0 = hn::MulAdd(w, hn::Set(df, x[k]), p0);
-    if constexpr (kT == 4) {
-      p1 = hn::MulAdd(w, hn::Set(df, x[k + x_stride]), p1);
-      p2 = hn::MulAdd(w, hn::Set(df, x[k + 2 * x_stride]), p2);
-      p3 = hn::MulAdd(w, hn::Set(df, x[k + 3 * x_stride]), p3);
+  const auto* codes = p.codes + j * (C::kSub / 4);
+  VF32 parts[kT][4];
+  HWY_UNROLL(4)
+  for (int t = 0; t < kT; ++t) HWY_UNROLL(4) for (int b = 0; b < 4; ++b)
+      parts[t][b] = hn::Zero(df);
+  HWY_UNROLL(8) for (int i = 0; i < C::kSub / 4; ++i) {
+    const VU four = hn::BitCast(DU(), hn::Load(DU8(), codes[i]));
+    const VF32 values[4] = {CodeOf<C, 0>(four), CodeOf<C, 1>(four),
+                            CodeOf<C, 2>(four), CodeOf<C, 3>(four)};
+    HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
+      const float* at = x + static_cast<size_t>(t) * x_stride + 4 * i;
+      HWY_UNROLL(4)
+      for (int b = 0; b < 4; ++b)
+        parts[t][b] = hn::MulAdd(values[b], hn::Set(df, at[b]), parts[t][b]);
     }
-  };
-  Column(ValueOf<C, 0>(codes, scale, min), 0);
-  Column(ValueOf<C, 1>(codes, scale, min), 1);
-  Column(ValueOf<C, 2>(codes, scale, min), 2);
-  Column(ValueOf<C, 3>(codes, scale, min), 3);
+  }
+  HWY_UNROLL(4)
+  for (int t = 0; t < kT; ++t) y[t] =
+      AddParts(p, j, x + static_cast<size_t>(t) * x_stride, parts[t][0],
+               parts[t][1], parts[t][2], parts[t][3], y[t]);
 }
 
 template <class C, int kT>
 HWY_NOINLINE void ExactTile(const ExactArgs& a) {
-  static_assert(kT == 1 || kT == 4);
   const DF32 df;
-  const DU du;
   using P = Panel<C>;
   const P* p = static_cast<const P*>(a.panel);
-  const auto Before = [&](size_t t) HWY_ATTR {
-    return a.first ? hn::Zero(df) : hn::LoadU(df, a.y + t * a.y_stride);
-  };
-  VF32 y0 = Before(0);
-  VF32 y1 = kT == 4 ? Before(1) : y0;
-  VF32 y2 = kT == 4 ? Before(2) : y0;
-  VF32 y3 = kT == 4 ? Before(3) : y0;
+  VF32 y[kT];
+  HWY_UNROLL(4)
+  for (int t = 0; t < kT; ++t) y[t] =
+      a.first ? hn::Zero(df)
+              : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride);
+  const float* x = a.x;
+  for (int g = 0; g < a.groups; ++g, ++p) {
+    const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
+    for (int j = 0; j < subs; ++j, x += C::kSub)
+      AddSubBlock(*p, j, x, a.x_stride, y);
+  }
+  HWY_UNROLL(4)
+  for (int t = 0; t < kT; ++t)
+      hn::StoreU(y[t], df, a.y + static_cast<size_t>(t) * a.y_stride);
+}
+
+#else  // SVE
+
+template <class C, int kT>
+HWY_NOINLINE void ExactTile(const ExactArgs& a) {
+  static_assert(kT == 1);
+  const DF32 df;
+  using P = Panel<C>;
+  const P* p = static_cast<const P*>(a.panel);
+  auto y = a.first ? hn::Zero(df) : hn::LoadU(df, a.y);
   const float* x = a.x;
   for (int g = 0; g < a.groups; ++g, ++p) {
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
     for (int j = 0; j < subs; ++j, x += C::kSub) {
-      const VF32 scale = ScaleOf(*p, j);
-      const VF32 min = MinOf(*p, j);
-      VF32 p0 = hn::Zero(df), p1 = p0, p2 = p0, p3 = p0;
+      auto p0 = hn::Zero(df), p1 = p0, p2 = p0, p3 = p0;
       for (int i = 0; i < C::kSub / 4; ++i) {
-        const VU codes =
-            hn::BitCast(du, hn::Load(DU8(), p->codes[j * (C::kSub / 4) + i]));
-        AddColumns4<C, kT>(codes, scale, min, x + 4 * i, a.x_stride, p0, p1, p2,
-                           p3);
+        const auto four =
+            hn::BitCast(DU(), hn::Load(DU8(), p->codes[j * (C::kSub / 4) + i]));
+        const float* at = x + 4 * i;
+        p0 = hn::MulAdd(CodeOf<C, 0>(four), hn::Set(df, at[0]), p0);
+        p1 = hn::MulAdd(CodeOf<C, 1>(four), hn::Set(df, at[1]), p1);
+        p2 = hn::MulAdd(CodeOf<C, 2>(four), hn::Set(df, at[2]), p2);
+        p3 = hn::MulAdd(CodeOf<C, 3>(four), hn::Set(df, at[3]), p3);
       }
-      y0 = hn::Add(y0, p0);
-      if constexpr (kT == 4) {
-        y1 = hn::Add(y1, p1);
-        y2 = hn::Add(y2, p2);
-        y3 = hn::Add(y3, p3);
-      }
+      y = AddParts(*p, j, x, p0, p1, p2, p3, y);
     }
   }
-  hn::StoreU(y0, df, a.y);
-  if constexpr (kT == 4) {
-    hn::StoreU(y1, df, a.y + a.y_stride);
-    hn::StoreU(y2, df, a.y + 2 * a.y_stride);
-    hn::StoreU(y3, df, a.y + 3 * a.y_stride);
-  }
+  hn::StoreU(y, df, a.y);
 }
+
+#endif  // SVE
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
 }  // namespace HWY_NAMESPACE

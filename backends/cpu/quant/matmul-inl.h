@@ -126,26 +126,24 @@ HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
 }
 
 // What one kind of activations does with unpacked panels.
-template <class C>
+template <class C, Dots kDots>
 struct FastTiles {
-  static constexpr int kTokens = kTileTokens;
-
   // kT tokens from t on times kR panels of groups [g, g + groups).
   template <int kR, int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panels, int g,
                              int groups, int last_subs, int64_t t, float* y) {
-    TileArgs a;
+    TileArgs<C> a;
     a.panels = panels;
     a.panel_stride = kGroupsForMany;
     a.groups = groups;
     a.last_subs = last_subs;
-    a.x = m.x->template RowAs<const BlockQ8_A>(t) + g;
+    a.x = m.x->template RowAs<const Activations<C>>(t) + g;
     a.x_stride =
         static_cast<size_t>(kT > 1 ? m.x->Row(t + 1) - m.x->Row(t) : 0);
     a.y = y;
     a.y_stride = kTaskRows;
     a.first = g == 0;
-    DotTile<C, kR, kT>(a);
+    DotTile<C, kDots, kR, kT>(a);
   }
 
   // At most `left` tokens; returns how many.
@@ -177,8 +175,6 @@ struct FastTiles {
 
 template <class C>
 struct ExactTiles {
-  static constexpr int kTokens = 4;
-
   template <int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panel, int g,
                              int groups, int last_subs, int64_t t, float* y) {
@@ -201,12 +197,12 @@ struct ExactTiles {
   static HWY_INLINE int RunSome(const MatMulArgs& m, const Panel<C>* panels,
                                 int g, int groups, int last_subs, int64_t t,
                                 int64_t left, float* y) {
-    const int tokens = left >= 4 ? 4 : 1;
+    const int tokens = left >= kExactTokens ? kExactTokens : 1;
     for (int r = 0; r < kR; ++r) {
       const Panel<C>* panel = panels + r * kGroupsForMany;
       float* to = y + r * kLanes;
-      if (tokens == 4) {
-        Run<4>(m, panel, g, groups, last_subs, t, to);
+      if (tokens == kExactTokens) {
+        Run<kExactTokens>(m, panel, g, groups, last_subs, t, to);
       } else {
         Run<1>(m, panel, g, groups, last_subs, t, to);
       }

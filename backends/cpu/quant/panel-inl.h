@@ -60,6 +60,27 @@ constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
 template <class C>
 constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
 
+// What multiplies bytes: the instruction set that is compiled for, or an
+// instruction that some of its CPUs have besides (kDotTarget).
+enum class Dots { kTarget, kExtension };
+constexpr bool kHasDotExtension =
+    HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_NEON_WITHOUT_AES;
+
+template <Dots kDots>
+constexpr bool kPairs = kPairwise && kDots == Dots::kTarget;
+
+// Arm's signed dot product; part of NEON_BF16.
+template <Dots kDots>
+constexpr bool kSdot = HWY_TARGET == HWY_NEON_BF16 || kDots == Dots::kExtension;
+
+// What is taken off a code that meets the dot product. AVX-VNNI wants unsigned
+// codes, which panels for AVX2 do not hold: 128 is added on the way.
+template <class C, Dots kDots>
+constexpr int kDotBias =
+    HWY_TARGET == HWY_AVX2 && kDots == Dots::kExtension && C::kSignedCodes
+        ? 128
+        : kBias<C>;
+
 // One group of a panel, unpacked.
 template <class C>
 struct alignas(64) Panel {
@@ -192,10 +213,13 @@ HWY_INLINE void StoreScale(VI scale, int32_t* to) {
   hn::Store(scale, d, to);
 }
 
-// The same scale as a float.
-HWY_INLINE VF32 FloatScale(const int32_t* from) {
+// The same scale read, and as a float.
+HWY_INLINE VI IntScale(const int32_t* from) {
   const VI scale = hn::Load(DI(), from);
-  return hn::ConvertTo(DF32(), kPairwise ? hn::ShiftRight<16>(scale) : scale);
+  return kPairwise ? hn::ShiftRight<16>(scale) : scale;
+}
+HWY_INLINE VF32 FloatScale(const int32_t* from) {
+  return hn::ConvertTo(DF32(), IntScale(from));
 }
 
 // Four scales, one in each byte of a lane, to four rows. kBase is taken off

@@ -1,4 +1,4 @@
-// f32 rows to q8_a blocks. Per-target code.
+// f32 rows to blocks of 8-bit activations. Per-target code.
 #if defined(WEFT_BACKENDS_CPU_QUANT_QUANTIZE_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_QUANTIZE_INL_H_
@@ -13,6 +13,7 @@
 
 #include "backends/cpu/simd-inl.h"
 #include "graph/blocks/q8_a.h"
+#include "graph/blocks/q8_a32.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -20,29 +21,18 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// sums[g] = sum of q[16 g .. 16 g + 15].
-HWY_INLINE void SumSixteens(BlockQ8_A& block) {
-  const hn::CappedTag<int8_t, 8> d8;
-  const hn::Rebind<int16_t, decltype(d8)> d16;
-  constexpr size_t kLanes8 = HWY_MAX_LANES_D(decltype(d8));
-  static_assert(kLanes8 == 8);
-  for (size_t g = 0; g < 16; ++g) {
-    const int8_t* q = block.q + 16 * g;
-    const auto low = hn::PromoteTo(d16, hn::LoadU(d8, q));
-    const auto high = hn::PromoteTo(d16, hn::LoadU(d8, q + 8));
-    block.sums[g] = hn::ReduceSum(d16, hn::Add(low, high));
-  }
-  for (size_t g = 0; g < 8; ++g)
-    block.sums32[g] =
-        static_cast<int16_t>(block.sums[2 * g] + block.sums[2 * g + 1]);
-}
+using DQuantize = hn::CappedTag<float, 16>;
+// Whole vectors are written: they divide the values that share a scale.
+static_assert(BlockQ8_A32::kPerScale % HWY_MAX_LANES_D(DQuantize) == 0);
 
-// One block from n <= 256 values; the rest of it is zero. See kQuantize.
-HWY_INLINE void QuantizeBlock(const float* HWY_RESTRICT x, int64_t n,
-                              BlockQ8_A& block) {
-  const hn::CappedTag<float, 16> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<int8_t, decltype(d)> d8;
+// n > 0 values that share a scale to q, and the scale; the last vector writes
+// zeros beyond n. See kQuantize.
+template <class Block>
+HWY_INLINE float QuantizeRun(const float* HWY_RESTRICT x, int64_t n,
+                             int8_t* HWY_RESTRICT q) {
+  const DQuantize d;
+  const hn::RebindToSigned<DQuantize> di;
+  const hn::Rebind<int8_t, DQuantize> d8;
   // x - x is zero, or NaN where x is not finite; Max() may lose a NaN.
   auto largest_lanes = hn::Zero(d), check = hn::Zero(d);
   ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
@@ -50,35 +40,66 @@ HWY_INLINE void QuantizeBlock(const float* HWY_RESTRICT x, int64_t n,
     largest_lanes = hn::Max(largest_lanes, hn::Abs(v));
     check = hn::Add(check, hn::Sub(v, v));
   });
+  const bool finite = hn::AllTrue(d, hn::Eq(check, hn::Zero(d)));
   const float largest = hn::ReduceMax(d, largest_lanes);
-  const bool finite = hn::ReduceSum(d, check) == 0;
-  if (!finite || largest < BlockQ8_A::kTiny) {
-    block = {};
-    if (!finite) block.d = std::numeric_limits<float>::quiet_NaN();
-    return;
-  }
-  block.d = largest / BlockQ8_A::kMax;
-  std::memset(block.padding, 0, sizeof(block.padding));
-  const auto inverse = hn::Set(d, BlockQ8_A::kMax / largest);
+  const bool zero = !finite || largest < Block::kTiny;
+  const auto inverse = hn::Set(d, zero ? 0.0f : Block::kMax / largest);
   ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
-    const auto q =
-        hn::NearestInt(hn::Mul(LoadPart(tag, x + i, lanes), inverse));
-    // A last part writes zeros beyond the row, up to 15 of them inside the
-    // block: vectors divide it.
-    hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, q)), d8, block.q + i);
+    auto v = hn::Mul(LoadPart(tag, x + i, lanes), inverse);
+    if (!finite) v = hn::Zero(tag);
+    hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, hn::NearestInt(v))), d8, q + i);
   });
-  const int64_t step = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t written = (n + step - 1) / step * step;
-  std::fill(block.q + written, block.q + BlockQ8_A::kCount, int8_t{0});
-  SumSixteens(block);
+  if (!finite) return std::numeric_limits<float>::quiet_NaN();
+  return zero ? 0.0f : largest / Block::kMax;
 }
 
-// A row, or a part of one that begins with a block.
+// The sum of 16 values.
+HWY_INLINE int16_t SumSixteen(const int8_t* q) {
+  const hn::CappedTag<int8_t, 8> d8;
+  const hn::Rebind<int16_t, decltype(d8)> d16;
+  static_assert(HWY_MAX_LANES_D(decltype(d8)) == 8);
+  return hn::ReduceSum(d16, hn::Add(hn::PromoteTo(d16, hn::LoadU(d8, q)),
+                                    hn::PromoteTo(d16, hn::LoadU(d8, q + 8))));
+}
+
+// One block from n <= 256 values; the rest of it is zero.
+template <class Block>
+HWY_INLINE void QuantizeBlock(const float* HWY_RESTRICT x, int64_t n,
+                              Block& block) {
+  if (n < Block::kCount) std::memset(&block, 0, sizeof(block));
+  for (int64_t i = 0; i < n; i += Block::kPerScale) {
+    const float d = QuantizeRun<Block>(
+        x + i, std::min<int64_t>(Block::kPerScale, n - i), block.q + i);
+    if constexpr (Block::kPerScale == Block::kCount) {
+      block.d = d;
+    } else {
+      block.d[i / Block::kPerScale] = d;
+    }
+  }
+  for (size_t g = 0; g < 8; ++g) {
+    const int16_t low = SumSixteen(block.q + 32 * g);
+    const int16_t high = SumSixteen(block.q + 32 * g + 16);
+    if constexpr (requires { block.sums; }) {
+      block.sums[2 * g] = low;
+      block.sums[2 * g + 1] = high;
+    }
+    block.sums32[g] = static_cast<int16_t>(low + high);
+  }
+  std::memset(block.padding, 0, sizeof(block.padding));
+}
+
+// n values to row r of `out`, from column `first` on, where a block begins.
 HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, int64_t n,
-                            BlockQ8_A* HWY_RESTRICT blocks) {
-  for (int64_t i = 0; i < n; i += BlockQ8_A::kCount)
-    QuantizeBlock(x + i, std::min<int64_t>(BlockQ8_A::kCount, n - i),
-                  *blocks++);
+                            const View& out, int64_t r, int64_t first = 0) {
+  const auto Write = [&](auto* blocks) HWY_ATTR {
+    for (int64_t i = 0; i < n; i += blocks->kCount, ++blocks)
+      QuantizeBlock(x + i, std::min<int64_t>(blocks->kCount, n - i), *blocks);
+  };
+  if (out.dtype == DType::kQ8_A) {
+    Write(out.RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
+  } else {
+    Write(out.RowAs<BlockQ8_A32>(r) + first / BlockQ8_A32::kCount);
+  }
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

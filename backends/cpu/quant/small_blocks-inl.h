@@ -161,20 +161,19 @@ struct CodecQ8_0 {
   }
 };
 
+// d alone, for 256 values: the scales of sub-blocks are 1.
 struct CodecQ8_K {
   using Block = BlockQ8_K;
   static constexpr int kSub = 32;
   static constexpr int kMaxCode = 128;
   static constexpr int kOffset = 0;
   static constexpr bool kSignedCodes = true;
-  static constexpr Scales kScales = Scales::kFloat;
+  static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
   static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ8_K>& out) {
-    const DF32 df;
-    alignas(64) float scale[kLanes];
-    GatherRows(rows.At(offsetof(Block, d)), scale);
-    for (auto& row : out.scales) hn::Store(hn::Load(df, scale), df, row);
+    GatherRows(rows.At(offsetof(Block, d)), out.d);
+    for (auto& row : out.scales) StoreScale(hn::Set(DI(), 1), row);
     for (size_t piece = 0; piece < 16; ++piece) {
       VU v0, v1, v2, v3;
       Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);

@@ -5,8 +5,8 @@
 namespace weft::inline v0 {
 namespace cpu {
 
-// Columns that share one scale of the activations, and the super-block of the
-// 256-value formats.
+// Columns of a block of activations, and the super-block of the 256-value
+// formats.
 constexpr int kGroupSize = 256;
 
 // What a code is multiplied with.

@@ -1,12 +1,15 @@
-#include "backends/cpu/amx.h"
+#include "backends/cpu/extensions.h"
 
-#if defined(__x86_64__) && defined(__linux__)
+#if defined(__x86_64__)
 #include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#endif
 
 #include <cstdint>
-#endif
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -38,19 +41,42 @@ bool RequestPermission() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-bool Ask() { return CpuHasAmx() && SystemSavesTiles() && RequestPermission(); }
+bool AskForAmx() {
+  return CpuHasAmx() && SystemSavesTiles() && RequestPermission();
+}
 
 #else
 
-bool Ask() { return false; }
+bool AskForAmx() { return false; }
 
 #endif
 
 }  // namespace
 
 bool AmxUsable() {
-  static const bool usable = Ask();
+  static const bool usable = AskForAmx();
   return usable;
+}
+
+bool AvxVnniUsable() {
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kAvxVnni = 1u << 4;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & kAvxVnni) != 0;
+#else
+  return false;
+#endif
+}
+
+bool DotProdUsable() {
+#if defined(__aarch64__) && defined(__linux__)
+  constexpr unsigned long kHwcapAsimdDp = 1ul << 20;
+  return (getauxval(AT_HWCAP) & kHwcapAsimdDp) != 0;
+#elif defined(__aarch64__) && defined(__APPLE__)
+  return true;  // every Apple CPU that runs 64-bit macOS
+#else
+  return false;
+#endif
 }
 
 }  // namespace cpu
