@@ -15,8 +15,11 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(TargetMask target, int threads)
-      : target_(target), threads_(threads), kernels_(AllKernels(target)) {}
+  CpuBackend(TargetMask target, int threads, const BackendOptions& options)
+      : target_(target),
+        threads_(threads),
+        options_(options),
+        kernels_(AllKernels(target)) {}
 
   absl::string_view name() const override { return "cpu"; }
 
@@ -43,7 +46,7 @@ class CpuBackend : public Backend {
     WEFT_ASSIGN_OR_RETURN(CpuPlan plan,
                           PlanForCpu(*graph, kernels_, target_, threads_));
     auto executable = std::make_unique<CpuExecutable>(
-        std::move(graph), std::move(plan), threads_);
+        std::move(graph), std::move(plan), threads_, options_);
     WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));
     return executable;
   }
@@ -56,6 +59,7 @@ class CpuBackend : public Backend {
  private:
   TargetMask target_;
   int threads_;
+  BackendOptions options_;
   KernelList kernels_;
 };
 
@@ -69,14 +73,23 @@ constexpr int kMaxThreads = 1024;
 absl::StatusOr<std::unique_ptr<Backend>> MakeCpuBackend(
     const BackendOptions& options) {
   if (options.threads < 0 || options.threads > cpu::kMaxThreads)
+    return absl::InvalidArgumentError(absl::StrCat("threads is ",
+                                                   options.threads,
+                                                   "; expected 0 (one per "
+                                                   "core) to ",
+                                                   cpu::kMaxThreads));
+  if (options.max_bytes < 0)
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_bytes is ", options.max_bytes, "; expected 0 (no limit) or more"));
+  if ((options.memory.allocate == nullptr) !=
+      (options.memory.release == nullptr))
     return absl::InvalidArgumentError(
-        absl::StrCat("threads is ", options.threads, "; expected 0 (one per "
-                     "core) to ", cpu::kMaxThreads));
+        "memory: allocate and release have to be given together");
   WEFT_ASSIGN_OR_RETURN(const cpu::TargetMask target,
                         cpu::ParseTarget(options.target));
   const int threads =
       options.threads == 0 ? cpu::AvailableCores() : options.threads;
-  return std::make_unique<cpu::CpuBackend>(target, threads);
+  return std::make_unique<cpu::CpuBackend>(target, threads, options);
 }
 
 }  // namespace weft::inline v0

@@ -25,8 +25,9 @@ set(WEFT_FRONT_HEADERS
   graph/dump/formats.h graph/passes.h graph/print.h
   ops/ops.h ops/optimize.h
   backends/backend.h backends/dump_plan.h
+  models/c_api/weft.h
   models/blocks.h models/chat_template.h models/engine.h models/experts.h
-  models/sampler.h)
+  models/runner.h models/sampler.h models/scheduler.h)
 
 # The front headers and everything of weft's that they include.
 function(weft_header_closure out)
