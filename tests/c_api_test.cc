@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "models/sampler.h"
 #include "tests/gguf_builder.h"
 #include "tests/greedy.h"
 #include "tests/tiny_llama.h"

@@ -118,11 +118,12 @@ TEST(FaultInjection, AnyAllocationMayFail) {
       const auto got = Everything(AsBytes(bytes));
       until_failure = -1;
       // Some algorithms of the standard library do with less memory.
-      if (got.ok())
+      if (got.ok()) {
         ASSERT_EQ(*got, *want) << "k = " << k;
-      else
+      } else {
         ASSERT_TRUE(absl::IsResourceExhausted(got.status()))
             << "k = " << k << ": " << got.status();
+      }
     }
     ASSERT_EQ(live, before) << "leaked at k = " << k;
   }

@@ -54,8 +54,8 @@ std::unique_ptr<Runner> MakeRunner(HostExecutor* executor) {
   return *std::move(runner);
 }
 
-absl::StatusOr<std::vector<float>> Run(Runner& runner,
-                                       const std::atomic<bool>* cancel) {
+absl::StatusOr<std::vector<float>> RunOnce(Runner& runner,
+                                           const std::atomic<bool>* cancel) {
   std::vector<float> x(kRows * kWidth), y(x.size());
   for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 13) - 6;
   const absl::Status ran =
@@ -65,7 +65,7 @@ absl::StatusOr<std::vector<float>> Run(Runner& runner,
 }
 
 std::vector<float> Results(HostExecutor* executor) {
-  const auto y = Run(*MakeRunner(executor), nullptr);
+  const auto y = RunOnce(*MakeRunner(executor), nullptr);
   EXPECT_TRUE(y.ok()) << y.status();
   return *y;
 }
@@ -158,16 +158,16 @@ TEST(Cancel, WithinANodeAndThenAgain) {
   CancellingExecutor executor;
   const std::unique_ptr<Runner> runner = MakeRunner(&executor);
   executor.runs_left = 1 << 30;
-  const auto want = Run(*runner, &executor.cancel);
+  const auto want = RunOnce(*runner, &executor.cancel);
   ASSERT_TRUE(want.ok()) << want.status();
   // In the last node as in the first.
   for (int runs = 0; runs < 2; ++runs) {
     executor.runs_left = runs;
-    EXPECT_TRUE(absl::IsCancelled(Run(*runner, &executor.cancel).status()));
+    EXPECT_TRUE(absl::IsCancelled(RunOnce(*runner, &executor.cancel).status()));
     executor.cancel.store(false);
   }
   executor.runs_left = 1 << 30;
-  EXPECT_EQ(*Run(*runner, &executor.cancel), *want);
+  EXPECT_EQ(*RunOnce(*runner, &executor.cancel), *want);
 }
 
 // Sixteen sessions of one model, each on a thread of its own.

@@ -73,7 +73,9 @@ TEST_P(SchedulerTest, EachGetsWhatItGetsAlone) {
     const auto id = scheduler->Submit(
         Greedily(Prompt(i, length(i)), count(i), &got[static_cast<size_t>(i)]));
     ASSERT_TRUE(id.ok()) << id.status();
-    if (i % 2 == 1) ASSERT_TRUE(scheduler->Step().ok());
+    if (i % 2 == 1) {
+      ASSERT_TRUE(scheduler->Step().ok());
+    }
   }
   RunAll(*scheduler);
   for (int i = 0; i < 9; ++i) {

@@ -45,7 +45,9 @@ TEST_P(RestoreTest, GoesOnAsItWould) {
   if (std::string(param.model) != "tiny") {
     const std::string path = SharedPath(param.model);
     if (path.empty()) GTEST_SKIP() << "no model in " << WEFT_SHARED_DIR;
-    auto loaded = Model::Load(path, {.tokenizer = false});
+    LoadOptions load;
+    load.tokenizer = false;
+    auto loaded = Model::Load(path, load);
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     model = *loaded;
   }
@@ -88,10 +90,16 @@ INSTANTIATE_TEST_SUITE_P(
         KvCase{"models/stories260K.gguf", DType::kF16, DType::kF16, "cpu"},
         KvCase{"golden/open/mamba.gguf", DType::kF16, DType::kF16, "cpu"}));
 
+SessionOptions WithContext(int64_t context) {
+  SessionOptions options;
+  options.context = context;
+  return options;
+}
+
 class RefusedTest : public testing::Test {
  protected:
   void SetUp() override {
-    session_ = NewSession(*TinyModel(), {.context = 32});
+    session_ = NewSession(*TinyModel(), WithContext(32));
     const std::vector<Token> tokens = {1, 5, 9};
     ASSERT_TRUE(session_->Prefill(0, tokens).ok());
     state_ = Save(*session_, 0);
@@ -170,7 +178,7 @@ TEST_F(RefusedTest, AnotherModelAndOtherTypes) {
       absl::IsInvalidArgument(NewSession(*TinyModel(), {.kv_k = DType::kF32})
                                   ->RestoreState(0, state_)));
   EXPECT_TRUE(absl::IsInvalidArgument(
-      NewSession(*TinyModel(), {.context = 2})->RestoreState(0, state_)));
+      NewSession(*TinyModel(), WithContext(2))->RestoreState(0, state_)));
 }
 
 TEST_F(RefusedTest, SlotsThatDoNotExist) {
