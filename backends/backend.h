@@ -35,7 +35,7 @@ struct BackendOptions {
   // The host's threads instead of weft's own, `threads` of them at once; it
   // outlives the executables.
   HostExecutor* executor = nullptr;
-  HostMemory memory;
+  HostMemory memory = {};
 };
 
 // Bytes of the weight of that node, in its dtype's layout, row-major. They must

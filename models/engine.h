@@ -57,7 +57,7 @@ struct SessionOptions {
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;
   std::string backend = "cpu";
-  BackendOptions backend_options;  // threads, target
+  BackendOptions backend_options = {};  // threads, target, limits, host's own
 };
 
 // How the hidden states of a text's tokens become one vector.

@@ -110,8 +110,8 @@ TEST(FaultInjection, AnyAllocationMayFail) {
   ASSERT_GT(total, 1000);
   // Every one of the last, which bind and start threads, and one in so many of
   // the others: they are the same containers over and over.
-  const long stride = std::max(1l, total / 700);
-  for (long k = 0; k < total; k += k < total - 150 ? stride : 1) {
+  const long stride = std::max(1l, total / 100);
+  for (long k = 0; k < total; k += k < total - 40 ? stride : 1) {
     const long before = live;
     {
       until_failure = k;

@@ -4,15 +4,15 @@
 # instruction sets uses AVX.
 set -eu
 lib=$1 failed=0
-weft='^((typeinfo|typeinfo name|vtable|VTT|guard variable) for |non-virtual thunk to |virtual thunk to )?weft::v0::|^weft_[a-z_]+$'
+weft='^(weft_[a-z_]+|_Z(TV|TI|TS|TT|Th[n0-9_]*|Tv[n0-9_]*|GV|Z|GVZ)?N[KRO]?4weft2v0.*)$'
 
 foreign() {  # NAME NM-ARGUMENTS...
   name=$1
   shift
   # "address type name"; lower-case types are local, but for u and v, w.
-  nm -C --defined-only "$@" 2>/dev/null |
+  nm --defined-only "$@" 2>/dev/null |
     sed -nE 's/^[0-9a-f]+ [A-Zuvw] //p' |
-    grep -vE "$weft|^WEFT_[0-9]+$" | sort -u >"/tmp/foreign.$$" || true
+    sed 's/@.*//' | grep -vE "$weft|^WEFT_[0-9]+$" | sort -u >"/tmp/foreign.$$" || true
   if [ -s "/tmp/foreign.$$" ]; then
     echo "$name: $(wc -l <"/tmp/foreign.$$") foreign global symbols, such as"
     head -5 "/tmp/foreign.$$"
