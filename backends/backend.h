@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "backends/host.h"
 #include "backends/probe.h"
 #include "backends/profile.h"
 #include "graph/graph.h"
@@ -28,6 +29,13 @@ struct BackendOptions {
   // Highest instruction set to use, by its name in Targets(); "" = the best
   // that the machine has.
   std::string target;
+  // Bytes that an executable may take, as MemoryUse counts them: Compile()
+  // gives ResourceExhausted before it takes more. 0: no limit.
+  int64_t max_bytes = 0;
+  // The host's threads instead of weft's own, `threads` of them at once; it
+  // outlives the executables.
+  HostExecutor* executor = nullptr;
+  HostMemory memory = {};
 };
 
 // Bytes of the weight of that node, in its dtype's layout, row-major. They must
@@ -91,8 +99,9 @@ class Executable {
 
   // Runs one step with these values of the symbols (OutOfRange when one is
   // below 1 or above its bound). `cancel`, when given, is polled between
-  // nodes: Cancelled if it is true. OutOfRange when an input holds an index
-  // outside its table; the executable stays usable. No allocation.
+  // nodes and every few milliseconds within them: Cancelled if it is true.
+  // OutOfRange when an input holds an index outside its table; the executable
+  // stays usable. No allocation.
   virtual absl::Status Run(const SymbolValues& symbols,
                            const std::atomic<bool>* cancel = nullptr) = 0;
 
@@ -110,6 +119,20 @@ class Executable {
 
   // Zeroes every state.
   virtual void ResetStates() = 0;
+
+  // States of one sequence: index `slot` of each state's first dim. Of caches
+  // (what `append` writes) the first `positions` positions, of others all.
+  //
+  // Bytes that SaveSlot writes: for each state, in the order of the graph, its
+  // rows in row-major order, whatever their layout in memory is.
+  virtual int64_t SlotBytes(int64_t positions) const = 0;
+  // `out` has SlotBytes(positions) bytes; so has `in`. Any bytes are safe to
+  // load, however wrong they are.
+  virtual void SaveSlot(int64_t slot, int64_t positions,
+                        absl::Span<std::byte> out) const = 0;
+  virtual void LoadSlot(int64_t slot, int64_t positions,
+                        absl::Span<const std::byte> in) = 0;
+  virtual void CopySlot(int64_t from, int64_t to, int64_t positions) = 0;
 
   virtual const BackendPlan& plan() const = 0;
 };

@@ -4,6 +4,7 @@
 
 #include "graph/status_macros.h"
 #include "models/engine.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -19,6 +20,11 @@ void Normalize(std::vector<float>& v) {
 }  // namespace
 
 absl::StatusOr<std::vector<float>> Session::Embed(
+    absl::Span<const Token> tokens, const EmbedOptions& options) {
+  return NoThrow([&] { return RunEmbed(tokens, options); });
+}
+
+absl::StatusOr<std::vector<float>> Session::RunEmbed(
     absl::Span<const Token> tokens, const EmbedOptions& options) {
   if (!hidden_)
     return absl::FailedPreconditionError(

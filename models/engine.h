@@ -74,7 +74,7 @@ struct SessionOptions {
   // of LoadOptions.
   std::vector<float> adapter_scales;
   std::string backend = "cpu";
-  BackendOptions backend_options;  // threads, target
+  BackendOptions backend_options = {};  // threads, target, limits, host's own
 };
 
 // Called after each step with each tapped value: its dims are those of the
@@ -103,6 +103,8 @@ struct MemoryEstimate {
 };
 
 // A loaded model: immutable, so safe to share between threads and sessions.
+// Sessions keep their model alive. No function of Model or Session throws:
+// where memory or a thread cannot be had they return ResourceExhausted.
 class Model : public std::enable_shared_from_this<Model> {
  public:
   // Maps the file, reads its vocabulary and checks every tensor that its
@@ -149,6 +151,8 @@ class Model : public std::enable_shared_from_this<Model> {
   // The data of a weight of a session's graph.
   absl::StatusOr<absl::Span<const std::byte>> FindWeight(
       const std::string& name, const SessionOptions& options) const;
+  absl::StatusOr<std::unique_ptr<Session>> MakeSession(
+      const SessionOptions& options) const;
 
   GgufFile file_;
   std::vector<LoraAdapter> adapters_;
@@ -199,6 +203,24 @@ class Session {
       absl::Span<const StepToken> batch,
       const std::atomic<bool>* cancel = nullptr);
 
+  // Makes slot `to` a copy of slot `from`: both sequences go on from the same
+  // tokens, each for itself. The rows of its caches are copied, in time and
+  // memory proportional to its length; nothing is shared. OutOfRange for slots
+  // that do not exist.
+  absl::Status Fork(int from, int to);
+
+  // The sequence of a slot as bytes, to go on with later, in another session or
+  // on another machine: the next tokens are the same where model, kv types,
+  // numerics and instruction set are. session_state.cc says how it is laid out.
+  int64_t StateBytes(int slot) const;
+  // InvalidArgument unless `out` has StateBytes(slot) bytes.
+  absl::Status SaveState(int slot, absl::Span<std::byte> out) const;
+  // Replaces the slot's sequence. DataLoss for a state that is cut off or
+  // damaged; InvalidArgument for what is none, for one of another version of
+  // the layout, of another model, of other kv types or longer than the context.
+  // The slot is as it was after an error.
+  absl::Status RestoreState(int slot, absl::Span<const std::byte> state);
+
   // One vector f32[row_size] for a text, which replaces slot 0's sequence.
   // FailedPrecondition unless rows are hidden states (see
   // SessionOptions::embeddings); else the errors of Prefill.
@@ -232,6 +254,13 @@ class Session {
   // The fusions that the taps prevent and why, or "".
   const std::string& tap_costs() const { return tap_costs_; }
 
+  // What the last step left in an output of graph(), see Executable::Output.
+  absl::StatusOr<absl::Span<const std::byte>> Output(
+      absl::string_view name) const {
+    return executable_->Output(name);
+  }
+
+  const Model& model() const { return *model_; }
   const SessionOptions& options() const { return options_; }
   const Graph& graph() const { return *graph_; }
   const BackendPlan& plan() const { return executable_->plan(); }
@@ -243,6 +272,14 @@ class Session {
   absl::Status Init();
   absl::Status CheckStep(absl::Span<const StepToken> batch) const;
   absl::Status EmitTaps(const SymbolValues& symbols) const;
+  absl::Status CheckSlot(int slot) const;
+  absl::StatusOr<absl::Span<const float>> RunStep(
+      absl::Span<const StepToken> batch, const std::atomic<bool>* cancel);
+  absl::StatusOr<absl::Span<const float>> RunPrefill(
+      int slot, absl::Span<const Token> tokens, const PrefillOptions& options);
+  absl::StatusOr<std::vector<float>> RunEmbed(absl::Span<const Token> tokens,
+                                              const EmbedOptions& options);
+  uint64_t Fingerprint() const;  // of the model and the kinds of its states
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
@@ -261,7 +298,8 @@ class Session {
           *rows_ = nullptr;
   const float* rows_out_ = nullptr;
   int64_t row_size_ = 0;
-  bool hidden_ = false;  // rows are hidden states
+  bool hidden_ = false;               // rows are hidden states
+  mutable uint64_t fingerprint_ = 0;  // once it was asked for
 };
 
 }  // namespace weft::inline v0

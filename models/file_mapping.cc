@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <limits>
@@ -25,6 +26,7 @@ namespace {
 //   FILE-2  open failed                  FILE-6  read failed
 //   FILE-3  not a regular file           FILE-7  shrank while it was read
 //   FILE-4  size unknown                 FILE-8  larger than the address space
+//   FILE-9  the same of a reader's size
 
 absl::Status SystemError(int error, const std::string& path,
                          const InputError& what) {
@@ -111,7 +113,8 @@ absl::Status ReadAll(int fd, std::byte* out, size_t size,
                      const std::string& path) {
   size_t done = 0;
   while (done < size) {
-    const ssize_t n = read(fd, out + done, size - done);
+    const ssize_t n =
+        pread(fd, out + done, size - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
       return SystemError(errno, path,
@@ -140,6 +143,11 @@ absl::StatusOr<FileMapping> FileMapping::Open(const std::string& path,
   WEFT_ASSIGN_OR_RETURN(const int fd, OpenForReading(path));
   // The mapping holds the file open by itself.
   const absl::Cleanup close_file = [fd] { close(fd); };
+  return OpenDescriptor(fd, path, options);
+}
+
+absl::StatusOr<FileMapping> FileMapping::OpenDescriptor(
+    int fd, const std::string& path, const Options& options) {
   WEFT_ASSIGN_OR_RETURN(const size_t size, RegularFileSize(fd, path));
   if (size == 0) return FileMapping({}, false);  // mmap refuses a length of 0
   if (!options.read_into_memory) {
@@ -154,6 +162,28 @@ absl::StatusOr<FileMapping> FileMapping::Open(const std::string& path,
   WEFT_RETURN_IF_ERROR(ReadAll(fd, at, size, path));
   // Only a guard against our own bugs: a failure changes nothing.
   static_cast<void>(mprotect(at, size, PROT_READ));
+  return copy;
+}
+
+absl::StatusOr<FileMapping> FileMapping::Fill(uint64_t size, const Reader& read,
+                                              const std::string& name) {
+  // Pieces, so that the host sees progress and can refuse.
+  constexpr uint64_t kPiece = 16 << 20;
+  if (size > static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max()))
+    return MakeInputError(absl::StatusCode::kResourceExhausted, name,
+                          {.id = "FILE-9",
+                           .field = "size",
+                           .value = absl::StrCat(size),
+                           .expected = "less than the address space"});
+  if (size == 0) return FileMapping({}, false);
+  WEFT_ASSIGN_OR_RETURN(
+      std::byte * at, Map(-1, static_cast<size_t>(size), PROT_READ | PROT_WRITE,
+                          MAP_ANONYMOUS, name));
+  FileMapping copy({at, static_cast<size_t>(size)}, false);
+  for (uint64_t done = 0; done < size; done += kPiece)
+    WEFT_RETURN_IF_ERROR(read(
+        done, {at + done, static_cast<size_t>(std::min(kPiece, size - done))}));
+  static_cast<void>(mprotect(at, static_cast<size_t>(size), PROT_READ));
   return copy;
 }
 

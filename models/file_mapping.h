@@ -3,8 +3,11 @@
 #define WEFT_MODELS_FILE_MAPPING_H_
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
@@ -36,6 +39,19 @@ class FileMapping {
   static absl::StatusOr<FileMapping> Open(const std::string& path) {
     return Open(path, Options());
   }
+
+  // The same of a file that is open already, from its first byte whatever its
+  // position is; `name` stands for it in errors. The descriptor stays the
+  // caller's and may be closed afterwards.
+  static absl::StatusOr<FileMapping> OpenDescriptor(int fd,
+                                                    const std::string& name,
+                                                    const Options& options);
+  // `size` bytes that `read` fills in, piece by piece from the first on. An
+  // error of `read` comes back as it is; ResourceExhausted.
+  using Reader =
+      std::function<absl::Status(uint64_t offset, absl::Span<std::byte> into)>;
+  static absl::StatusOr<FileMapping> Fill(uint64_t size, const Reader& read,
+                                          const std::string& name);
 
   FileMapping(FileMapping&& other) noexcept;
   FileMapping& operator=(FileMapping&& other) noexcept;

@@ -8,6 +8,7 @@
 #include "graph/status_macros.h"
 #include "models/file_mapping.h"
 #include "models/gguf_internal.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 
@@ -29,27 +30,56 @@ absl::Status GgufFile::Contents::Parse(const GgufOptions& options) {
   return PlaceGgufTensors(in, layout, table.tensors, warnings);
 }
 
-absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
-                                        const GgufOptions& options) {
+absl::StatusOr<GgufFile> GgufFile::FromMapping(
+    absl::StatusOr<FileMapping> mapping, std::string source,
+    const GgufOptions& options) {
+  WEFT_RETURN_IF_ERROR(mapping.status());
   auto contents = std::make_unique<Contents>();
-  contents->source = path;
-  contents->files = {path};
-  WEFT_ASSIGN_OR_RETURN(
-      contents->mapping,
-      FileMapping::Open(path, {.read_into_memory = options.read_into_memory}));
+  contents->files = {source};
+  contents->source = std::move(source);
+  contents->mapping = *std::move(mapping);
   contents->bytes = contents->mapping->bytes();
   WEFT_RETURN_IF_ERROR(contents->Parse(options));
   return GgufFile(std::move(contents));
 }
 
+absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
+                                        const GgufOptions& options) {
+  return NoThrow([&] {
+    return FromMapping(
+        FileMapping::Open(path, {.read_into_memory = options.read_into_memory}),
+        path, options);
+  });
+}
+
+absl::StatusOr<GgufFile> GgufFile::OpenDescriptor(int fd, std::string source,
+                                                  const GgufOptions& options) {
+  return NoThrow([&] {
+    return FromMapping(
+        FileMapping::OpenDescriptor(
+            fd, source, {.read_into_memory = options.read_into_memory}),
+        source, options);
+  });
+}
+
+absl::StatusOr<GgufFile> GgufFile::Read(uint64_t size, const Reader& read,
+                                        std::string source,
+                                        const GgufOptions& options) {
+  return NoThrow([&] {
+    return FromMapping(FileMapping::Fill(size, read, source), source, options);
+  });
+}
+
 absl::StatusOr<GgufFile> GgufFile::Parse(absl::Span<const std::byte> bytes,
                                          std::string source,
                                          const GgufOptions& options) {
-  auto contents = std::make_unique<Contents>();
-  contents->source = std::move(source);
-  contents->bytes = bytes;
-  WEFT_RETURN_IF_ERROR(contents->Parse(options));
-  return GgufFile(std::move(contents));
+  return NoThrow([&]() -> absl::StatusOr<GgufFile> {
+    auto contents = std::make_unique<Contents>();
+    contents->source = std::move(source);
+    contents->bytes = bytes;
+    WEFT_RETURN_IF_ERROR(contents->Parse(options));
+    return GgufFile(std::move(contents));
+  });
 }
 
 absl::StatusOr<GgufFile> GgufFile::Join(std::vector<GgufFile> parts) {

@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,8 @@
 #include "graph/dtype.h"
 
 namespace weft::inline v0 {
+
+class FileMapping;
 
 // GGUF's value types, with the file's numbers.
 enum class GgufType : uint32_t {
@@ -91,6 +94,19 @@ class GgufFile {
   static absl::StatusOr<GgufFile> Parse(absl::Span<const std::byte> bytes,
                                         std::string source,
                                         const GgufOptions& options = {});
+
+  // An open file, from its first byte on; `source` names it in errors. The
+  // descriptor stays the caller's and may be closed afterwards.
+  static absl::StatusOr<GgufFile> OpenDescriptor(
+      int fd, std::string source, const GgufOptions& options = {});
+  // `size` bytes that `read` copies into memory of weft's own, in order, at
+  // most 16 MiB in a call: from an archive, a network, a cipher. Its error
+  // comes back as it is.
+  using Reader =
+      std::function<absl::Status(uint64_t offset, absl::Span<std::byte> into)>;
+  static absl::StatusOr<GgufFile> Read(uint64_t size, const Reader& read,
+                                       std::string source,
+                                       const GgufOptions& options = {});
 
   // One file out of several: the metadata of the first, the tensors of all, in
   // order. AlreadyExists (SPLIT-5) for a tensor that two of them have.
@@ -157,6 +173,9 @@ class GgufFile {
  private:
   struct Contents;  // gguf_internal.h
   explicit GgufFile(std::unique_ptr<Contents> contents);
+  static absl::StatusOr<GgufFile> FromMapping(
+      absl::StatusOr<FileMapping> mapping, std::string source,
+      const GgufOptions& options);
   std::unique_ptr<Contents> contents_;
 };
 

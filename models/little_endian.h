@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <type_traits>
@@ -18,6 +19,15 @@ void AppendLittleEndian(T value, std::string& bytes) {
   if constexpr (std::endian::native == std::endian::big)
     std::reverse(raw, raw + sizeof(T));
   bytes.append(raw, sizeof(T));
+}
+
+// At `to`, which needs no alignment; LoadLittleEndian() is in byte_reader.h.
+template <class T>
+void StoreLittleEndian(T value, std::byte* to) {
+  static_assert(std::is_arithmetic_v<T>);
+  std::memcpy(to, &value, sizeof(T));
+  if constexpr (std::endian::native == std::endian::big)
+    std::reverse(to, to + sizeof(T));
 }
 
 }  // namespace weft::inline v0

@@ -6,6 +6,7 @@
 #include "graph/status_macros.h"
 #include "models/engine.h"
 #include "models/model_file.h"
+#include "models/no_throw.h"
 #include "models/no_tokenizer.h"
 #include "ops/optimize.h"
 
@@ -48,17 +49,22 @@ absl::Status CheckRange(const char* what, int64_t value, int64_t low,
 
 absl::StatusOr<std::shared_ptr<const Model>> Model::Load(
     const std::string& path, const LoadOptions& options) {
-  WEFT_ASSIGN_OR_RETURN(
-      GgufFile file,
-      OpenModelFile(path, {.read_into_memory = options.read_into_memory}));
-  return FromFile(std::move(file), options);
+  return NoThrow([&]() -> absl::StatusOr<std::shared_ptr<const Model>> {
+    WEFT_ASSIGN_OR_RETURN(
+        GgufFile file,
+        OpenModelFile(path, {.read_into_memory = options.read_into_memory}));
+    return FromFile(std::move(file), options);
+  });
 }
 
 absl::StatusOr<std::shared_ptr<const Model>> Model::FromFile(
     GgufFile file, const LoadOptions& options) {
-  std::shared_ptr<Model> model(new Model(std::move(file)));
-  WEFT_RETURN_IF_ERROR(model->Init(options));
-  return model;
+  return NoThrow([&]() -> absl::StatusOr<std::shared_ptr<const Model>> {
+    std::unique_ptr<Model> made(new Model(std::move(file)));
+    std::shared_ptr<Model> model(std::move(made));
+    WEFT_RETURN_IF_ERROR(model->Init(options));
+    return model;
+  });
 }
 
 absl::Status Model::Init(const LoadOptions& options) {
@@ -193,15 +199,22 @@ absl::StatusOr<absl::Span<const std::byte>> Model::FindWeight(
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
     const SessionOptions& options) const {
-  WEFT_ASSIGN_OR_RETURN(const SessionOptions o, Complete(options));
-  WEFT_ASSIGN_OR_RETURN(const Built built, BuildGraph(o));
-  WEFT_ASSIGN_OR_RETURN(const auto backend,
-                        MakeBackend(o.backend, o.backend_options));
-  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
-  return MemoryEstimate{plan.plan.weight_bytes, plan.memory};
+  return NoThrow([&]() -> absl::StatusOr<MemoryEstimate> {
+    WEFT_ASSIGN_OR_RETURN(const SessionOptions o, Complete(options));
+    WEFT_ASSIGN_OR_RETURN(const Built built, BuildGraph(o));
+    WEFT_ASSIGN_OR_RETURN(const auto backend,
+                          MakeBackend(o.backend, o.backend_options));
+    WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
+    return MemoryEstimate{plan.plan.weight_bytes, plan.memory};
+  });
 }
 
 absl::StatusOr<std::unique_ptr<Session>> Model::NewSession(
+    const SessionOptions& options) const {
+  return NoThrow([&] { return MakeSession(options); });
+}
+
+absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
     const SessionOptions& options) const {
   std::unique_ptr<Session> session(new Session());
   session->model_ = shared_from_this();

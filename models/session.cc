@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -80,6 +81,11 @@ absl::Status Session::CheckStep(absl::Span<const StepToken> batch) const {
 
 absl::StatusOr<absl::Span<const float>> Session::Step(
     absl::Span<const StepToken> batch, const std::atomic<bool>* cancel) {
+  return NoThrow([&] { return RunStep(batch, cancel); });
+}
+
+absl::StatusOr<absl::Span<const float>> Session::RunStep(
+    absl::Span<const StepToken> batch, const std::atomic<bool>* cancel) {
   WEFT_RETURN_IF_ERROR(CheckStep(batch));
   std::copy(positions_.begin(), positions_.end(), pending_.begin());
   size_t wanted = 0;
@@ -128,6 +134,11 @@ absl::Status Session::EmitTaps(const SymbolValues& symbols) const {
 }
 
 absl::StatusOr<absl::Span<const float>> Session::Prefill(
+    int slot, absl::Span<const Token> tokens, const PrefillOptions& options) {
+  return NoThrow([&] { return RunPrefill(slot, tokens, options); });
+}
+
+absl::StatusOr<absl::Span<const float>> Session::RunPrefill(
     int slot, absl::Span<const Token> tokens, const PrefillOptions& options) {
   if (tokens.empty())
     return absl::InvalidArgumentError("there are no tokens to evaluate");

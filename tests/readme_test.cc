@@ -40,6 +40,9 @@ TEST(Readme, ShowsTheExamplesThatAreCompiled) {
   ASSERT_FALSE(shown.empty());
   EXPECT_EQ(shown, Unindented(Between(Example("feed_forward.cc"),
                                       "// [readme]\n", "  // [/readme]")));
+  const std::string program = Between(readme, "## In a program", "## Seeing");
+  EXPECT_EQ(Between(program, "```cpp\n", "```"),
+            Between(Example("generate.cc"), "// [readme]\n", "// [/readme]"));
   const std::string rest = Between(readme, "## Recipes", "## What works");
   EXPECT_EQ(
       Between(rest, "```cpp\n", "```"),

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/btree_set.h"
+#include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "tools/machine.h"
 #include "tools/profile_file.h"
@@ -33,6 +34,14 @@ std::vector<StepSize> ChunkSteps(int64_t tokens, int64_t chunk, int64_t first) {
   return steps;
 }
 
+// A token of each of `sequences` in every step, at positions of their own.
+std::vector<StepSize> DecodeSteps(int64_t steps, int64_t first, int sequences) {
+  std::vector<StepSize> out;
+  for (int64_t i = 0; i < steps; ++i)
+    out.push_back({{{"T", sequences}, {"R", sequences}}, first + i, 1});
+  return out;
+}
+
 class Bencher {
  public:
   Bencher(const Model& model, const BenchOptions& options, Session& session,
@@ -50,7 +59,9 @@ class Bencher {
       run_.peaks = probe->Peaks();
     }
     if (options_.depth > 0)
-      WEFT_RETURN_IF_ERROR(session_.Prefill(0, First(options_.depth)).status());
+      for (int slot = 0; slot < options_.sequences; ++slot)
+        WEFT_RETURN_IF_ERROR(
+            session_.Prefill(slot, First(options_.depth)).status());
     for (const bool decode : {false, true}) {
       WEFT_RETURN_IF_ERROR(RunTest(decode));
       if (probe != nullptr) Read(*probe);
@@ -78,15 +89,28 @@ class Bencher {
   absl::Status RunTest(bool decode) {
     BenchTest& test = run_.tests.emplace_back();
     test.name = decode ? "decode" : "prefill";
-    test.tokens = decode ? options_.generate : options_.prompt;
-    test.steps = ChunkSteps(test.tokens, decode ? 1 : session_.options().batch,
-                            options_.depth);
+    const int64_t length = decode ? options_.generate : options_.prompt;
+    const bool many = decode && options_.sequences > 1;
+    test.tokens = many ? length * options_.sequences : length;
+    test.steps = many
+                     ? DecodeSteps(length, options_.depth, options_.sequences)
+                     : ChunkSteps(length, decode ? 1 : session_.options().batch,
+                                  options_.depth);
     for (const StepSize& steps : test.steps)
       test.work += WorkOfSteps(session_.graph(), steps);
-    WEFT_RETURN_IF_ERROR(Repeat(decode, test.tokens).status());  // warms up
+    if (many) {
+      absl::StrAppend(&test.name, " of ", options_.sequences);
+      // Each sequence reads its own cache.
+      test.work.state_bytes = 0;
+      for (const StepSize& steps : ChunkSteps(length, 1, options_.depth))
+        test.work.state_bytes +=
+            options_.sequences *
+            WorkOfSteps(session_.graph(), steps).state_bytes;
+    }
+    WEFT_RETURN_IF_ERROR(Repeat(decode, length).status());  // warms up
     for (int i = 0; i < options_.reps; ++i) {
       WEFT_ASSIGN_OR_RETURN(test.seconds.emplace_back(),
-                            Repeat(decode, test.tokens));
+                            Repeat(decode, length));
     }
     return options_.profile ? RunProfile(decode, test) : absl::OkStatus();
   }
@@ -98,7 +122,8 @@ class Bencher {
     absl::Status status;
     double wall = 0;
     for (int i = 0; i < options_.reps && status.ok(); ++i) {
-      const absl::StatusOr<double> seconds = Repeat(decode, test.tokens);
+      const absl::StatusOr<double> seconds =
+          Repeat(decode, decode ? options_.generate : options_.prompt);
       status = seconds.status();
       wall += seconds.value_or(0);
     }
@@ -113,20 +138,31 @@ class Bencher {
     return absl::OkStatus();
   }
 
+  // Back to the depth. Caches of sliding windows cannot go back over a long
+  // prompt: then it is read again.
+  absl::Status Rewind(int slot) {
+    const int64_t left = session_.Truncate(slot, options_.depth);
+    if (left == options_.depth) return absl::OkStatus();
+    const auto missing =
+        First(options_.depth).subspan(static_cast<size_t>(left));
+    return session_.Prefill(slot, missing).status();
+  }
+
   // In seconds.
   absl::StatusOr<double> Repeat(bool decode, int64_t tokens) {
     Progress();
-    // Caches of sliding windows cannot go back over a long prompt.
-    if (const int64_t left = session_.Truncate(0, options_.depth);
-        left < options_.depth)
-      WEFT_RETURN_IF_ERROR(
-          session_
-              .Prefill(0,
-                       First(options_.depth).subspan(static_cast<size_t>(left)))
-              .status());
+    for (int slot = 0; slot < options_.sequences; ++slot)
+      WEFT_RETURN_IF_ERROR(Rewind(slot));
     const Stopwatch time;
     if (!decode) {
       WEFT_RETURN_IF_ERROR(session_.Prefill(0, First(tokens)).status());
+    } else if (options_.sequences > 1) {
+      for (const Token token : First(tokens)) {
+        batch_.clear();
+        for (int slot = 0; slot < options_.sequences; ++slot)
+          batch_.push_back({token, slot, true});
+        WEFT_RETURN_IF_ERROR(session_.Step(batch_).status());
+      }
     } else {
       for (const Token token : First(tokens))
         WEFT_RETURN_IF_ERROR(session_.Decode(0, token).status());
@@ -148,6 +184,7 @@ class Bencher {
   Session& session_;
   BenchRun& run_;
   std::vector<Token> tokens_;
+  std::vector<StepToken> batch_;
   std::vector<TraceEvent> events_;  // of both tests
   int done_ = 0;
 };
@@ -185,6 +222,8 @@ absl::StatusOr<BenchRun> Measure(const Model& model, int threads,
                                  const BenchOptions& options) {
   SessionOptions o = options.session;
   o.backend_options.threads = threads;
+  o.slots = options.sequences;
+  o.logits_rows = options.sequences;
   WEFT_ASSIGN_OR_RETURN(const auto session, model.NewSession(o));
   std::unique_ptr<Probe> probe;
   if (options.probe_bytes > 0) {

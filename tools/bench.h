@@ -21,9 +21,11 @@ namespace weft::inline v0 {
 struct BenchOptions {
   int64_t prompt = 512;   // tokens of a prefill
   int64_t generate = 64;  // tokens of a decode, one step each
-  int64_t depth = 0;      // tokens that stand in the cache before either
-  int reps = 5;           // repetitions that count, after one that does not
-  uint64_t seed = 1;      // of the tokens
+  // Of the decode: a token of each in every step. Each has its `depth` tokens.
+  int sequences = 1;
+  int64_t depth = 0;  // tokens that stand in the cache before either
+  int reps = 5;       // repetitions that count, after one that does not
+  uint64_t seed = 1;  // of the tokens
   bool profile = false;
   int64_t trace_room = 0;  // events of the profile to keep in BenchRun::trace
   // Memory that the probe reads, in bytes; 0: no limits are measured.
@@ -42,7 +44,7 @@ Spread SpreadOf(std::vector<double> values);  // not empty
 
 // One kind of work.
 struct BenchTest {
-  std::string name;             // "prefill" or "decode"
+  std::string name;             // "prefill", "decode" or "decode of 8"
   int64_t tokens = 0;           // in a repetition
   std::vector<double> seconds;  // of each repetition
   Work work;                    // in a repetition

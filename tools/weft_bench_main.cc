@@ -23,6 +23,8 @@
 
 ABSL_FLAG(int64_t, prompt, 512, "tokens of a prefill");
 ABSL_FLAG(int64_t, generate, 64, "tokens of a decode");
+ABSL_FLAG(int32_t, sequences, 1,
+          "sequences that are decoded side by side, a token of each in a step");
 ABSL_FLAG(int64_t, depth, 0,
           "tokens that stand in the KV cache before either begins");
 ABSL_FLAG(int32_t, reps, 5, "repetitions, after one that does not count");
@@ -57,6 +59,7 @@ constexpr char kUsage[] =
   weft-bench --model=F                        prefill and decode, all cores
   weft-bench --model=F --threads=1,2          with one thread, then with two
   weft-bench --model=F --depth=4096           with so much context
+  weft-bench --model=F --sequences=8          decoded side by side
   weft-bench --model=F --profile              where the time goes
   weft-bench --model=F --profile=P --trace=T  in files: see graph-dump, Perfetto
   weft-bench --model=F --format=json > F.json
@@ -86,8 +89,8 @@ Program MakeProgram() {
       .name = "weft-bench",
       .usage = kUsage,
       .groups = {{"What",
-                  {"model", "prompt", "generate", "depth", "reps", "profile",
-                   "trace", "probe", "probe_mib", "format", "seed"}},
+                  {"model", "prompt", "generate", "sequences", "depth", "reps",
+                   "profile", "trace", "probe", "probe_mib", "format", "seed"}},
                  {"How",
                   {"threads", "target", "numerics", "kv", "batch", "context"}}},
       .bare = {{"profile", kTableOnly}}};
@@ -119,6 +122,7 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   o.prompt = absl::GetFlag(FLAGS_prompt);
   o.generate = absl::GetFlag(FLAGS_generate);
   o.depth = absl::GetFlag(FLAGS_depth);
+  o.sequences = absl::GetFlag(FLAGS_sequences);
   o.reps = absl::GetFlag(FLAGS_reps);
   o.seed = absl::GetFlag(FLAGS_seed);
   o.profile = !absl::GetFlag(FLAGS_profile).empty() ||
@@ -131,6 +135,11 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   WEFT_RETURN_IF_ERROR(CheckFlag("prompt", o.prompt, 1, kMost));
   WEFT_RETURN_IF_ERROR(CheckFlag("generate", o.generate, 1, kMost));
   WEFT_RETURN_IF_ERROR(CheckFlag("depth", o.depth, 0, kMost));
+  WEFT_RETURN_IF_ERROR(CheckFlag("sequences", o.sequences, 1, 512));
+  if (o.sequences > o.session.batch)
+    return absl::InvalidArgumentError(
+        absl::StrCat("--sequences is ", o.sequences,
+                     "; a step takes --batch = ", o.session.batch));
   WEFT_RETURN_IF_ERROR(CheckFlag("reps", o.reps, 1, 1000));
   WEFT_RETURN_IF_ERROR(CheckFlag("batch", o.session.batch, 1, 1 << 16));
   WEFT_RETURN_IF_ERROR(CheckFlag("context", o.session.context, 0, kMost));

@@ -15,9 +15,11 @@ namespace {
 
 class CpuBackend : public Backend {
  public:
-  CpuBackend(TargetMask target, int threads, const CpuHooks& hooks)
+  CpuBackend(TargetMask target, int threads, const BackendOptions& options,
+             const CpuHooks& hooks)
       : target_(target),
         threads_(threads),
+        options_(options),
         kernels_(AllKernels(target)),
         hooks_(hooks) {
     if (hooks_.kernels) hooks_.kernels(kernels_);
@@ -46,7 +48,7 @@ class CpuBackend : public Backend {
       const WeightSource& weights) const override {
     WEFT_ASSIGN_OR_RETURN(CpuPlan plan, MakeCpuPlan(*graph));
     auto executable = std::make_unique<CpuExecutable>(
-        std::move(graph), std::move(plan), threads_);
+        std::move(graph), std::move(plan), threads_, options_);
     WEFT_RETURN_IF_ERROR(executable->Bind(kernels_, weights));
     return executable;
   }
@@ -65,6 +67,7 @@ class CpuBackend : public Backend {
 
   TargetMask target_;
   int threads_;
+  BackendOptions options_;
   KernelList kernels_;
   CpuHooks hooks_;
 };
@@ -89,11 +92,18 @@ absl::StatusOr<std::unique_ptr<Backend>> MakeHookedCpuBackend(
                                                    "; expected 0 (one per "
                                                    "core) to ",
                                                    cpu::kMaxThreads));
+  if (options.max_bytes < 0)
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_bytes is ", options.max_bytes, "; expected 0 (no limit) or more"));
+  if ((options.memory.allocate == nullptr) !=
+      (options.memory.release == nullptr))
+    return absl::InvalidArgumentError(
+        "memory: allocate and release have to be given together");
   WEFT_ASSIGN_OR_RETURN(const cpu::TargetMask target,
                         cpu::ParseTarget(options.target));
   const int threads =
       options.threads == 0 ? cpu::AvailableCores() : options.threads;
-  return std::make_unique<cpu::CpuBackend>(target, threads, hooks);
+  return std::make_unique<cpu::CpuBackend>(target, threads, options, hooks);
 }
 
 }  // namespace weft::inline v0

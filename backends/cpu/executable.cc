@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/bind.h"
 #include "graph/status_macros.h"
+#include "ops/gather.h"
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -24,6 +25,8 @@ constexpr double kMinParallelNs = 8000;
 constexpr int64_t kChunksPerWorker = 4;
 // A chunk should not become shorter than the fork-join it causes.
 constexpr double kMinChunkNs = 2000;
+// Nor much longer than this: a cancelled step ends between two chunks.
+constexpr double kMaxChunkNs = 3e6;
 
 constexpr int64_t kHugePage = int64_t{2} << 20;
 
@@ -32,44 +35,64 @@ constexpr int64_t kHugePage = int64_t{2} << 20;
 int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
   const double total = static_cast<double>(tasks) * task_ns;
   if (tasks < 2 || total < kMinParallelNs) return 1;
+  const int64_t pollable = static_cast<int64_t>(total / kMaxChunkNs) + 1;
+  if (threads == 1) return std::min(tasks, pollable);
   const int64_t useful = static_cast<int64_t>(total / kMinChunkNs);
   const int64_t wanted =
       std::clamp<int64_t>(useful, threads, threads * kChunksPerWorker);
-  return std::min(tasks, wanted);
+  return std::min({tasks, std::max(wanted, pollable), WorkerPool::kMaxChunks});
 }
 
 int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
                     int threads) {
-  if (threads == 1 || tasks < 2 || kernel.task_ns == nullptr) return 1;
+  if (tasks < 2 || kernel.task_ns == nullptr) return 1;
   return CountChunks(tasks, kernel.task_ns(args), threads);
 }
 
 }  // namespace
 
 void CpuExecutable::FreeDeleter::operator()(std::byte* p) const {
-  std::free(p);
+  if (memory.allocate != nullptr) {
+    memory.release(memory.user, p, bytes);
+  } else {
+    std::free(p);
+  }
 }
 
-CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph,
-                             CpuPlan plan, int threads)
+CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
+                             int threads, const BackendOptions& options)
     : graph_(std::move(graph)),
       plan_(std::move(plan.plan)),
       state_places_(std::move(plan.states)),
       worker_scratch_(plan.worker_scratch),
-      pool_(threads) {}
+      max_bytes_(options.max_bytes),
+      memory_(options.memory),
+      pool_(threads, options.executor),
+      arena_(nullptr, FreeDeleter{}),
+      states_(nullptr, FreeDeleter{}),
+      scratch_(nullptr, FreeDeleter{}) {}
 
-absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(int64_t bytes) {
-  if (bytes == 0) return Memory();
-  void* p = nullptr;
+absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(
+    int64_t bytes) const {
+  if (bytes == 0) return Memory(nullptr, FreeDeleter{});
   const bool huge = bytes >= kHugePage;
-  if (posix_memalign(&p, static_cast<size_t>(huge ? kHugePage : kArenaAlignment),
-                     static_cast<size_t>(bytes)) != 0)
+  const auto size = static_cast<size_t>(bytes);
+  const auto alignment =
+      static_cast<size_t>(huge ? kHugePage : kArenaAlignment);
+  void* p = nullptr;
+  if (memory_.allocate != nullptr) {
+    p = memory_.allocate(memory_.user, size, alignment);
+  } else if (posix_memalign(&p, alignment, size) != 0) {
+    p = nullptr;
+  }
+  if (p == nullptr)
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot allocate ", bytes, " bytes"));
-  if (huge) madvise(p, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  Memory memory(static_cast<std::byte*>(p), FreeDeleter{memory_, size});
+  if (huge && memory_.allocate == nullptr) madvise(p, size, MADV_HUGEPAGE);
   // Zeroed: states start so, and no result may depend on old memory.
-  std::memset(p, 0, static_cast<size_t>(bytes));
-  return Memory(static_cast<std::byte*>(p));
+  std::memset(p, 0, size);
+  return memory;
 }
 
 absl::Status CpuExecutable::BindSources(const WeightSource& weights) {
@@ -91,10 +114,9 @@ absl::Status CpuExecutable::BindSources(const WeightSource& weights) {
       } else if (place.storage == Storage::kWeight) {
         WEFT_ASSIGN_OR_RETURN(const auto bytes, weights(node));
         if (static_cast<int64_t>(bytes.size()) < place.bytes)
-          return absl::InvalidArgumentError(
-              absl::StrCat("weight ", node.name, " has ", bytes.size(),
-                           " bytes; ", graph_->value(v).type.ToString(),
-                           " needs ", place.bytes));
+          return absl::InvalidArgumentError(absl::StrCat(
+              "weight ", node.name, " has ", bytes.size(), " bytes; ",
+              graph_->value(v).type.ToString(), " needs ", place.bytes));
         base = const_cast<std::byte*>(bytes.data());
       }
     }
@@ -104,6 +126,11 @@ absl::Status CpuExecutable::BindSources(const WeightSource& weights) {
 
 absl::Status CpuExecutable::Bind(const KernelList& kernels,
                                  const WeightSource& weights) {
+  if (max_bytes_ > 0 && plan_.memory.total() > max_bytes_)
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "needs ", plan_.memory.total(), " bytes (activations ",
+        plan_.memory.arena, ", states ", plan_.memory.state, ", scratch ",
+        plan_.memory.scratch, "); max_bytes allows ", max_bytes_));
   WEFT_ASSIGN_OR_RETURN(arena_, Allocate(plan_.memory.arena));
   WEFT_ASSIGN_OR_RETURN(states_, Allocate(plan_.memory.state));
   WEFT_ASSIGN_OR_RETURN(scratch_, Allocate(plan_.memory.scratch));
@@ -125,9 +152,23 @@ absl::Status CpuExecutable::Bind(const KernelList& kernels,
                         node.outputs.end());
   }
   step_views_.resize(step_values_.size());
+  BindStates();
   symbols_ = graph_->Symbols();
   current_.resize(symbols_.size(), 0);
   return absl::OkStatus();
+}
+
+void CpuExecutable::BindStates() {
+  for (const NodeId id : graph_->order()) {
+    const Node& node = graph_->node(id);
+    if (node.op->kind != OpKind::kState) continue;
+    SlotState state;
+    state.view = ViewOf(node.outputs[0], SymbolValues());
+    if (state.view.rank < 2) continue;
+    for (const NodeId user : graph_->value(node.outputs[0]).users)
+      state.by_position |= graph_->node(user).op == &kAppend;
+    slot_states_.push_back(state);
+  }
 }
 
 absl::StatusOr<absl::Span<std::byte>> CpuExecutable::Input(
@@ -148,8 +189,8 @@ absl::StatusOr<absl::Span<const std::byte>> CpuExecutable::Output(
     if (out.name != name) continue;
     const View view = ViewOf(out.value, SymbolValues());
     return absl::MakeConstSpan(
-        view.data, static_cast<size_t>(
-                       graph_->value(out.value).type.BoundBytes()));
+        view.data,
+        static_cast<size_t>(graph_->value(out.value).type.BoundBytes()));
   }
   return absl::NotFoundError(absl::StrCat("no output is named ", name));
 }
@@ -212,6 +253,10 @@ int CpuExecutable::RunTasks(const KernelArgs& args,
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * worker_scratch_;
     const auto body = [&] {
+      if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) {
+        skipped_.store(true, std::memory_order_relaxed);
+        return;
+      }
       run(mine, tasks * chunk / chunks, tasks * (chunk + 1) / chunks);
     };
     if (timer_ == nullptr)
@@ -232,11 +277,12 @@ int CpuExecutable::RunStep(const BoundStep& step) {
     chunks = CountChunks(kernel, args, tasks, threads);
   }
   const int workers = RunTasks(args, kernel.run, tasks, chunks);
-  const int64_t rest =
-      kernel.finish == nullptr ? 0 : kernel.finish_tasks(args);
+  // A second stage relies on all of the first.
+  if (kernel.finish == nullptr || skipped_.load(std::memory_order_relaxed))
+    return workers;
+  const int64_t rest = kernel.finish_tasks(args);
   if (rest == 0) return workers;
-  chunks = threads == 1 ? 1
-                        : CountChunks(rest, kernel.finish_ns(args), threads);
+  chunks = CountChunks(rest, kernel.finish_ns(args), threads);
   return std::max(workers, RunTasks(args, kernel.finish, rest, chunks));
 }
 
@@ -245,6 +291,8 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
   WEFT_RETURN_IF_ERROR(CheckSymbols(symbols));
   Resize(symbols);
   bad_index_.store(kNoBadIndex, std::memory_order_relaxed);
+  cancel_ = cancel;
+  skipped_.store(false, std::memory_order_relaxed);
   if (timer_ != nullptr) timer_->BeginRun();
   for (const BoundStep& step : steps_) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
@@ -259,11 +307,13 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
     }
     if (timer_ != nullptr) timer_->EndStep(index, workers);
     if (observer_) Observe(index, true, symbols);
+    if (skipped_.load(std::memory_order_relaxed))
+      return absl::CancelledError("cancelled");
     const int64_t bad = bad_index_.load(std::memory_order_relaxed);
     if (bad != kNoBadIndex)
-      return absl::OutOfRangeError(
-          absl::StrCat(graph_->Describe(*step.node), ": index ", bad,
-                       " lies outside its table"));
+      return absl::OutOfRangeError(absl::StrCat(graph_->Describe(*step.node),
+                                                ": index ", bad,
+                                                " lies outside its table"));
   }
   if (timer_ != nullptr) timer_->EndRun();
   return absl::OkStatus();
@@ -284,6 +334,37 @@ absl::Status CpuExecutable::SetObserver(StepObserver observer) {
 void CpuExecutable::ResetStates() {
   if (states_)
     std::memset(states_.get(), 0, static_cast<size_t>(plan_.memory.state));
+}
+
+int64_t CpuExecutable::SlotBytes(int64_t positions) const {
+  int64_t bytes = 0;
+  for (const SlotState& state : slot_states_)
+    bytes += SlotStateBytes(state, positions);
+  return bytes;
+}
+
+void CpuExecutable::SaveSlot(int64_t slot, int64_t positions,
+                             absl::Span<std::byte> out) const {
+  std::byte* at = out.data();
+  for (const SlotState& state : slot_states_) {
+    SaveSlotState(state, slot, positions, at);
+    at += SlotStateBytes(state, positions);
+  }
+}
+
+void CpuExecutable::LoadSlot(int64_t slot, int64_t positions,
+                             absl::Span<const std::byte> in) {
+  const std::byte* at = in.data();
+  for (const SlotState& state : slot_states_) {
+    LoadSlotState(state, slot, positions, at);
+    at += SlotStateBytes(state, positions);
+  }
+}
+
+void CpuExecutable::CopySlot(int64_t from, int64_t to, int64_t positions) {
+  if (from == to) return;
+  for (const SlotState& state : slot_states_)
+    CopySlotState(state, from, to, positions);
 }
 
 }  // namespace cpu

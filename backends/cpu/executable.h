@@ -10,6 +10,7 @@
 #include "backends/backend.h"
 #include "backends/cpu/bind.h"
 #include "backends/cpu/kernel.h"
+#include "backends/cpu/slot_states.h"
 #include "backends/cpu/step_timer.h"
 #include "backends/cpu/worker_pool.h"
 #include "graph/host_tensor.h"
@@ -19,11 +20,11 @@ namespace cpu {
 
 class CpuExecutable : public Executable {
  public:
-  CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
-                int threads);
+  CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan, int threads,
+                const BackendOptions& options);
 
   // Takes memory, finds the weights and binds kernels. ResourceExhausted when
-  // memory cannot be had.
+  // memory cannot be had, or is more than the options allow.
   absl::Status Bind(const KernelList& kernels, const WeightSource& weights);
 
   absl::StatusOr<absl::Span<std::byte>> Input(absl::string_view name) override;
@@ -34,10 +35,18 @@ class CpuExecutable : public Executable {
   absl::Status SetProfile(Profile* profile) override;
   absl::Status SetObserver(StepObserver observer) override;
   void ResetStates() override;
+  int64_t SlotBytes(int64_t positions) const override;
+  void SaveSlot(int64_t slot, int64_t positions,
+                absl::Span<std::byte> out) const override;
+  void LoadSlot(int64_t slot, int64_t positions,
+                absl::Span<const std::byte> in) override;
+  void CopySlot(int64_t from, int64_t to, int64_t positions) override;
   const BackendPlan& plan() const override { return plan_; }
 
  private:
   struct FreeDeleter {
+    HostMemory memory;
+    size_t bytes;
     void operator()(std::byte* p) const;
   };
   using Memory = std::unique_ptr<std::byte[], FreeDeleter>;
@@ -47,14 +56,15 @@ class CpuExecutable : public Executable {
     const Node* node = nullptr;
     Kernel kernel;  // run == nullptr: the scalar reference
     KernelParams params;
-    size_t first_in = 0, n_in = 0;    // in step_views_
+    size_t first_in = 0, n_in = 0;  // in step_views_
     size_t first_out = 0, n_out = 0;
     int64_t tasks = 0;   // under the current symbols
     int64_t chunks = 0;  // 1: run on the calling thread
   };
 
-  static absl::StatusOr<Memory> Allocate(int64_t bytes);
+  absl::StatusOr<Memory> Allocate(int64_t bytes) const;
   absl::Status BindSources(const WeightSource& weights);
+  void BindStates();
   absl::Status CheckSymbols(const SymbolValues& symbols) const;
   // Recomputes views and splits for new symbol values; no allocation.
   void Resize(const SymbolValues& symbols);
@@ -75,18 +85,23 @@ class CpuExecutable : public Executable {
   BackendPlan plan_;
   std::vector<StatePlace> state_places_;  // by ValueId
   int64_t worker_scratch_;            // bytes of each worker's
+  int64_t max_bytes_;
+  HostMemory memory_;
   WorkerPool pool_;
   Memory arena_, states_;
-  Memory scratch_;  // each worker's, then what they share
-  std::vector<std::byte*> bases_;  // by ValueId: memory of roots
+  Memory scratch_;                      // each worker's, then what they share
+  std::vector<std::byte*> bases_;       // by ValueId: memory of roots
+  std::vector<SlotState> slot_states_;  // those with a dim of slots
   std::vector<BoundStep> steps_;
   std::vector<View> step_views_;
   std::vector<ValueId> step_values_;  // whose views those are
   std::vector<Dim> symbols_;
   std::vector<int64_t> current_;  // values of symbols_ that views are made for
   bool sized_ = false;            // views are made at all
-  std::unique_ptr<StepTimer> timer_;  // while there is a profile
-  StepObserver observer_;             // null: nobody watches
+  std::unique_ptr<StepTimer> timer_;           // while there is a profile
+  StepObserver observer_;                      // null: nobody watches
+  const std::atomic<bool>* cancel_ = nullptr;  // of the current run
+  std::atomic<bool> skipped_{false};           // some of a step, for that
   std::atomic<int64_t> bad_index_{kNoBadIndex};
   static constexpr int64_t kNoBadIndex = INT64_MIN;
 };

@@ -3,7 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "hwy/base.h"
 
 namespace weft::inline v0 {
@@ -40,24 +42,54 @@ int AvailableCores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-WorkerPool::WorkerPool(int threads)
-    : spins_(threads <= AvailableCores() ? kSpins : 0) {
+WorkerPool::WorkerPool(int threads, HostExecutor* host)
+    : threads_(threads),
+      host_(host),
+      spins_(threads <= AvailableCores() ? kSpins : 0) {
+  if (host != nullptr) return;
+  // Where a thread cannot be had the caller hears of it, but those that there
+  // are have to end first.
+  absl::Cleanup end = [this] { End(); };
+  workers_.reserve(static_cast<size_t>(threads - 1));
   for (int worker = 1; worker < threads; ++worker)
     workers_.emplace_back([this, worker] { WorkerLoop(worker); });
+  std::move(end).Cancel();
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { End(); }
+
+void WorkerPool::End() {
   ending_.store(true);
   wake_.fetch_add(1);
   wake_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
+void WorkerPool::RunOnHost(int64_t chunks, Work f) {
+  struct Shared {
+    Work work;
+    int64_t chunks;
+    std::atomic<int64_t> next{0};
+  } shared{f, chunks};
+  host_->Run(
+      static_cast<int>(std::min<int64_t>(threads_, chunks)),
+      [](void* context, int worker) {
+        auto& s = *static_cast<Shared*>(context);
+        for (;;) {
+          const int64_t chunk = s.next.fetch_add(1, std::memory_order_relaxed);
+          if (chunk >= s.chunks) return;
+          s.work(chunk, worker);
+        }
+      },
+      &shared);
+}
+
 void WorkerPool::Run(int64_t chunks, Work f) {
-  if (workers_.empty() || chunks <= 1) {
+  if (threads_ == 1 || chunks <= 1) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) f(chunk, 0);
     return;
   }
+  if (host_ != nullptr) return RunOnHost(chunks, f);
   work_ = &f;
   done_.store(0, std::memory_order_relaxed);
   const uint64_t epoch = EpochOf(ticket_.load(std::memory_order_relaxed)) + 1;

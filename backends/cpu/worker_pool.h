@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "backends/host.h"
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -22,14 +23,18 @@ namespace cpu {
 // Idle workers spin for a while, so that the next step finds them awake, then
 // sleep; they do not spin at all when there are more of them than cores. Not
 // thread-safe: one Run at a time.
+//
+// With a host's executor there are no threads: each Run() is one of the host's,
+// of as many tasks as there would be workers.
 class WorkerPool {
  public:
-  explicit WorkerPool(int threads);  // at least 1
+  explicit WorkerPool(int threads,  // at least 1
+                      HostExecutor* host = nullptr);
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
   // Calls f(chunk, worker) for each chunk in [0, chunks), worker in
   // [0, threads()); returns when all are done. Which worker runs which chunk is
@@ -41,7 +46,9 @@ class WorkerPool {
  private:
   using Work = absl::FunctionRef<void(int64_t, int)>;
 
+  void RunOnHost(int64_t chunks, Work f);
   void WorkerLoop(int worker);
+  void End();
   // Takes and runs chunks until none is left; returns the ticket's epoch.
   uint64_t RunChunks(int worker);
   // Waits until the epoch is not `seen`; false when the pool ends.
@@ -59,6 +66,8 @@ class WorkerPool {
   std::atomic<bool> ending_{false};
   // Changes with each epoch; sleepers wait on it.
   std::atomic<uint32_t> wake_{0};
+  int threads_;
+  HostExecutor* host_;
   int spins_;
   std::vector<std::thread> workers_;
 };

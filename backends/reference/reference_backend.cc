@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/interpret.h"
 #include "graph/status_macros.h"
+#include "ops/gather.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -38,10 +39,9 @@ class ReferenceExecutable : public Executable {
         WEFT_ASSIGN_OR_RETURN(const auto bytes, weights(node));
         tensor = HostTensor(type.dtype, type.shape.Bind({}));
         if (bytes.size() < tensor.bytes.size())
-          return absl::InvalidArgumentError(
-              absl::StrCat("weight ", node.name, " has ", bytes.size(),
-                           " bytes, ", type.ToString(), " needs ",
-                           tensor.bytes.size()));
+          return absl::InvalidArgumentError(absl::StrCat(
+              "weight ", node.name, " has ", bytes.size(), " bytes, ",
+              type.ToString(), " needs ", tensor.bytes.size()));
         std::memcpy(tensor.bytes.data(), bytes.data(), tensor.bytes.size());
       } else if (node.op->kind == OpKind::kState ||
                  node.op->kind == OpKind::kInput) {
@@ -51,8 +51,7 @@ class ReferenceExecutable : public Executable {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<absl::Span<std::byte>> Input(
-      absl::string_view name) override {
+  absl::StatusOr<absl::Span<std::byte>> Input(absl::string_view name) override {
     for (const NodeId id : graph_->order()) {
       const Node& node = graph_->node(id);
       if (node.op->kind == OpKind::kInput && node.name == name)
@@ -86,10 +85,9 @@ class ReferenceExecutable : public Executable {
       return absl::CancelledError("cancelled");
     WEFT_ASSIGN_OR_RETURN(
         Interpretation run,
-        Interpret(*graph_, symbols,
-                  [&](const Graph& graph, const Node& node) {
-                    return Source(graph, node, symbols);
-                  }));
+        Interpret(*graph_, symbols, [&](const Graph& graph, const Node& node) {
+          return Source(graph, node, symbols);
+        }));
     KeepStates(run);
     for (const Graph::NamedValue& out : graph_->outputs()) {
       // In place, so that what Output() returned stays where it is.
@@ -110,7 +108,63 @@ class ReferenceExecutable : public Executable {
   }
   const BackendPlan& plan() const override { return plan_; }
 
+  int64_t SlotBytes(int64_t positions) const override {
+    int64_t bytes = 0;
+    for (const NodeId id : graph_->order())
+      if (HasSlots(id)) bytes += SlotBytes(id, positions);
+    return bytes;
+  }
+  void SaveSlot(int64_t slot, int64_t positions,
+                absl::Span<std::byte> out) const override {
+    std::byte* at = out.data();
+    ForEachSlot(slot, positions, [&](std::byte* state, size_t bytes) {
+      std::memcpy(at, state, bytes);
+      at += bytes;
+    });
+  }
+  void LoadSlot(int64_t slot, int64_t positions,
+                absl::Span<const std::byte> in) override {
+    const std::byte* at = in.data();
+    ForEachSlot(slot, positions, [&](std::byte* state, size_t bytes) {
+      std::memcpy(state, at, bytes);
+      at += bytes;
+    });
+  }
+  void CopySlot(int64_t from, int64_t to, int64_t positions) override {
+    std::vector<std::byte> rows(static_cast<size_t>(SlotBytes(positions)));
+    SaveSlot(from, positions, absl::MakeSpan(rows));
+    LoadSlot(to, positions, rows);
+  }
+
  private:
+  bool HasSlots(NodeId id) const {
+    const Node& node = graph_->node(id);
+    return node.op->kind == OpKind::kState &&
+           graph_->value(node.outputs[0]).type.shape.rank() >= 2;
+  }
+  const HostTensor& At(ValueId id) const {
+    return buffers_[static_cast<size_t>(id)];
+  }
+  int64_t SlotBytes(NodeId id, int64_t positions) const {
+    const HostTensor& state = At(graph_->node(id).outputs[0]);
+    const int64_t all = static_cast<int64_t>(state.bytes.size()) / state.dim(0);
+    for (const NodeId user : graph_->value(graph_->node(id).outputs[0]).users)
+      if (graph_->node(user).op == &kAppend)
+        return all / state.dim(1) * positions;
+    return all;
+  }
+  template <class F>
+  void ForEachSlot(int64_t slot, int64_t positions, const F& f) const {
+    for (const NodeId id : graph_->order()) {
+      if (!HasSlots(id)) continue;
+      const HostTensor& state = At(graph_->node(id).outputs[0]);
+      const size_t all = state.bytes.size() / static_cast<size_t>(state.dim(0));
+      f(const_cast<std::byte*>(state.bytes.data()) +
+            static_cast<size_t>(slot) * all,
+        static_cast<size_t>(SlotBytes(id, positions)));
+    }
+  }
+
   HostTensor& At(ValueId id) { return buffers_[static_cast<size_t>(id)]; }
 
   // The tensor of a source; an input cut to this step's dims.
@@ -152,8 +206,8 @@ class ReferenceBackend : public Backend {
       std::shared_ptr<const Graph> graph,
       const WeightSource& weights) const override {
     WEFT_ASSIGN_OR_RETURN(BackendPlan plan, PlanReference(*graph));
-    auto executable =
-        std::make_unique<ReferenceExecutable>(std::move(graph), std::move(plan));
+    auto executable = std::make_unique<ReferenceExecutable>(std::move(graph),
+                                                            std::move(plan));
     WEFT_RETURN_IF_ERROR(executable->Bind(weights));
     return executable;
   }

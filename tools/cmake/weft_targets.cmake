@@ -92,7 +92,7 @@ set(WEFT_COMMON_HEADERS
     <absl/types/span.h>)
 
 # weft_library(NAME [LINK targets...] [PRIVATE targets...])
-# The static library weft_NAME (alias weft::NAME) of all .cc files at or below
+# The static library weft_NAME of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
 function(weft_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINK;PRIVATE")
@@ -108,7 +108,6 @@ function(weft_library name)
     endif()
   endif()
   add_library(weft_${name} STATIC ${sources} ${headers})
-  add_library(weft::${name} ALIAS weft_${name})
   target_compile_features(weft_${name} PUBLIC cxx_std_20)
   target_link_libraries(weft_${name}
     PUBLIC ${arg_LINK}

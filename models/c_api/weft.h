@@ -1,0 +1,290 @@
+/* weft for C, and for every language that can call C.
+ *
+ *   weft_error error;
+ *   weft_model* model;
+ *   weft_session* session;
+ *   if (weft_model_load("stories260K.gguf", NULL, &model, &error) != WEFT_OK ||
+ *       weft_session_new(model, NULL, &session, &error) != WEFT_OK)
+ *     puts(error.message);
+ *
+ * Rules that hold for all of it:
+ *
+ * Errors. Functions that can fail return a weft_code and, where `error` is not
+ * NULL, leave the code and a text there. Their other results are set only on
+ * WEFT_OK. Nothing aborts, exits, prints or throws, and there is no global
+ * state.
+ *
+ * Ownership. weft_X_new and weft_X_load make a handle, weft_X_free destroys it;
+ * NULL is fine there. A session keeps its model alive, so they may be freed in
+ * any order. Pointers that come out of a handle say how long they are valid.
+ *
+ * Threads. A model may be used by any number of threads at once. A session and
+ * a sampler are used by one thread at a time (which one does not matter),
+ * except for weft_session_cancel. Handles are independent of each other.
+ *
+ * Options structs begin with their size, so that a program and a library of
+ * different age understand each other: weft_session_options o = {sizeof o}; All
+ * other fields 0 or NULL means the default.
+ *
+ * Buffers. Functions that write text or tokens take a capacity, write at most
+ * so much and set the length that there is in all, as snprintf does: call again
+ * with more room where that is larger. Texts are UTF-8; where there is room for
+ * it, a NUL follows.
+ */
+#ifndef WEFT_MODELS_C_API_WEFT_H_
+#define WEFT_MODELS_C_API_WEFT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes when a program that was compiled before would no longer work. */
+#define WEFT_ABI_VERSION 1
+uint32_t weft_abi_version(void); /* of the library */
+const char* weft_version(void);  /* "0.1.0"; static */
+
+/* ---- Errors ---- */
+
+/* The numbers of gRPC's and Abseil's canonical codes. */
+typedef int32_t weft_code;
+enum {
+  WEFT_OK = 0,
+  WEFT_CANCELLED = 1,
+  WEFT_UNKNOWN = 2,
+  WEFT_INVALID_ARGUMENT = 3,
+  WEFT_NOT_FOUND = 5,
+  WEFT_ALREADY_EXISTS = 6,
+  WEFT_PERMISSION_DENIED = 7,
+  WEFT_RESOURCE_EXHAUSTED = 8, /* memory, threads, the context, a limit */
+  WEFT_FAILED_PRECONDITION = 9,
+  WEFT_OUT_OF_RANGE = 11,
+  WEFT_UNIMPLEMENTED = 12,
+  WEFT_INTERNAL = 13,
+  WEFT_DATA_LOSS = 15
+};
+
+typedef struct weft_error {
+  weft_code code;
+  char message[1020]; /* cut off where it is longer */
+} weft_error;
+
+/* "RESOURCE_EXHAUSTED"; static. */
+const char* weft_code_name(weft_code code);
+
+/* ---- Models ---- */
+
+typedef struct weft_model weft_model;
+
+/* Called now and then by the thread that waits; not 0 cancels. */
+typedef int (*weft_progress)(void* user, int64_t done, int64_t total);
+
+typedef struct weft_model_options {
+  size_t size;
+  int read_into_memory;   /* copy the file instead of mapping it */
+  int no_tokenizer;       /* for callers that have tokens */
+  weft_progress progress; /* touch all pages now; in thousandths */
+  void* progress_user;
+} weft_model_options;
+
+weft_code weft_model_load(const char* path, const weft_model_options* options,
+                          weft_model** model, weft_error* error);
+/* The bytes stay where they are until the model and its sessions are freed.
+ * `name` stands for them in messages. */
+weft_code weft_model_load_memory(const void* bytes, size_t size,
+                                 const char* name,
+                                 const weft_model_options* options,
+                                 weft_model** model, weft_error* error);
+/* The descriptor may be closed afterwards. */
+weft_code weft_model_load_descriptor(int fd, const char* name,
+                                     const weft_model_options* options,
+                                     weft_model** model, weft_error* error);
+/* `read` fills `into` with the bytes from `offset` on and returns 0. */
+typedef int (*weft_read)(void* user, uint64_t offset, void* into, size_t size);
+weft_code weft_model_load_callback(weft_read read, void* user, uint64_t size,
+                                   const char* name,
+                                   const weft_model_options* options,
+                                   weft_model** model, weft_error* error);
+void weft_model_free(weft_model* model);
+
+int64_t weft_model_vocab_size(const weft_model* model);
+/* Positions that it was trained for; 0 when the file does not say. */
+int64_t weft_model_trained_context(const weft_model* model);
+/* "llama"; valid as long as the model. */
+const char* weft_model_architecture(const weft_model* model);
+
+/* ---- Text ---- */
+
+enum {
+  WEFT_ADD_SPECIAL = 1,   /* BOS and EOS as the model asks */
+  WEFT_PARSE_SPECIAL = 2, /* recognise control tokens: never in a user's text */
+  WEFT_SHOW_SPECIAL = 4   /* when detokenizing */
+};
+weft_code weft_tokenize(const weft_model* model, const char* text, size_t size,
+                        int flags, int32_t* tokens, size_t capacity,
+                        size_t* count, weft_error* error);
+weft_code weft_detokenize(const weft_model* model, const int32_t* tokens,
+                          size_t count, int flags, char* text, size_t capacity,
+                          size_t* size, weft_error* error);
+/* The bytes of one token after others: they may be part of a character. */
+weft_code weft_token_piece(const weft_model* model, int32_t token, int flags,
+                           char* text, size_t capacity, size_t* size,
+                           weft_error* error);
+/* 1 for tokens that end a text. */
+int weft_token_is_end(const weft_model* model, int32_t token);
+
+typedef struct weft_chat_message {
+  const char* role; /* "system", "user", "assistant" */
+  const char* content;
+} weft_chat_message;
+/* A conversation by the model's template, up to where the assistant goes on; to
+ * be tokenized with WEFT_PARSE_SPECIAL. */
+weft_code weft_chat(const weft_model* model, const weft_chat_message* messages,
+                    size_t count, char* text, size_t capacity, size_t* size,
+                    weft_error* error);
+
+/* ---- Sessions ---- */
+
+typedef struct weft_session weft_session;
+
+typedef struct weft_session_options {
+  size_t size;
+  int64_t context; /* positions of each slot; 0: the model's, at most 4096 */
+  int64_t batch;   /* tokens of the largest step; 0: 512 */
+  int64_t logits_rows; /* rows of logits that one step can give; 0: 1 */
+  int64_t max_bytes;   /* that the session may take; 0: no limit */
+  int32_t slots;       /* sequences side by side; 0: 1 */
+  int32_t threads;     /* the caller's included; 0: one per core */
+  int exact;           /* f32 activations instead of 8 bits */
+  int embeddings;      /* rows are hidden states, for weft_embed */
+  const char* kv_k;    /* "f16", "q8_0", ...; NULL: f16 */
+  const char* kv_v;
+  const char* backend; /* NULL: "cpu" */
+  const char* target;  /* highest instruction set; NULL: the best there is */
+  /* Memory for caches and activations: zeroed or not, aligned. Both or none. */
+  void* (*allocate)(void* user, size_t bytes, size_t alignment);
+  void (*release)(void* user, void* memory, size_t bytes);
+  void* memory_user;
+  /* The host's threads: calls task(context, i) for each i below count, on any
+   * threads, and returns when all have returned. NULL: threads of weft's own.
+   */
+  void (*run)(void* user, int count, void (*task)(void* context, int i),
+              void* context);
+  void* run_user;
+} weft_session_options;
+
+weft_code weft_session_new(const weft_model* model,
+                           const weft_session_options* options,
+                           weft_session** session, weft_error* error);
+void weft_session_free(weft_session* session);
+
+/* Bytes that such a session would take, without taking them. */
+weft_code weft_session_estimate(const weft_model* model,
+                                const weft_session_options* options,
+                                int64_t* bytes, weft_error* error);
+
+/* Logits f32[weft_model_vocab_size], valid until the next call for the session.
+ * After an error a sequence is as it was before the chunk that failed. */
+weft_code weft_prefill(weft_session* session, int32_t slot,
+                       const int32_t* tokens, size_t count,
+                       weft_progress progress, void* progress_user,
+                       const float** logits, weft_error* error);
+weft_code weft_decode(weft_session* session, int32_t slot, int32_t token,
+                      const float** logits, weft_error* error);
+
+typedef struct weft_step_token {
+  int32_t token;
+  int32_t slot;
+  int32_t want_logits;
+} weft_step_token;
+/* Tokens of any slots in one step; `logits` has a row for each that wants one.
+ */
+weft_code weft_step(weft_session* session, const weft_step_token* tokens,
+                    size_t count, const float** logits, size_t* rows,
+                    weft_error* error);
+
+/* From any thread: ends the weft_prefill, weft_decode or weft_step that runs,
+ * or the next one if none does, with WEFT_CANCELLED within a few milliseconds.
+ * The session goes on afterwards. */
+void weft_session_cancel(weft_session* session);
+
+/* Tokens of a slot's sequence; 0 for a slot that does not exist. */
+int64_t weft_session_position(const weft_session* session, int32_t slot);
+/* Forgets what lies from `position` on, or all where the architecture does not
+ * rewind; the position that is left. */
+int64_t weft_session_truncate(weft_session* session, int32_t slot,
+                              int64_t position);
+weft_code weft_session_fork(weft_session* session, int32_t from, int32_t to,
+                            weft_error* error);
+
+/* A slot's sequence as bytes: `size` of them have to be had. */
+size_t weft_session_state_size(const weft_session* session, int32_t slot);
+weft_code weft_session_save(const weft_session* session, int32_t slot,
+                            void* bytes, size_t size, weft_error* error);
+/* Refuses what is cut off, damaged or of another model; the slot is then as it
+ * was. */
+weft_code weft_session_restore(weft_session* session, int32_t slot,
+                               const void* bytes, size_t size,
+                               weft_error* error);
+
+/* One vector for a text, of length 1, from a session with `embeddings`. */
+weft_code weft_embed(weft_session* session, const int32_t* tokens, size_t count,
+                     float* vector, size_t capacity, size_t* size,
+                     weft_error* error);
+
+/* ---- What runs ---- */
+
+/* The graph after all passes, a line per node, and what was fused. */
+weft_code weft_session_graph(const weft_session* session, char* text,
+                             size_t capacity, size_t* size, weft_error* error);
+weft_code weft_session_fusion_report(const weft_session* session, char* text,
+                                     size_t capacity, size_t* size,
+                                     weft_error* error);
+
+typedef struct weft_tensor {
+  const void* data;
+  size_t bytes;
+  const char* dtype; /* "f32"; static */
+  int32_t rank;
+  int64_t dims[5]; /* slowest first, symbols at their bounds */
+} weft_tensor;
+/* What the last step left in an output of the graph ("logits"), valid until the
+ * next call for the session. */
+weft_code weft_session_output(const weft_session* session, const char* name,
+                              weft_tensor* tensor, weft_error* error);
+
+/* ---- Samplers ---- */
+
+typedef struct weft_sampler weft_sampler;
+
+/* Fields as in models/sampler.h. Fill it by weft_sampler_defaults, since 0 says
+ * something here (temperature 0: the best token). */
+typedef struct weft_sampler_options {
+  size_t size;
+  float temperature;
+  int32_t top_k;
+  float top_p;
+  float min_p;
+  float repetition_penalty;
+  int32_t repetition_window;
+  uint64_t seed;
+} weft_sampler_options;
+void weft_sampler_defaults(weft_sampler_options* options, size_t size);
+
+/* NULL: the defaults. */
+weft_code weft_sampler_new(const weft_sampler_options* options,
+                           weft_sampler** sampler, weft_error* error);
+void weft_sampler_free(weft_sampler* sampler);
+weft_code weft_sampler_sample(weft_sampler* sampler, const float* logits,
+                              size_t count, int32_t* token, weft_error* error);
+/* Tells what the text went on with, for the penalty. */
+weft_code weft_sampler_accept(weft_sampler* sampler, int32_t token,
+                              weft_error* error);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* WEFT_MODELS_C_API_WEFT_H_ */

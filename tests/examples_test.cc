@@ -1,0 +1,65 @@
+// The examples run and say what they should; tools/dev package builds the same
+// files against an installed weft.
+#include <string>
+
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "tests/golden.h"
+#include "tests/greedy.h"
+#include "tests/tiny_llama.h"
+#include "tests/tool_runner.h"
+
+namespace weft::inline v0 {
+namespace {
+
+std::string Path(const std::string& name) {
+  return std::string(WEFT_SOURCE_DIR) + "/tests/examples/" + name;
+}
+
+ToolResult RunExample(const std::string& name, std::vector<std::string> args,
+                      const ToolOptions& options = {}) {
+  return RunTool("../tests/examples_" + name, args, options);
+}
+
+TEST(Examples, DigitsAreRecognised) {
+  const ToolResult result = RunExample("digits", {Path("digits.gguf")},
+                                       {.input = ReadText(Path("digits.txt"))});
+  ExpectSuccess(result);
+  EXPECT_EQ(result.out, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+  EXPECT_EQ(RunExample("digits", {TinyLlamaPath()}, {.input = "#\n"}).exit_code,
+            1);
+}
+
+TEST(Examples, EightConversationsAreEachWhatItIsAlone) {
+  const std::string path = SharedPath("models/stories260K.gguf");
+  if (path.empty()) GTEST_SKIP() << "no model in " << WEFT_SHARED_DIR;
+  const ToolResult together = RunExample("conversations", {path});
+  ExpectSuccess(together);
+  EXPECT_EQ(CountLines(together.out), 8) << together.out;
+  const ToolResult alone = RunExample("generate", {path, "Once upon a time"});
+  ExpectSuccess(alone);
+  // The first line goes on as the other program's text does.
+  const std::string first = *absl::StrSplit(together.out, '\n').begin();
+  const std::string text = first.substr(std::string("Once upon a time").size());
+  EXPECT_GT(text.size(), 20u);
+  EXPECT_EQ(alone.out.substr(0, text.size()), text);
+}
+
+TEST(Examples, TwoModelsAtOnce) {
+  const ToolResult result =
+      RunExample("two_models", {TinyLlamaPath(), TinyLlamaPath(), "a b a b"});
+  ExpectSuccess(result);
+  const std::vector<std::string> lines = absl::StrSplit(result.out, '\n');
+  ASSERT_EQ(lines.size(), 3u) << result.out;
+  EXPECT_EQ(lines[0], lines[1]);
+  EXPECT_GT(std::stod(lines[0]), 0.1);
+}
+
+TEST(Examples, SayWhatIsWrong) {
+  const ToolResult none = RunExample("generate", {"/no/such/file", "x"});
+  EXPECT_EQ(none.exit_code, 1);
+  EXPECT_NE(none.err.find("/no/such/file"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace weft::inline v0

@@ -1,0 +1,133 @@
+# What is installed: libweft.a, libweft_graph.a and libweft.so, the headers, the
+# CMake package and the pkg-config file.
+#
+# An archive has no hidden symbols by itself. So the objects of all folders and
+# of Highway are linked into two relocatable objects, and everything but weft's
+# own names becomes local: an embedder can have another Highway, another
+# version of weft, anything. Groups are dissolved first (a local name must not
+# meet another object's group of that name). The shared library is made of the
+# same two objects.
+include_guard(GLOBAL)
+include(GNUInstallDirs)
+
+# The names that stay: namespace weft::v0 (functions, then vtables, type
+# information, tables of virtual bases, thunks, guards and locals of inline
+# functions), and weft_* of the C interface. `!` takes out what no header shows.
+set(in "4weft2v0")
+set(WEFT_EXPORTS
+  "weft_*" "_ZN${in}*" "_ZNK${in}*" "_ZNR${in}*" "_ZNO${in}*" "_ZTVN${in}*"
+  "_ZTIN${in}*" "_ZTSN${in}*" "_ZTTN${in}*" "_ZTh*_N${in}*" "_ZTv*_N${in}*"
+  "_ZGVN${in}*" "_ZZN${in}*" "_ZZNK${in}*" "_ZGVZN${in}*" "_ZGVZNK${in}*")
+set(WEFT_INTERNALS "_ZN${in}3cpu*" "_ZNK${in}3cpu*" "_ZT?N${in}3cpu*"
+  "_ZZN${in}3cpu*" "_ZZNK${in}3cpu*" "_ZGVZN${in}3cpu*")
+
+# A cross compiler's binutils carry its triple; clang's read every format.
+get_filename_component(compiler_dir "${CMAKE_CXX_COMPILER}" DIRECTORY)
+find_program(WEFT_OBJCOPY REQUIRED HINTS "${compiler_dir}"
+  NAMES ${CMAKE_LIBRARY_ARCHITECTURE}-objcopy objcopy llvm-objcopy-19
+        llvm-objcopy
+  DOC "objcopy that makes symbols local")
+
+set(lib_dir "${PROJECT_BINARY_DIR}/lib")
+set(names ${WEFT_INTERNALS})
+list(TRANSFORM names PREPEND "!")
+list(APPEND names ${WEFT_EXPORTS})
+list(JOIN names "\n" names)
+file(CONFIGURE OUTPUT "${lib_dir}/weft.names" CONTENT "${names}\n")
+
+# weft_object(NAME TARGETS...): NAME.o, all objects of the static libraries.
+function(weft_object name)
+  set(object "${lib_dir}/${name}.o")
+  set(archives)
+  foreach(target IN LISTS ARGN)
+    list(APPEND archives "$<TARGET_FILE:${target}>")
+  endforeach()
+  set(script "${PROJECT_SOURCE_DIR}/tools/cmake/join_objects.sh")
+  set(compiler "${CMAKE_CXX_COMPILER}")
+  if(CMAKE_CXX_COMPILER_TARGET)
+    list(APPEND compiler "--target=${CMAKE_CXX_COMPILER_TARGET}")
+  endif()
+  add_custom_command(
+    OUTPUT "${object}"
+    DEPENDS ${ARGN} "${script}" "${lib_dir}/weft.names"
+    COMMAND ${CMAKE_COMMAND} -E env "NM=${CMAKE_NM}" "OBJCOPY=${WEFT_OBJCOPY}"
+            "${script}" "${object}" "${lib_dir}/weft.names" ${archives}
+            -- ${compiler}
+    COMMENT "Joining lib/${name}.o" VERBATIM)
+  set_source_files_properties("${object}" PROPERTIES
+    GENERATED ON EXTERNAL_OBJECT ON)
+endfunction()
+
+function(weft_installed_library target kind output)  # objects...
+  list(TRANSFORM ARGN PREPEND "${lib_dir}/")
+  add_library(${target} ${kind} ${ARGN})
+  set_target_properties(${target} PROPERTIES
+    LINKER_LANGUAGE CXX
+    OUTPUT_NAME ${output}
+    ARCHIVE_OUTPUT_DIRECTORY "${lib_dir}"
+    LIBRARY_OUTPUT_DIRECTORY "${lib_dir}")
+  install(TARGETS ${target}
+    ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
+    LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+endfunction()
+
+weft_object(weft_graph weft_graph weft_ops)
+weft_object(weft_engine weft_backends weft_models weft_hwy)
+weft_installed_library(weft_graph_static STATIC weft_graph weft_graph.o)
+weft_installed_library(weft_static STATIC weft weft_graph.o weft_engine.o)
+# Both archives hold weft_graph.o, which is made once, before either.
+add_custom_target(weft_objects DEPENDS
+  "${lib_dir}/weft_graph.o" "${lib_dir}/weft_engine.o")
+add_dependencies(weft_graph_static weft_objects)
+add_dependencies(weft_static weft_objects)
+
+if(WEFT_SHARED)
+  weft_installed_library(weft_shared SHARED weft weft_graph.o weft_engine.o)
+  add_dependencies(weft_shared weft_objects)
+  # Versioned names: programs of two versions keep apart in one process.
+  set(script "${lib_dir}/weft.map")
+  set(names "${WEFT_EXPORTS}")
+  list(TRANSFORM names APPEND "@")
+  list(JOIN names "" names)
+  string(REPLACE "@" ";\n" names
+         "WEFT_${PROJECT_VERSION_MAJOR} {\nglobal:\n${names}local: *@}@")
+  file(CONFIGURE OUTPUT "${script}" CONTENT "${names}")
+  set_target_properties(weft_shared PROPERTIES
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+  # Bound to itself, so that no other copy in the process gets in between.
+  target_link_options(weft_shared PRIVATE "-Wl,--version-script=${script}"
+    -Wl,-Bsymbolic -Wl,--no-undefined -Wl,--as-needed)
+  set_target_properties(weft_shared PROPERTIES LINK_DEPENDS "${script}")
+  target_link_libraries(weft_shared PRIVATE
+    ${WEFT_ABSL} weft::pcre2 weft::utf8proc Threads::Threads)
+endif()
+
+# ---- headers and descriptions ----
+
+install(DIRECTORY "${PROJECT_BINARY_DIR}/include/weft"
+        DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.h")
+install(FILES "${PROJECT_SOURCE_DIR}/LICENSE"
+        DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+
+include(CMakePackageConfigHelpers)
+set(package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/weft")
+configure_package_config_file(
+  "${PROJECT_SOURCE_DIR}/tools/cmake/weft-config.cmake.in"
+  "${lib_dir}/weft-config.cmake"
+  INSTALL_DESTINATION "${package_dir}"
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_LIBDIR
+  NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+# Below 1.0 every minor version may break.
+write_basic_package_version_file(
+  "${lib_dir}/weft-config-version.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${lib_dir}/weft-config.cmake"
+              "${lib_dir}/weft-config-version.cmake"
+        DESTINATION "${package_dir}")
+
+string(REPLACE "absl::" "absl_" pc_private "${WEFT_ABSL}")
+list(JOIN pc_private " " pc_private)
+configure_file("${PROJECT_SOURCE_DIR}/tools/cmake/weft.pc.in"
+               "${lib_dir}/weft.pc" @ONLY)
+install(FILES "${lib_dir}/weft.pc"
+        DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
