@@ -39,7 +39,7 @@ TEST(Examples, EightConversationsAreEachWhatItIsAlone) {
   const ToolResult alone = RunExample("generate", {path, "Once upon a time"});
   ExpectSuccess(alone);
   // The first line goes on as the other program's text does.
-  const std::string first = *absl::StrSplit(together.out, '\n').begin();
+  const std::string first = together.out.substr(0, together.out.find('\n'));
   const std::string text = first.substr(std::string("Once upon a time").size());
   EXPECT_GT(text.size(), 20u);
   EXPECT_EQ(alone.out.substr(0, text.size()), text);

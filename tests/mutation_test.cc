@@ -40,8 +40,10 @@ absl::StatusOr<std::unique_ptr<Graph>> Build(const SynthModel& model) {
   if (!written.ok()) return written.status();
   const auto file = GgufFile::Open(path);
   if (!file.ok()) return file.status();
-  return BuildModel(*file, **FindArchitecture(*file),
-                    {.max_tokens = 8, .context = 16});
+  BuildOptions build;
+  build.max_tokens = 8;
+  build.context = 16;
+  return BuildModel(*file, **FindArchitecture(*file), build);
 }
 
 struct Explained {

@@ -91,8 +91,10 @@ TEST_P(ModelDump, TextAndJson) {
   WriteBytes(path, SmallModel(GetParam()).Build());
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
-  const auto graph = BuildModel(*file, **FindArchitecture(*file),
-                                {.max_tokens = 8, .context = 16});
+  BuildOptions build;
+  build.max_tokens = 8;
+  build.context = 16;
+  const auto graph = BuildModel(*file, **FindArchitecture(*file), build);
   ASSERT_TRUE(graph.ok()) << graph.status();
   ASSERT_TRUE(Optimize(**graph).ok());
   ExpectGolden(absl::StrCat(GetParam(), ".txt"),

@@ -174,9 +174,10 @@ TEST_F(RefusedTest, AnotherModelAndOtherTypes) {
   const absl::Status refused = NewSession(**other)->RestoreState(0, state_);
   EXPECT_TRUE(absl::IsInvalidArgument(refused)) << refused;
   EXPECT_NE(refused.message().find("another model"), absl::string_view::npos);
-  EXPECT_TRUE(
-      absl::IsInvalidArgument(NewSession(*TinyModel(), {.kv_k = DType::kF32})
-                                  ->RestoreState(0, state_)));
+  SessionOptions wide;
+  wide.kv_k = DType::kF32;
+  EXPECT_TRUE(absl::IsInvalidArgument(
+      NewSession(*TinyModel(), wide)->RestoreState(0, state_)));
   EXPECT_TRUE(absl::IsInvalidArgument(
       NewSession(*TinyModel(), WithContext(2))->RestoreState(0, state_)));
 }

@@ -13,8 +13,8 @@ weft_sampler_options Defaults() {
           o.top_k,
           o.top_p,
           o.min_p,
-          o.repetition_penalty,
-          o.repetition_window,
+          o.repeat_penalty,
+          o.repeat_last_n,
           o.seed};
 }
 
@@ -34,15 +34,16 @@ weft_code weft_sampler_new(const weft_sampler_options* options,
     if (sampler == nullptr) return IsNull("where the sampler goes");
     WEFT_ASSIGN_OR_RETURN(const weft_sampler_options o,
                           weft::c_api::Known(options, Defaults()));
-    WEFT_ASSIGN_OR_RETURN(
-        weft::Sampler made,
-        weft::Sampler::Make({.temperature = o.temperature,
-                             .top_k = o.top_k,
-                             .top_p = o.top_p,
-                             .min_p = o.min_p,
-                             .repetition_penalty = o.repetition_penalty,
-                             .repetition_window = o.repetition_window,
-                             .seed = o.seed}));
+    weft::SamplerOptions wanted;
+    wanted.temperature = o.temperature;
+    wanted.top_k = o.top_k;
+    wanted.top_p = o.top_p;
+    wanted.min_p = o.min_p;
+    wanted.repeat_penalty = o.repeat_penalty;
+    wanted.repeat_last_n = o.repeat_last_n;
+    wanted.seed = o.seed;
+    WEFT_ASSIGN_OR_RETURN(weft::Sampler made,
+                          weft::Sampler::Make(std::move(wanted)));
     *sampler = new weft_sampler{std::move(made)};
     return absl::OkStatus();
   });

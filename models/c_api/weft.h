@@ -259,7 +259,7 @@ weft_code weft_session_output(const weft_session* session, const char* name,
 
 typedef struct weft_sampler weft_sampler;
 
-/* Fields as in models/sampler.h. Fill it by weft_sampler_defaults, since 0 says
+/* Fields as in models/sampler_options.h. Fill it by weft_sampler_defaults, since 0 says
  * something here (temperature 0: the best token). */
 typedef struct weft_sampler_options {
   size_t size;
@@ -267,8 +267,8 @@ typedef struct weft_sampler_options {
   int32_t top_k;
   float top_p;
   float min_p;
-  float repetition_penalty;
-  int32_t repetition_window;
+  float repeat_penalty;
+  int32_t repeat_last_n;
   uint64_t seed;
 } weft_sampler_options;
 void weft_sampler_defaults(weft_sampler_options* options, size_t size);

@@ -13,8 +13,8 @@ class Error(c.Structure):
 class SamplerOptions(c.Structure):
     _fields_ = [("size", c.c_size_t), ("temperature", c.c_float),
                 ("top_k", c.c_int32), ("top_p", c.c_float),
-                ("min_p", c.c_float), ("repetition_penalty", c.c_float),
-                ("repetition_window", c.c_int32), ("seed", c.c_uint64)]
+                ("min_p", c.c_float), ("repeat_penalty", c.c_float),
+                ("repeat_last_n", c.c_int32), ("seed", c.c_uint64)]
 
 
 Progress = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_int64, c.c_int64)
