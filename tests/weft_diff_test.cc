@@ -210,7 +210,7 @@ TEST(WeftDiff, WrongActivation) {
 
 TEST(WeftDiff, RowsLeftOutByAProduct) {
   const DiffReport report =
-      Found(Kernel<5>("qmatmul.q8_a.q8_0", nullptr), "", {}, Numerics::kFast);
+      Found(Kernel<5>("qmatmul.q8_a32.q8_0", nullptr), "", {}, Numerics::kFast);
   ExpectKernel(report, "qmatmul", "quantize_activations");
   EXPECT_THAT(report.divergences[0].run, HasSubstr("fast, "));
 }

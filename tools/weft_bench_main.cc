@@ -136,12 +136,12 @@ absl::StatusOr<BenchOptions> OptionsFromFlags() {
   WEFT_RETURN_IF_ERROR(CheckFlag("generate", o.generate, 1, kMost));
   WEFT_RETURN_IF_ERROR(CheckFlag("depth", o.depth, 0, kMost));
   WEFT_RETURN_IF_ERROR(CheckFlag("sequences", o.sequences, 1, 512));
+  WEFT_RETURN_IF_ERROR(CheckFlag("reps", o.reps, 1, 1000));
+  WEFT_RETURN_IF_ERROR(CheckFlag("batch", o.session.batch, 1, 1 << 16));
   if (o.sequences > o.session.batch)
     return absl::InvalidArgumentError(
         absl::StrCat("--sequences is ", o.sequences,
                      "; a step takes --batch = ", o.session.batch));
-  WEFT_RETURN_IF_ERROR(CheckFlag("reps", o.reps, 1, 1000));
-  WEFT_RETURN_IF_ERROR(CheckFlag("batch", o.session.batch, 1, 1 << 16));
   WEFT_RETURN_IF_ERROR(CheckFlag("context", o.session.context, 0, kMost));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("probe_mib", absl::GetFlag(FLAGS_probe_mib), 4, 1 << 20));

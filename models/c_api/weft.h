@@ -5,7 +5,7 @@
  *   weft_session* session;
  *   if (weft_model_load("stories260K.gguf", NULL, &model, &error) != WEFT_OK ||
  *       weft_session_new(model, NULL, &session, &error) != WEFT_OK)
- *     puts(error.message);
+ *     show(error.message);
  *
  * Rules that hold for all of it:
  *
