@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -57,8 +57,8 @@ class GrammarMatcher {
   GrammarStates::Id at_;
   size_t words_;                 // of a set of tokens
   std::vector<uint64_t> masks_;  // sets of tokens, one behind the other
-  absl::flat_hash_map<GrammarStates::Id, size_t> mask_of_;  // its begin
-  std::vector<GrammarStates::Id> path_;                     // of Walk
+  std::unordered_map<GrammarStates::Id, size_t> mask_of_;  // its begin
+  std::vector<GrammarStates::Id> path_;                    // of Walk
 };
 
 }  // namespace weft::inline v0

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/hash/hash.h"
 
 namespace weft::inline v0 {
 
@@ -93,7 +92,8 @@ GrammarStates::Id GrammarStates::Close(absl::Span<const Place> seeds) {
 }
 
 GrammarStates::Id GrammarStates::Intern(Places places) {
-  uint64_t hash = absl::HashOf(places);
+  uint64_t hash = 0;
+  for (const Place& place : places) hash = hash * 31 + PlaceHash()(place);
   // Equal hashes of different states are told apart by the next number.
   for (;; ++hash) {
     const auto found = ids_.find(hash);

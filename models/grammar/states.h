@@ -7,11 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <utility>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/types/span.h"
 #include "models/grammar/grammar.h"
 
@@ -55,9 +54,15 @@ class GrammarStates {
     int32_t calls;
     friend bool operator==(const Place&, const Place&) = default;
     friend auto operator<=>(const Place&, const Place&) = default;
-    template <typename H>
-    friend H AbslHashValue(H h, const Place& p) {
-      return H::combine(std::move(h), p.pc, p.calls);
+  };
+  // Multiplied (by 2^64 / golden ratio) so that the low bits depend on both.
+  struct PlaceHash {
+    size_t operator()(const Place& p) const {
+      const uint64_t both = static_cast<uint64_t>(static_cast<uint32_t>(p.pc))
+                                << 32 |
+                            static_cast<uint32_t>(p.calls);
+      const uint64_t product = both * 0x9E3779B97F4A7C15u;
+      return static_cast<size_t>(product ^ product >> 32);
     }
   };
   using Places = std::vector<Place>;
@@ -79,15 +84,15 @@ class GrammarStates {
   size_t classes_;
   std::vector<uint8_t> byte_of_;  // one of each class
   std::vector<Place> calls_;  // pc: where to return to; calls: the outer ones
-  absl::flat_hash_map<Place, int32_t> call_ids_;
+  std::unordered_map<Place, int32_t, PlaceHash> call_ids_;
   std::vector<Places> places_;  // by state
-  absl::flat_hash_map<uint64_t, Id> ids_;
+  std::unordered_map<uint64_t, Id> ids_;
   std::vector<Id> steps_;  // by state and class; -1: not known yet
   std::vector<bool> accepts_;
   Id start_ = kDead;
   bool full_ = false;
   Places open_;  // of Close
-  absl::flat_hash_set<Place> seen_;
+  std::unordered_set<Place, PlaceHash> seen_;
 };
 
 }  // namespace weft::inline v0

@@ -7,7 +7,7 @@
 //
 #include "backends/cpu/kernels/attention_rows-inl.h"
 
-HWY_BEFORE_NAMESPACE();
+// Templates bring the instruction set from where they are defined.
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
@@ -18,4 +18,3 @@ template Product MixOf<BlockQ4_0>(StateLayout, bool);
 }  // namespace HWY_NAMESPACE
 }  // namespace cpu
 }  // namespace weft::inline v0
-HWY_AFTER_NAMESPACE();
