@@ -101,6 +101,9 @@ uint64_t Session::Fingerprint() const {
       sum = Checksum("",
                      sum ^ static_cast<uint64_t>(type.shape.dim(axis).bound()));
   }
+  // Rings of another size hold other rows than these sessions' truncation
+  // counts on.
+  sum = Checksum("", sum ^ static_cast<uint64_t>(plan().rewind));
   fingerprint_ = std::max<uint64_t>(sum, 1);
   return fingerprint_;
 }
@@ -153,8 +156,10 @@ absl::Status Session::RestoreState(int slot,
     if (LoadLittleEndian<uint64_t>(at + kChecksumAt) != ChecksumOf(state))
       return Damaged("its checksum is wrong");
     if (LoadLittleEndian<uint64_t>(at + 16) != Fingerprint())
-      return Refused(absl::StrCat("of another model, or with other kv types; ",
-                                  "this one is ", model_->file().source()));
+      return Refused(absl::StrCat(
+          "of another model, or with other kv types, or (for models with "
+          "sliding windows) of another batch; this one is ",
+          model_->file().source()));
     const auto positions = LoadLittleEndian<uint64_t>(at + 24);
     if (positions > static_cast<uint64_t>(options_.context))
       return Refused(absl::StrCat(positions, " positions; this session has ",
@@ -166,8 +171,8 @@ absl::Status Session::RestoreState(int slot,
                                   executable_->SlotBytes(n)));
     executable_->LoadSlot(slot, n, state.subspan(kHeaderBytes));
     positions_[static_cast<size_t>(slot)] = n;
-    // What rings hold before their window depends on their size, which may have
-    // been another one: no way back from here.
+    // Nobody knows how far the saved sequence had once been written: where
+    // there are rings, no way back from here.
     const int64_t rewind = plan().rewind;
     written_[static_cast<size_t>(slot)] =
         rewind == kNoRewindLimit ? n : n + rewind;

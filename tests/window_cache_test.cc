@@ -142,6 +142,24 @@ TEST_P(WindowCache, SlotsShareSteps) {
   EXPECT_EQ(got, want);
 }
 
+TEST_P(WindowCache, SequencesAreForkedAndRestored) {
+  const auto ring = NewSession(kBatch, 2), whole = NewSession(kContext);
+  const std::vector<Token> tokens = Tokens(360, 7);
+  const auto all = absl::MakeConstSpan(tokens);
+  Run(*ring, 0, all.first(300), kBatch);
+  std::vector<std::byte> state(static_cast<size_t>(ring->StateBytes(0)));
+  ASSERT_TRUE(ring->SaveState(0, absl::MakeSpan(state)).ok());
+  ASSERT_TRUE(ring->Fork(0, 1).ok());
+  const std::vector<float> want = Run(*ring, 0, all.subspan(300), kBatch);
+  EXPECT_EQ(Run(*ring, 1, all.subspan(300), 7), want) << "forked";
+  ASSERT_TRUE(ring->RestoreState(1, state).ok());
+  EXPECT_EQ(Run(*ring, 1, all.subspan(300), 1), want) << "restored";
+  ASSERT_TRUE(ring->RestoreState(1, state).ok());
+  EXPECT_EQ(ring->Truncate(1, 299), 0) << "what lay before may be gone";
+  // It would take rows for kept that the ring has overwritten.
+  EXPECT_TRUE(absl::IsInvalidArgument(whole->RestoreState(0, state)));
+}
+
 TEST_P(WindowCache, RewindsAsFarAsTheRingHolds) {
   const auto whole = NewSession(kContext), ring = NewSession(kBatch);
   const std::vector<Token> tokens = Tokens(400, 5), other = Tokens(60, 6);
