@@ -69,7 +69,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitString(
 absl::StatusOr<std::string> SchemaConverter::VisitInteger(
     const SchemaJson& schema, const std::string& where) {
   std::optional<int64_t> low, high;
-  constexpr double kMost = 999'999'999'999'999'999;
+  constexpr double kMost = 1e18;
   constexpr struct {
     const char* keyword;
     bool is_low, excludes;
