@@ -215,7 +215,9 @@ TEST_F(GrammarMatcherTest, AllowsWhatCanGoOn) {
     EXPECT_TRUE(matcher->CanEnd());
   }
   matcher->Accept(3 + 'z');
-  for (const uint64_t word : *matcher->Allowed()) EXPECT_EQ(word, 0u);
+  const auto none = matcher->Allowed();
+  ASSERT_TRUE(none.ok()) << none.status();
+  for (const uint64_t word : *none) EXPECT_EQ(word, 0u);
 }
 
 // Whatever the model wants, the text comes out right.
