@@ -9,14 +9,14 @@
 namespace weft::inline v0 {
 
 std::shared_ptr<const Model> TinyModel() {
-  static const auto* const model = [] {
-    auto* const bytes = new std::string(TinyLlama().Build());
-    auto file = GgufFile::Parse(AsBytes(*bytes), "tiny");
+  static const std::string bytes = TinyLlama().Build();
+  static const std::shared_ptr<const Model> model = [] {
+    auto file = GgufFile::Parse(AsBytes(bytes), "tiny");
     auto made = Model::FromFile(*std::move(file));
     EXPECT_TRUE(made.ok()) << made.status();
-    return new std::shared_ptr<const Model>(*made);
+    return *std::move(made);
   }();
-  return *model;
+  return model;
 }
 
 Token BestToken(absl::Span<const float> logits) {

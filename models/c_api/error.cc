@@ -12,7 +12,7 @@ weft_code End(const absl::Status& status, weft_error* error) noexcept {
   if (text.empty() && status.code() == absl::StatusCode::kResourceExhausted)
     text = "out of memory";
   const size_t n = std::min(text.size(), sizeof(error->message) - 1);
-  std::memcpy(error->message, text.data(), n);
+  if (n > 0) std::memcpy(error->message, text.data(), n);
   error->message[n] = '\0';
   return code;
 }
