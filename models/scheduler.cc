@@ -63,8 +63,12 @@ absl::StatusOr<int64_t> Scheduler::Submit(Request request) {
     if (waiting_.size() >= max_waiting_)
       return absl::ResourceExhaustedError(
           absl::StrCat(waiting_.size(), " requests wait already"));
-    WEFT_ASSIGN_OR_RETURN(Sampler sampler, Sampler::Make(request.sampler));
-    for (const Token token : request.prompt) sampler.Accept(token);
+    if (pieces_ == nullptr && request.sampler.NeedsPieces())
+      pieces_ =
+          std::make_shared<const TokenPieces>(session_->model().tokenizer());
+    WEFT_ASSIGN_OR_RETURN(Sampler sampler,
+                          Sampler::Make(request.sampler, pieces_));
+    for (const Token token : request.prompt) sampler.Observe(token);
     waiting_.push_back({next_id_, std::move(request), std::move(sampler)});
     return next_id_++;
   });

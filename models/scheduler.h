@@ -123,6 +123,7 @@ class Scheduler {
   std::deque<Waiting> waiting_;
   std::vector<Sequence> sequences_;  // by slot
   std::vector<StepToken> batch_;
+  std::shared_ptr<const TokenPieces> pieces_;  // once a sampler needs them
 };
 
 }  // namespace weft::inline v0

@@ -4,7 +4,8 @@
 //   0  "weftseq\n"    8 bytes
 //   8  u32            version, 1
 //   12 u32            0
-//   16 u64            fingerprint of the model and the kinds of its states
+//   16 u64            fingerprint of the model, its adapters and the kinds of
+//                     its states
 //   24 u64            positions: tokens of the sequence
 //   32 u64            bytes of rows
 //   40 u64            checksum of bytes 0 to 39 and of the rows
@@ -15,6 +16,7 @@
 // tensor table and 64 bytes at the beginning, in the middle and at the end of
 // each tensor: all of the weights would have to come from the disk.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <string>
 
@@ -57,6 +59,13 @@ uint64_t HashTensor(const GgufTensor& tensor, uint64_t sum) {
   return sum;
 }
 
+uint64_t HashFile(const GgufFile& file, uint64_t sum) {
+  for (const absl::string_view key : file.keys())
+    sum = Checksum(file.GetRaw(key).value_or(""), Checksum(key, sum));
+  for (const GgufTensor& tensor : file.tensors()) sum = HashTensor(tensor, sum);
+  return sum;
+}
+
 absl::Status Damaged(const std::string& what) {
   return absl::DataLossError(absl::StrCat("saved sequence: ", what));
 }
@@ -86,11 +95,13 @@ absl::Status Session::Fork(int from, int to) {
 
 uint64_t Session::Fingerprint() const {
   if (fingerprint_ != 0) return fingerprint_;
-  const GgufFile& file = model_->file();
-  uint64_t sum = 0;
-  for (const absl::string_view key : file.keys())
-    sum = Checksum(file.GetRaw(key).value_or(""), Checksum(key, sum));
-  for (const GgufTensor& tensor : file.tensors()) sum = HashTensor(tensor, sum);
+  uint64_t sum = HashFile(model_->file(), 0);
+  const absl::Span<const LoraAdapter> adapters = model_->adapters();
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    const float scale = options_.adapter_scales[i];
+    if (scale == 0) continue;
+    sum = HashFile(adapters[i].file(), sum ^ std::bit_cast<uint32_t>(scale));
+  }
   // Types of states without slots and context, which may differ.
   for (const NodeId id : graph_->order()) {
     const Node& node = graph_->node(id);
@@ -156,10 +167,11 @@ absl::Status Session::RestoreState(int slot,
     if (LoadLittleEndian<uint64_t>(at + kChecksumAt) != ChecksumOf(state))
       return Damaged("its checksum is wrong");
     if (LoadLittleEndian<uint64_t>(at + 16) != Fingerprint())
-      return Refused(absl::StrCat(
-          "of another model, or with other kv types, or (for models with "
-          "sliding windows) of another batch; this one is ",
-          model_->file().source()));
+      return Refused(
+          absl::StrCat("of another model, or with other adapters or kv types, "
+                       "or (for models "
+                       "with sliding windows) of another batch; this one is ",
+                       model_->file().source()));
     const auto positions = LoadLittleEndian<uint64_t>(at + 24);
     if (positions > static_cast<uint64_t>(options_.context))
       return Refused(absl::StrCat(positions, " positions; this session has ",

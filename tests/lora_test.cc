@@ -257,6 +257,30 @@ TEST(Lora, NodesFuse) {
       "weft-run", "absent.gguf");
 }
 
+// What an adapter made of a text is nothing to go on from without it.
+TEST(Lora, SavedSequencesKnowTheirAdapters) {
+  std::mt19937 random(5);
+  GgufSpec base = Base(DType::kF32), adapter = EmptyAdapter();
+  AddPair(adapter, Find(base, "blk.0.attn_k.weight"), DType::kF32, random);
+  LoadOptions load;
+  load.tokenizer = false;
+  load.adapters = {{Save(adapter, "state-lora.gguf")}};
+  const auto model = Model::Load(Save(base, "state-base.gguf"), load);
+  ASSERT_TRUE(model.ok()) << model.status();
+  const auto with = (*model)->NewSession({});
+  ASSERT_TRUE(with.ok()) << with.status();
+  const std::vector<Token> tokens = {1, 5, 7};
+  ASSERT_TRUE((*with)->Prefill(0, tokens).ok());
+  std::vector<std::byte> state(static_cast<size_t>((*with)->StateBytes(0)));
+  ASSERT_TRUE((*with)->SaveState(0, absl::MakeSpan(state)).ok());
+  EXPECT_TRUE((*with)->RestoreState(0, state).ok());
+  for (const float scale : {0.0f, 0.5f}) {
+    const auto other = (*model)->NewSession(Scaled({scale}));
+    ASSERT_TRUE(other.ok()) << other.status();
+    EXPECT_TRUE(absl::IsInvalidArgument((*other)->RestoreState(0, state)));
+  }
+}
+
 class LoraErrors : public testing::Test {
  protected:
   LoraErrors() {

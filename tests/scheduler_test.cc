@@ -135,6 +135,30 @@ TEST(Scheduler, EndsForEachReason) {
   EXPECT_EQ(stopped.tokens.size(), 3u);
 }
 
+// Which begins with the answer, not with the prompt.
+TEST(Scheduler, AnswersKeepToTheirGrammar) {
+  auto scheduler = Make(2, 64);
+  const auto grammar = Grammar::Parse(R"(root ::= "ab" | "cd")");
+  ASSERT_TRUE(grammar.ok()) << grammar.status();
+  std::vector<Got> got(3);
+  for (int i = 0; i < 3; ++i) {
+    Request request =
+        Greedily(Prompt(i, 5 + i), 20, &got[static_cast<size_t>(i)]);
+    request.sampler.grammar = *grammar;
+    request.stop_at_end = true;
+    const auto id = scheduler->Submit(std::move(request));
+    ASSERT_TRUE(id.ok()) << id.status();
+  }
+  RunAll(*scheduler);
+  for (const Got& g : got) {
+    std::string text;
+    for (const Token token : g.tokens)
+      text += TinyModel()->tokenizer().Piece(token, false).value_or("?");
+    EXPECT_TRUE(text == "ab" || text == "cd") << text;
+    EXPECT_EQ(g.end, RequestEnd::kEndOfText);
+  }
+}
+
 TEST(Scheduler, ACancelledStepIsMadeAgain) {
   auto scheduler = Make(2, 64);
   Got got;
