@@ -174,6 +174,23 @@ HWY_INLINE VI ScalePair(const Panel<C>& p, int j) {
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
 
+// Where the sums of a tile stand: lanes r * kLanes and on of token t.
+struct TileSums {
+  float* y;
+  size_t stride;
+  bool zero;  // nothing stands there yet
+
+  HWY_INLINE float* At(int r, int t) const {
+    return y + static_cast<size_t>(t) * stride + r * kLanes;
+  }
+  HWY_INLINE VF32 Get(int r, int t) const {
+    return zero ? hn::Zero(DF32()) : hn::LoadU(DF32(), At(r, t));
+  }
+  HWY_INLINE void Set(int r, int t, VF32 v) const {
+    hn::StoreU(v, DF32(), At(r, t));
+  }
+};
+
 // Tokens and panels of a tile, at one group.
 template <class C, Dots kDots, int kR, int kT>
 struct TileGroup {
@@ -254,7 +271,7 @@ HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
 // y[r][t] of the definition after this group, for scales that are integers.
 template <class C, Dots kDots, int kR, int kT>
 HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
-                                 VF32 (&y)[kR][kT]) {
+                                 const TileSums& y) {
   const DF32 df;
   const DI di;
   constexpr int kSubs = Panel<C>::kSubs;
@@ -298,6 +315,7 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
         sums[r][t] = hn::Add(sums[r][t], hn::Mul(dots[r][t], scales[r]));
     }
   }
+  VF32 parts[kR][kT];
   HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
     const Panel<C>& p = *a.panels[r];
     const VF32 d = hn::Load(df, p.d);
@@ -312,17 +330,27 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
         part =
             hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
       }
-      part = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part);
-      y[r][t] = hn::MulAdd(part, hn::Set(df, a.x[t]->d), y[r][t]);
+      parts[r][t] = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part);
     }
+  }
+  // y is read here and not before: the registers were full until now.
+  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+    const VF32 d = hn::Set(df, a.x[t]->d);
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r)
+      y.Set(r, t, hn::MulAdd(parts[r][t], d, y.Get(r, t)));
   }
 }
 
 // The same for scales that are floats, up to sub-block `subs`.
 template <class C, Dots kDots, int kR, int kT>
 HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
-                               VF32 (&y)[kR][kT]) {
+                               const TileSums& at) {
   const DF32 df;
+  VF32 y[kR][kT];
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+  for (int t = 0; t < kT; ++t) y[r][t] = at.Get(r, t);
   for (int j = 0; j < subs; ++j) {
     VI dots[kR][kT];
     HWY_UNROLL(4)
@@ -348,11 +376,13 @@ HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
       }
     }
   }
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+  for (int t = 0; t < kT; ++t) at.Set(r, t, y[r][t]);
 }
 
 template <class C, Dots kDots, int kR, int kT>
 HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
-  const DF32 df;
   const Panel<C>* panels = a.panels;
   TileGroup<C, kDots, kR, kT> tile;
   for (int g = 0; g < a.groups; ++g, ++panels) {
@@ -360,28 +390,16 @@ HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
       tile.x[t] = TokenBlock(a, t, g);
       tile.corrections[t].Set(*tile.x[t]);
     }
-    VF32 y[kR][kT];
-    HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+    HWY_UNROLL(4)
+    for (int r = 0; r < kR; ++r)
       tile.panels[r] = panels + static_cast<size_t>(r) * a.panel_stride;
-      HWY_UNROLL(8)
-      for (int t = 0; t < kT; ++t)
-        y[r][t] =
-            a.first && g == 0
-                ? hn::Zero(df)
-                : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride +
-                                    r * kLanes);
-    }
+    const TileSums y = {a.y, a.y_stride, a.first && g == 0};
     if constexpr (C::kScales == Scales::kInteger) {
       AddIntegerScales(tile, y);
     } else {
       AddFloatScales(tile, g + 1 == a.groups ? a.last_subs : Panel<C>::kSubs,
                      y);
     }
-    HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t)
-      HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) hn::StoreU(
-          y[r][t], df, a.y + static_cast<size_t>(t) * a.y_stride + r * kLanes);
   }
 }
 
