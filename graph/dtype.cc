@@ -4,10 +4,12 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "graph/blocks/blocks.h"
 #include "graph/blocks/q8_a.h"
 #include "graph/blocks/q8_a32.h"
+#include "graph/packed.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -88,6 +90,50 @@ constexpr DTypeInfo ActivationRow() {
 constexpr DTypeInfo kActivationTable[] = {ActivationRow<BlockQ8_A>(),
                                           ActivationRow<BlockQ8_A32>()};
 
+// "q4_k_r16".
+template <class Block>
+struct PackedName {
+  static constexpr size_t kLength = absl::string_view(Block::kName).size();
+  static constexpr absl::string_view kSuffix = "_r16";
+  std::array<char, kLength + kSuffix.size()> text{};
+  constexpr PackedName() {
+    for (size_t i = 0; i < text.size(); ++i)
+      text[i] = i < kLength ? Block::kName[i] : kSuffix[i - kLength];
+  }
+};
+
+template <class Block>
+constexpr PackedName<Block> kPackedName;
+
+template <class Block>
+constexpr DTypeInfo PackedRow() {
+  DTypeInfo row = Row<Block>();
+  row.type = PackedType(Block::kType);
+  row.name = absl::string_view(kPackedName<Block>.text.data(),
+                               kPackedName<Block>.text.size());
+  return row;
+}
+
+template <class... Bs>
+constexpr auto MakePackedTable(TypeList<Bs...>) {
+  return std::array{PackedRow<Bs>()...};
+}
+
+constexpr auto kPackedTable = MakePackedTable(Blocks());
+
+// DecodeRows for rows that lie together by 16.
+void DecodePacked(DType type, const void* data, int64_t rows, int64_t n,
+                  float* out) {
+  const auto row_bytes = static_cast<size_t>(*RowBytes(type, n));
+  std::vector<std::byte> together(kPackedRows * row_bytes);
+  const auto* at = static_cast<const std::byte*>(data);
+  for (int64_t r = 0; r < rows; r += kPackedRows, at += together.size()) {
+    UnpackRows(RowsType(type), at, kPackedRows, static_cast<int64_t>(row_bytes),
+               together.data());
+    DecodeRows(RowsType(type), together.data(), kPackedRows, n, out + r * n);
+  }
+}
+
 }  // namespace
 
 absl::Span<const DTypeInfo> AllDTypes() { return kTable; }
@@ -103,6 +149,8 @@ const DTypeInfo& Info(DType type) {
   for (const DTypeInfo& row : kTable)
     if (row.type == type) return row;
   for (const DTypeInfo& row : kActivationTable)
+    if (row.type == type) return row;
+  for (const DTypeInfo& row : kPackedTable)
     if (row.type == type) return row;
   return kUnknownRow;
 }
@@ -120,6 +168,7 @@ std::optional<int64_t> RowBytes(DType type, int64_t n) {
 
 void DecodeRows(DType type, const void* data, int64_t rows, int64_t n,
                 float* out) {
+  if (IsPacked(type)) return DecodePacked(type, data, rows, n, out);
   const DTypeInfo& info = Info(type);
   const int64_t blocks = n / info.block_values;
   const int64_t rest = n % info.block_values;

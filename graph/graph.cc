@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/escape.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "graph/verify.h"
 
@@ -56,6 +57,13 @@ Value Graph::AddSource(const OpDef& op, absl::string_view name, TensorType type,
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
                              ": rows are no whole blocks of ",
                              Info(type.dtype).block_values, " values"),
+                at);
+  if (IsPacked(type.dtype) &&
+      (op.kind == OpKind::kState || type.shape.rank() != 2 ||
+       type.shape.dim(0).bound() % kPackedRows != 0))
+    return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
+                             ": only matrices with a multiple of ",
+                             kPackedRows, " rows are packed"),
                 at);
   if (type.BoundBytes() > kMaxTensorBytes)
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),

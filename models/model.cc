@@ -3,6 +3,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
 #include "models/model_file.h"
@@ -166,7 +167,8 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   Built out;
   WEFT_ASSIGN_OR_RETURN(out.report,
                         Optimize(*graph, {.check_expectations = !adapted,
-                                          .numerics = o.numerics}));
+                                          .numerics = o.numerics,
+                                          .pack_weights = o.pack_weights}));
   if (!o.taps.empty()) {
     const FusionReport without = std::move(out.report);
     WEFT_ASSIGN_OR_RETURN(graph, BuildModel(file_, *architecture_, build));
@@ -174,7 +176,8 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
     // What the model expects is what the taps may prevent.
     WEFT_ASSIGN_OR_RETURN(out.report,
                           Optimize(*graph, {.check_expectations = false,
-                                            .numerics = o.numerics}));
+                                            .numerics = o.numerics,
+                                            .pack_weights = o.pack_weights}));
     out.tap_costs = TapCosts(without, out.report);
   }
   out.graph = std::move(graph);
@@ -197,6 +200,21 @@ absl::StatusOr<absl::Span<const std::byte>> Model::FindWeight(
       absl::StrCat(file_.source(), ": no tensor ", name));
 }
 
+absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
+  std::vector<PackedWeights::Source> sources;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    const TensorType& type = graph.value(node.outputs[0]).type;
+    if (!IsPacked(type.dtype)) continue;
+    WEFT_ASSIGN_OR_RETURN(const auto rows, FindWeight(node.name, o));
+    sources.push_back({RowsType(type.dtype), type.shape.dim(0).bound(), rows});
+  }
+  // The host's threads are its own to use: its executor gets no such work.
+  const int threads =
+      o.backend_options.executor != nullptr ? 1 : o.backend_options.threads;
+  return packed_.Add(sources, threads, file_);
+}
+
 absl::StatusOr<MemoryEstimate> Model::Estimate(
     const SessionOptions& options) const {
   return NoThrow([&]() -> absl::StatusOr<MemoryEstimate> {
@@ -205,7 +223,13 @@ absl::StatusOr<MemoryEstimate> Model::Estimate(
     WEFT_ASSIGN_OR_RETURN(const auto backend,
                           MakeBackend(o.backend, o.backend_options));
     WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
-    return MemoryEstimate{plan.plan.weight_bytes, plan.memory};
+    int64_t packed = 0;
+    for (const NodeId id : built.graph->order()) {
+      const TensorType& type =
+          built.graph->value(built.graph->node(id).outputs[0]).type;
+      if (IsPacked(type.dtype)) packed += type.BoundBytes();
+    }
+    return MemoryEstimate{plan.plan.weight_bytes, packed, plan.memory};
   });
 }
 
@@ -227,11 +251,16 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
   session->tap_costs_ = std::move(built.tap_costs);
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend(o.backend, o.backend_options));
-  WEFT_ASSIGN_OR_RETURN(
-      session->executable_,
-      backend->Compile(session->graph_, [&](const Node& node) {
-        return FindWeight(node.name, o);
-      }));
+  WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+  const auto weights =
+      [&](const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
+    WEFT_ASSIGN_OR_RETURN(const auto rows, FindWeight(node.name, o));
+    const Graph& graph = *session->graph_;
+    const bool packed = IsPacked(graph.value(node.outputs[0]).type.dtype);
+    return packed ? packed_.Find(rows) : rows;
+  };
+  WEFT_ASSIGN_OR_RETURN(session->executable_,
+                        backend->Compile(session->graph_, weights));
   WEFT_RETURN_IF_ERROR(session->Init());
   return session;
 }

@@ -3,6 +3,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
+#include "ops/pack.h"
 #include "ops/quantize.h"
 #include "ops/rules/rules.h"
 
@@ -28,6 +29,7 @@ std::vector<Pass> AllPasses(const OptimizeOptions& options,
         Rewrite("fuse_quantize", QuantizeRules(), report, options.allow));
   }
   passes.push_back(DeadCode());
+  if (options.fuse && options.pack_weights) passes.push_back(PackWeights());
   return passes;
 }
 
@@ -60,10 +62,11 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
   return report;
 }
 
-std::vector<std::string> PassNames(Numerics numerics) {
+std::vector<std::string> PassNames(Numerics numerics, bool pack_weights) {
   std::vector<std::string> names;
   FusionReport unused;
-  for (const Pass& pass : AllPasses({.numerics = numerics}, &unused))
+  for (const Pass& pass :
+       AllPasses({.numerics = numerics, .pack_weights = pack_weights}, &unused))
     names.push_back(pass.name);
   return names;
 }

@@ -25,6 +25,8 @@ struct OptimizeOptions {
   bool fuse = true;
   // Needs `fuse`.
   Numerics numerics = Numerics::kExact;
+  // The pass pack_weights. Needs `fuse`.
+  bool pack_weights = false;
   // Called after each pass (and with "" before the first).
   PassObserver observer = nullptr;
   // Stop after the pass of this name; "" runs all, kNoPass none.
@@ -46,7 +48,8 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
                                       const OptimizeOptions& options = {});
 
 // Names of the passes, in order.
-std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact);
+std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact,
+                                   bool pack_weights = false);
 
 }  // namespace weft::inline v0
 

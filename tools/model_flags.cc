@@ -9,6 +9,7 @@
 #include "absl/strings/str_split.h"
 #include "graph/encode_row.h"
 #include "graph/status_macros.h"
+#include "tools/machine.h"
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, model, "",
@@ -20,6 +21,10 @@ ABSL_FLAG(std::string, target, "",
 ABSL_FLAG(std::string, numerics, "fast",
           "arithmetic before quantised weights: fast rounds activations to 8 "
           "bits, exact keeps them in f32");
+ABSL_FLAG(std::string, pack, "auto",
+          "keep a copy of the weights in the form that kernels read fastest: "
+          "on, off, or auto for on where memory has room for it. Results are "
+          "the same");
 ABSL_FLAG(std::vector<std::string>, lora, {},
           "FILE or FILE:SCALE, a GGUF file of a LoRA adapter for the model, "
           "applied as it runs; may be given again, for several adapters");
@@ -77,6 +82,19 @@ absl::StatusOr<Numerics> NumericsFromFlags() {
   if (text == "exact") return Numerics::kExact;
   return absl::InvalidArgumentError(
       absl::StrCat("--numerics is \"", text, "\"; expected fast or exact"));
+}
+
+absl::StatusOr<bool> PackFromFlags(const Model& model) {
+  const std::string text = absl::GetFlag(FLAGS_pack);
+  if (text == "on" || text == "off") return text == "on";
+  if (text != "auto")
+    return absl::InvalidArgumentError(
+        absl::StrCat("--pack is \"", text, "\"; expected on, off or auto"));
+  uint64_t bytes = 0;
+  for (const GgufTensor& tensor : model.file().tensors())
+    bytes += tensor.data.size();
+  // A quarter more, for caches and whatever else runs.
+  return DescribeMachine().memory >= static_cast<int64_t>(bytes + bytes / 4);
 }
 
 namespace {

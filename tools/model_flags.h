@@ -16,6 +16,7 @@
 ABSL_DECLARE_FLAG(std::string, model);
 ABSL_DECLARE_FLAG(std::string, target);
 ABSL_DECLARE_FLAG(std::string, numerics);
+ABSL_DECLARE_FLAG(std::string, pack);
 ABSL_DECLARE_FLAG(std::vector<std::string>, lora);
 
 namespace weft::inline v0 {
@@ -34,6 +35,9 @@ void ShowWarnings(absl::Span<const std::string> warnings);
 
 // --numerics.
 absl::StatusOr<Numerics> NumericsFromFlags();
+
+// --pack: whether sessions of the model pack its weights.
+absl::StatusOr<bool> PackFromFlags(const Model& model);
 
 // What --kv means: a dtype that a KV cache can have, or two as "K,V".
 struct KvTypes {

@@ -92,7 +92,8 @@ Program MakeProgram() {
                   {"model", "prompt", "generate", "sequences", "depth", "reps",
                    "profile", "trace", "probe", "probe_mib", "format", "seed"}},
                  {"How",
-                  {"threads", "target", "numerics", "kv", "batch", "context"}}},
+                  {"threads", "target", "numerics", "pack", "kv", "batch",
+                   "context"}}},
       .bare = {{"profile", kTableOnly}}};
 }
 
@@ -204,6 +205,8 @@ absl::Status Run(const Arguments&) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<int> threads,
                         ParseThreads(absl::GetFlag(FLAGS_threads)));
   WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
+  WEFT_ASSIGN_OR_RETURN(report.options.session.pack_weights,
+                        PackFromFlags(*model));
   if (absl::GetFlag(FLAGS_probe)) {
     const int64_t wanted = absl::GetFlag(FLAGS_probe_mib) << 20;
     report.options.probe_bytes = ProbeBytes(wanted);

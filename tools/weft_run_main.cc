@@ -108,8 +108,8 @@ Program MakeProgram() {
   for (FlagGroup& group : SamplerFlagGroups())
     program.groups.push_back(std::move(group));
   program.groups.push_back({"Machine",
-                            {"threads", "context", "kv", "numerics", "target",
-                             "verbose", "profile", "trace"}});
+                            {"threads", "context", "kv", "numerics", "pack",
+                             "target", "verbose", "profile", "trace"}});
   program.groups.push_back({"Inside the model", {"tap", "tap_out"}});
   return program;
 }
@@ -204,6 +204,7 @@ absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
+  WEFT_ASSIGN_OR_RETURN(options.pack_weights, PackFromFlags(*model));
   options.embeddings = embed;
   options.context = absl::GetFlag(FLAGS_context);
   options.kv_k = kv.k;

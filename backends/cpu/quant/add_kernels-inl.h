@@ -35,7 +35,8 @@ double BlockTaskNs(const KernelArgs& a) {
 
 template <class C>
 bool SupportsBlocks(const Graph& graph, const Node& node, DType x) {
-  return graph.value(node.inputs[1]).type.dtype == C::Block::kType &&
+  const DType w = graph.value(node.inputs[1]).type.dtype;
+  return (w == C::Block::kType || w == PackedType(C::Block::kType)) &&
          graph.value(node.inputs[0]).type.dtype == x;
 }
 

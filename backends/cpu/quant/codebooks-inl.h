@@ -35,14 +35,14 @@ struct CodecIQ4_NL {
   static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int blocks,
-                                Panel<CodecIQ4_NL>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(kIq4Codebook);
     const BlockScales<CodecIQ4_NL> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
       ForEachNibbles(block.At(offsetof(Block, q)),
                      [&](VU v, size_t i) HWY_ATTR {
-                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
                      });
     });
     scales.Store(blocks, out);
@@ -58,7 +58,8 @@ struct CodecIQ4_XS {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecIQ4_XS>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     // d and scales_h, scales_l, and the first eight bytes of quants.
     VU dh, low, unused0, unused1;
     Load4(rows, dh, low, unused0, unused1);
@@ -73,10 +74,11 @@ struct CodecIQ4_XS {
     StoreScale(Scale<6>(low, high), out.scales[6]);
     StoreScale(Scale<7>(low, high), out.scales[7]);
     const auto codebook = LoadCodebook(kIq4Codebook);
+    HWY_UNROLL(8)
     for (size_t j = 0; j < 8; ++j)
       ForEachNibbles(rows.At(offsetof(Block, q) + 16 * j),
                      [&](VU v, size_t i) HWY_ATTR {
-                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
                      });
   }
 
@@ -101,13 +103,14 @@ struct CodecMXFP4 {
   static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecMXFP4>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(Block::kDoubled);
     const Fields<Block, uint8_t> exponents(rows, blocks, offsetof(Block, e));
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
       ForEachNibbles(block.At(offsetof(Block, q)),
                      [&](VU v, size_t i) HWY_ATTR {
-                       StoreSigned(LookUp(codebook, v), out.codes[8 * j + i]);
+                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
                      });
     });
     for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)

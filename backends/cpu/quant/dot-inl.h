@@ -165,11 +165,29 @@ struct alignas(64) Corrections {
 // (scale of sub-block 2j, scale of the next), from scales that are stored
 // twice.
 template <class C>
-HWY_INLINE VI ScalePair(const Panel<C>& p, int j) {
+HWY_INLINE VI ScalePair(const PanelScales<C>& p, int j) {
   const DI di;
   return hn::BitCast(
       di, hn::OddEven(hn::BitCast(DI16(), hn::Load(di, p.scales[2 * j + 1])),
                       hn::BitCast(DI16(), hn::Load(di, p.scales[2 * j]))));
+}
+
+// `part` of the definition, from the sum of scale_j * dot_j over the group.
+template <class C, Dots kDots>
+HWY_INLINE VF32 GroupPart(const PanelScales<C>& p,
+                          const Corrections<C, kDots>& corrections, VI sums) {
+  const DF32 df;
+  const DI di;
+  auto part = hn::Zero(df);
+  if constexpr (C::kMins == Mins::kPaired) {
+    auto mins = hn::Zero(di);
+    HWY_UNROLL(8)
+    for (int j = 0; j < PanelScales<C>::kSubs / 2; ++j)
+      mins =
+          hn::Add(mins, corrections.TimesPair(hn::Load(di, p.min_pairs[j]), j));
+    part = hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
+  }
+  return hn::MulAdd(hn::ConvertTo(df, sums), hn::Load(df, p.d), part);
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -316,23 +334,10 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
     }
   }
   VF32 parts[kR][kT];
-  HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-    const Panel<C>& p = *a.panels[r];
-    const VF32 d = hn::Load(df, p.d);
-    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
-      VF32 part = hn::Zero(df);
-      if constexpr (C::kMins == Mins::kPaired) {
-        VI mins = hn::Zero(di);
-        HWY_UNROLL(8)
-        for (int j = 0; j < kSubs / 2; ++j)
-          mins = hn::Add(mins, a.corrections[t].TimesPair(
-                                   hn::Load(di, p.min_pairs[j]), j));
-        part =
-            hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
-      }
-      parts[r][t] = hn::MulAdd(hn::ConvertTo(df, sums[r][t]), d, part);
-    }
-  }
+  HWY_UNROLL(4)
+  for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
+  for (int t = 0; t < kT; ++t)
+    parts[r][t] = GroupPart<C>(*a.panels[r], a.corrections[t], sums[r][t]);
   // y is read here and not before: the registers were full until now.
   HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
     const VF32 d = hn::Set(df, a.x[t]->d);
@@ -436,17 +441,7 @@ HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
       }
     }
     if constexpr (C::kScales == Scales::kInteger) {
-      auto part = hn::Zero(df);
-      if constexpr (C::kMins == Mins::kPaired) {
-        auto mins = hn::Zero(di);
-        for (int j = 0; j < P::kSubs / 2; ++j)
-          mins = hn::Add(
-              mins, corrections.TimesPair(hn::Load(di, p->min_pairs[j]), j));
-        part =
-            hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p->mins[0])));
-      }
-      part = hn::MulAdd(hn::ConvertTo(df, sums), hn::Load(df, p->d), part);
-      y = hn::MulAdd(part, hn::Set(df, x.d), y);
+      y = hn::MulAdd(GroupPart<C>(*p, corrections, sums), hn::Set(df, x.d), y);
     }
   }
   hn::StoreU(y, df, a.y);

@@ -112,8 +112,8 @@ HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
   const auto* codes = p.codes + j * (C::kSub / 4);
   VF32 parts[kT][4];
   HWY_UNROLL(4)
-  for (int t = 0; t < kT; ++t) HWY_UNROLL(4) for (int b = 0; b < 4; ++b)
-      parts[t][b] = hn::Zero(df);
+  for (int t = 0; t < kT; ++t)
+    HWY_UNROLL(4) for (int b = 0; b < 4; ++b) parts[t][b] = hn::Zero(df);
   HWY_UNROLL(8) for (int i = 0; i < C::kSub / 4; ++i) {
     const VU four = hn::BitCast(DU(), hn::Load(DU8(), codes[i]));
     const VF32 values[4] = {CodeOf<C, 0>(four), CodeOf<C, 1>(four),
@@ -126,9 +126,9 @@ HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
     }
   }
   HWY_UNROLL(4)
-  for (int t = 0; t < kT; ++t) y[t] =
-      AddParts(p, j, x + static_cast<size_t>(t) * x_stride, parts[t][0],
-               parts[t][1], parts[t][2], parts[t][3], y[t]);
+  for (int t = 0; t < kT; ++t)
+    y[t] = AddParts(p, j, x + static_cast<size_t>(t) * x_stride, parts[t][0],
+                    parts[t][1], parts[t][2], parts[t][3], y[t]);
 }
 
 template <class C, int kT>
@@ -138,9 +138,9 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   const P* p = static_cast<const P*>(a.panel);
   VF32 y[kT];
   HWY_UNROLL(4)
-  for (int t = 0; t < kT; ++t) y[t] =
-      a.first ? hn::Zero(df)
-              : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride);
+  for (int t = 0; t < kT; ++t)
+    y[t] = a.first ? hn::Zero(df)
+                   : hn::LoadU(df, a.y + static_cast<size_t>(t) * a.y_stride);
   const float* x = a.x;
   for (int g = 0; g < a.groups; ++g, ++p) {
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
@@ -149,7 +149,7 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   }
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
-      hn::StoreU(y[t], df, a.y + static_cast<size_t>(t) * a.y_stride);
+    hn::StoreU(y[t], df, a.y + static_cast<size_t>(t) * a.y_stride);
 }
 
 #else  // SVE

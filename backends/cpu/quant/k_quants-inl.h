@@ -17,8 +17,8 @@ namespace HWY_NAMESPACE {
 
 // d, dmin and the twelve bytes of 6-bit scales and mins (k_scales.h) that open
 // a block of q4_k and q5_k.
-template <class P>
-HWY_INLINE void UnpackKScales(Rows rows, P& out) {
+template <class R, class P>
+HWY_INLINE void UnpackKScales(R rows, P& out) {
   VU dd, s0, s1, s2;
   Load4(rows, dd, s0, s1, s2);
   const VU low6 = Bytes(63), low4 = Bytes(15), bits45 = Bytes(48);
@@ -43,17 +43,19 @@ struct CodecQ4_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ4_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     static_assert(offsetof(Block, scales) == 4);
     UnpackKScales(rows, out);
     const VU low4 = Bytes(15);
+    HWY_UNROLL(8)
     for (size_t piece = 0; piece < 8; ++piece) {
       VU v0, v1, v2, v3;
       Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-      auto* to = out.codes + piece / 2 * 16 + piece % 2 * 4;
+      const size_t to = piece / 2 * 16 + piece % 2 * 4;
       const auto Put = [&](VU v, size_t i) HWY_ATTR {
-        StoreCodes(hn::And(v, low4), to[i]);
-        StoreCodes(hn::And(hn::ShiftRight<4>(v), low4), to[i + 8]);
+        out.Put(hn::And(v, low4), to + i);
+        out.Put(hn::And(hn::ShiftRight<4>(v), low4), to + i + 8);
       };
       Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
     }
@@ -69,25 +71,27 @@ struct CodecQ5_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ5_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     UnpackKScales(rows, out);
     const VU low4 = Bytes(15), bit4 = Bytes(16);
+    HWY_UNROLL(2)
     for (size_t part = 0; part < 2; ++part) {
       VU h0, h1, h2, h3;
       Load4(rows.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
+      HWY_UNROLL(4)
       for (size_t chunk = 0; chunk < 4; ++chunk) {
         VU v0, v1, v2, v3;
         Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
               v3);
-        auto* to = out.codes + 16 * chunk + 4 * part;
+        const size_t to = 16 * chunk + 4 * part;
         // Bits 0 and 1 of h belong to this chunk; the next ones move down.
         const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
-          StoreCodes(
-              hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4)),
-              to[i]);
-          StoreCodes(hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
-                            hn::And(hn::ShiftLeft<3>(h), bit4)),
-                     to[i + 8]);
+          out.Put(hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4)),
+                  to + i);
+          out.Put(hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
+                         hn::And(hn::ShiftLeft<3>(h), bit4)),
+                  to + i + 8);
           h = hn::ShiftRight<2>(h);
         };
         Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
@@ -105,9 +109,11 @@ struct CodecQ6_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ6_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     const F16Rows d_rows(rows.At(offsetof(Block, d)));
     const VU low4 = Bytes(15), bits45 = Bytes(48);
+    HWY_UNROLL(4)
     for (size_t part = 0; part < 4; ++part) {
       const size_t half = part / 2, piece = part % 2;
       VU h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3;
@@ -117,20 +123,17 @@ struct CodecQ6_K {
             a3);
       Load4(rows.At(offsetof(Block, q) + 64 * half + 32 + 16 * piece), b0, b1,
             b2, b3);
-      auto* to = out.codes + 32 * half + 4 * piece;
+      const size_t to = 32 * half + 4 * piece;
       const auto Put = [&](VU h, VU a, VU b, size_t i) HWY_ATTR {
-        StoreCodes(
-            hn::Or(hn::And(a, low4), hn::And(hn::ShiftLeft<4>(h), bits45)),
-            to[i]);
-        StoreCodes(
-            hn::Or(hn::And(b, low4), hn::And(hn::ShiftLeft<2>(h), bits45)),
-            to[i + 8]);
-        StoreCodes(
-            hn::Or(hn::And(hn::ShiftRight<4>(a), low4), hn::And(h, bits45)),
-            to[i + 16]);
-        StoreCodes(hn::Or(hn::And(hn::ShiftRight<4>(b), low4),
-                          hn::And(hn::ShiftRight<2>(h), bits45)),
-                   to[i + 24]);
+        out.Put(hn::Or(hn::And(a, low4), hn::And(hn::ShiftLeft<4>(h), bits45)),
+                to + i);
+        out.Put(hn::Or(hn::And(b, low4), hn::And(hn::ShiftLeft<2>(h), bits45)),
+                to + i + 8);
+        out.Put(hn::Or(hn::And(hn::ShiftRight<4>(a), low4), hn::And(h, bits45)),
+                to + i + 16);
+        out.Put(hn::Or(hn::And(hn::ShiftRight<4>(b), low4),
+                       hn::And(hn::ShiftRight<2>(h), bits45)),
+                to + i + 24);
       };
       Put(h0, a0, b0, 0), Put(h1, a1, b1, 1), Put(h2, a2, b2, 2),
           Put(h3, a3, b3, 3);
@@ -157,24 +160,27 @@ struct CodecQ2_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kPaired;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ2_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     const VU low4 = Bytes(15), low2 = Bytes(3);
-    const F16Rows d_rows(rows.At(offsetof(Block, d)));
-    const F16Rows dmin_rows(rows.At(offsetof(Block, dmin)));
+    static_assert(offsetof(Block, dmin) == offsetof(Block, d) + 2);
+    const DwordRows dd_rows(rows.At(offsetof(Block, d)));
+    HWY_UNROLL(4)
     for (size_t part = 0; part < 4; ++part) {
       VU v0, v1, v2, v3;
       Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
-      auto* to = out.codes + part / 2 * 32 + part % 2 * 4;
+      const size_t to = part / 2 * 32 + part % 2 * 4;
       const auto Put = [&](VU v, size_t i) HWY_ATTR {
-        StoreCodes(hn::And(v, low2), to[i]);
-        StoreCodes(hn::And(hn::ShiftRight<2>(v), low2), to[i + 8]);
-        StoreCodes(hn::And(hn::ShiftRight<4>(v), low2), to[i + 16]);
-        StoreCodes(hn::And(hn::ShiftRight<6>(v), low2), to[i + 24]);
+        out.Put(hn::And(v, low2), to + i);
+        out.Put(hn::And(hn::ShiftRight<2>(v), low2), to + i + 8);
+        out.Put(hn::And(hn::ShiftRight<4>(v), low2), to + i + 16);
+        out.Put(hn::And(hn::ShiftRight<6>(v), low2), to + i + 24);
       };
       Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
     }
-    hn::Store(d_rows.Get(), DF32(), out.d);
-    hn::Store(dmin_rows.Get(), DF32(), out.mins[0]);
+    const VU dd = dd_rows.Get();
+    hn::Store(F16Of(dd), DF32(), out.d);
+    hn::Store(F16Of(hn::ShiftRight<16>(dd)), DF32(), out.mins[0]);
     VU s0, s1, s2, s3;
     Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
@@ -194,19 +200,12 @@ struct CodecQ3_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ3_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     constexpr int kBase = Block::kScaleOffset;
     const VU low4 = Bytes(15), bits45 = Bytes(48);
-    // Twelve bytes of scales, then d and two bytes of what follows the block
-    // are not read: the 16 bytes that end the block hold them last.
-    static_assert(offsetof(Block, scales) + 14 == sizeof(Block));
-    VU before, s0, s1, s2;
-    Load4(rows.At(sizeof(Block) - 16), before, s0, s1, s2);
-    // The scales begin 2 bytes into the first dword: shift them into place.
-    hn::Store(F16Of(hn::ShiftRight<16>(s2)), DF32(), out.d);
-    const VU t0 = hn::Or(hn::ShiftRight<16>(before), hn::ShiftLeft<16>(s0));
-    const VU t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
-    const VU t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
+    VU t0, t1, t2;
+    LoadScales(rows, t0, t1, t2, out);
     StoreScales<kBase>(
         hn::Or(hn::And(t0, low4), hn::And(hn::ShiftLeft<4>(t2), bits45)),
         out.scales);
@@ -221,33 +220,57 @@ struct CodecQ3_K {
                        out.scales + 12);
 
     const VU low2 = Bytes(3), bit2 = Bytes(4);
+    HWY_UNROLL(2)
     for (size_t piece = 0; piece < 2; ++piece) {
       VU h0, h1, h2, h3;
       Load4(rows.At(offsetof(Block, qh) + 16 * piece), h0, h1, h2, h3);
+      HWY_UNROLL(2)
       for (size_t half = 0; half < 2; ++half) {
         VU v0, v1, v2, v3;
         Load4(rows.At(offsetof(Block, q) + 32 * half + 16 * piece), v0, v1, v2,
               v3);
-        auto* to = out.codes + 32 * half + 4 * piece;
+        const size_t to = 32 * half + 4 * piece;
         // Bits 0..3 of h belong to this half.
         const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
-          StoreCodes(
-              hn::Or(hn::And(v, low2), hn::And(hn::ShiftLeft<2>(h), bit2)),
-              to[i]);
-          StoreCodes(hn::Or(hn::And(hn::ShiftRight<2>(v), low2),
-                            hn::And(hn::ShiftLeft<1>(h), bit2)),
-                     to[i + 8]);
-          StoreCodes(
-              hn::Or(hn::And(hn::ShiftRight<4>(v), low2), hn::And(h, bit2)),
-              to[i + 16]);
-          StoreCodes(hn::Or(hn::And(hn::ShiftRight<6>(v), low2),
-                            hn::And(hn::ShiftRight<1>(h), bit2)),
-                     to[i + 24]);
+          out.Put(hn::Or(hn::And(v, low2), hn::And(hn::ShiftLeft<2>(h), bit2)),
+                  to + i);
+          out.Put(hn::Or(hn::And(hn::ShiftRight<2>(v), low2),
+                         hn::And(hn::ShiftLeft<1>(h), bit2)),
+                  to + i + 8);
+          out.Put(hn::Or(hn::And(hn::ShiftRight<4>(v), low2), hn::And(h, bit2)),
+                  to + i + 16);
+          out.Put(hn::Or(hn::And(hn::ShiftRight<6>(v), low2),
+                         hn::And(hn::ShiftRight<1>(h), bit2)),
+                  to + i + 24);
           h = hn::ShiftRight<4>(h);
         };
         Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
       }
     }
+  }
+
+ private:
+  // The twelve bytes of scales as dwords, and d.
+  template <class P>
+  static HWY_INLINE void LoadScales(Rows rows, VU& t0, VU& t1, VU& t2, P& out) {
+    // Twelve bytes of scales, then d and two bytes of what follows the block
+    // are not read: the 16 bytes that end the block hold them last.
+    static_assert(offsetof(Block, scales) + 14 == sizeof(Block));
+    VU before, s0, s1, s2;
+    Load4(rows.At(sizeof(Block) - 16), before, s0, s1, s2);
+    // The scales begin 2 bytes into the first dword: shift them into place.
+    hn::Store(F16Of(hn::ShiftRight<16>(s2)), DF32(), out.d);
+    t0 = hn::Or(hn::ShiftRight<16>(before), hn::ShiftLeft<16>(s0));
+    t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
+    t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
+  }
+  template <class P>
+  static HWY_INLINE void LoadScales(PackedRows rows, VU& t0, VU& t1, VU& t2,
+                                    P& out) {
+    t0 = DwordRows(rows.At(offsetof(Block, scales))).Get();
+    t1 = DwordRows(rows.At(offsetof(Block, scales) + 4)).Get();
+    t2 = DwordRows(rows.At(offsetof(Block, scales) + 8)).Get();
+    hn::Store(F16Rows(rows.At(offsetof(Block, d))).Get(), DF32(), out.d);
   }
 };
 

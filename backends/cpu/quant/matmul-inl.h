@@ -15,6 +15,7 @@
 #include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/quant/dot-inl.h"
 #include "backends/cpu/quant/exact-inl.h"
+#include "backends/cpu/quant/token-inl.h"
 #include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -67,12 +68,19 @@ struct MatMulArgs {
   const View* w;
   const View* x;
   const View* y;
+  bool packed() const { return IsPacked(w->dtype); }
   int64_t k() const { return w->dim(1); }
   int groups() const {
     return static_cast<int>((k() + kGroupSize - 1) / kGroupSize);
   }
   int64_t rows_from(int64_t row) const {
     return std::min(kTaskRows, w->dim(0) - row);
+  }
+  template <class Block>
+  int blocks_of(int group) const {
+    constexpr int kBlocks = kGroupSize / Block::kCount;
+    return static_cast<int>(
+        std::min<int64_t>(kBlocks, k() / Block::kCount - group * kBlocks));
   }
 };
 
@@ -100,21 +108,27 @@ HWY_INLINE void PrefetchNextTask(const MatMulArgs& m, int64_t row, int g) {
     for (size_t s = 0; s < kStreams; ++s) hwy::Prefetch(next + s * stream + at);
 }
 
+// The packed panel that begins at row `row`.
+HWY_INLINE PackedRows PackedPanel(const MatMulArgs& m, int64_t row) {
+  const int64_t lane = row % kPackedRows;
+  return {reinterpret_cast<const uint8_t*>(m.w->Row(row - lane)),
+          static_cast<size_t>(lane)};
+}
+
 // Unpacks group g of the panel that begins at row `row`.
 template <class C>
 HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
                               uint8_t* rows_copy, Panel<C>& out) {
   using Block = typename C::Block;
-  constexpr int kBlocks = kGroupSize / Block::kCount;
   const auto stride = static_cast<size_t>(m.w->stride(0));
   const size_t offset = static_cast<size_t>(g) * kGroupBytes<C>;
-  const int blocks = static_cast<int>(
-      std::min<int64_t>(kBlocks, m.k() / Block::kCount - g * kBlocks));
+  const int blocks = m.blocks_of<Block>(g);
+  if (m.packed()) return C::Unpack(PackedPanel(m, row).At(offset), blocks, out);
   const auto* data = reinterpret_cast<const uint8_t*>(m.w->Row(row));
   const int64_t rows = m.w->dim(0) - row;
   PrefetchNextTask(m, row, g);
   if (rows >= kLanes) {
-    C::Unpack({data + offset, stride}, blocks, out);
+    C::Unpack(Rows{data + offset, stride}, blocks, out);
     return;
   }
   const size_t bytes = static_cast<size_t>(blocks) * sizeof(Block);
@@ -122,12 +136,38 @@ HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
   for (int64_t r = 0; r < rows; ++r)
     std::memcpy(rows_copy + static_cast<size_t>(r) * kGroupBytes<C>,
                 data + static_cast<size_t>(r) * stride + offset, bytes);
-  C::Unpack({rows_copy, kGroupBytes<C>}, blocks, out);
+  C::Unpack(Rows{rows_copy, kGroupBytes<C>}, blocks, out);
+}
+
+// Sub-blocks of group g that hold columns.
+template <class C>
+HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
+  const int64_t left = m.k() - static_cast<int64_t>(g) * kGroupSize;
+  return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
 }
 
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+  static constexpr bool kHasToken = true;
+  // One token times the packed panel that begins at row `row`.
+  static HWY_NOINLINE void RunToken(const MatMulArgs& m, int64_t row,
+                                    float* y) {
+    const auto* x = m.x->template RowAs<const Activations<C>>(0);
+    VF32 sum = hn::Zero(DF32());
+    const PackedRows panel = PackedPanel(m, row);
+    for (int g = 0; g < m.groups(); ++g) {
+      TokenGroup<C, kDots> group(x[g]);
+      C::Unpack(panel.At(static_cast<size_t>(g) * kGroupBytes<C>),
+                m.template blocks_of<typename C::Block>(g), group);
+      sum = group.AddTo(sum, SubsOf<C>(m, g));
+    }
+    hn::StoreU(sum, DF32(), y);
+  }
+#else
+  static constexpr bool kHasToken = false;
+#endif
   // kT tokens from t on times kR panels of groups [g, g + groups).
   template <int kR, int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panels, int g,
@@ -175,6 +215,7 @@ struct FastTiles {
 
 template <class C>
 struct ExactTiles {
+  static constexpr bool kHasToken = false;
   template <int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panel, int g,
                              int groups, int last_subs, int64_t t, float* y) {
@@ -210,13 +251,6 @@ struct ExactTiles {
     return tokens;
   }
 };
-
-// Sub-blocks of group g that hold columns.
-template <class C>
-HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
-  const int64_t left = m.k() - static_cast<int64_t>(g) * kGroupSize;
-  return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
-}
 
 // Panels kR from row `row` on, all columns, tokens [first, first + count), to
 // column `at` of the scratch's y.
@@ -260,6 +294,14 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
        row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
       const int64_t count = std::min(kTokenChunk, tokens - first);
+      if constexpr (Tiles::kHasToken) {
+        if (tokens == 1 && m.packed()) {
+          for (int64_t at = 0; at < m.rows_from(row); at += kLanes)
+            Tiles::RunToken(m, row + at, &scratch.y[0][at]);
+          StoreRows(m, row, m.rows_from(row), 0, 1, scratch.y[0], kTaskRows);
+          continue;
+        }
+      }
       for (int64_t at = 0; at < m.rows_from(row); at += kTilePanels * kLanes) {
         if (m.rows_from(row) - at > (kTilePanels - 1) * kLanes) {
           MultiplyPanels<C, Tiles, kTilePanels>(m, row + at, at, first, count,

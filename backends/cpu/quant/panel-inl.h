@@ -23,6 +23,7 @@
 
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
+#include "graph/packed.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -81,12 +82,10 @@ constexpr int kDotBias =
         ? 128
         : kBias<C>;
 
-// One group of a panel, unpacked.
+// The scales of one group of a panel, unpacked.
 template <class C>
-struct alignas(64) Panel {
+struct alignas(64) PanelScales {
   static constexpr int kSubs = kGroupSize / C::kSub;
-  // codes[i]: columns 4i .. 4i + 3 of each row.
-  uint8_t codes[kGroupSize / 4][4 * kLanes];
   // kInteger: int32, or int16 twice (kPairwise).
   std::conditional_t<C::kScales == Scales::kFloat, float, int32_t>
       scales[kSubs][kLanes];
@@ -98,6 +97,22 @@ struct alignas(64) Panel {
   float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
+// One group of a panel, unpacked. Codecs write it by what stands here; where
+// there is one token, they write into a TokenGroup (token-inl.h) instead.
+template <class C>
+struct alignas(64) Panel : PanelScales<C> {
+  // codes[i]: columns 4i .. 4i + 3 of each row.
+  alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
+
+  // Columns 4i .. 4i + 3 of each row. Those of a sub-block are put in order.
+  HWY_INLINE void Put(VU four, size_t i) {
+    hn::Store(hn::BitCast(DU8(), four), DU8(), codes[i]);
+  }
+  // Around what formats with a block for each sub-block put of block j.
+  HWY_INLINE void BeginBlock(size_t) {}
+  HWY_INLINE void EndBlock(size_t) {}
+};
+
 // ---- Reading rows ----
 
 // Bytes of a group of each row: row r's are at data + r * stride.
@@ -105,6 +120,16 @@ struct Rows {
   const uint8_t* data;
   size_t stride;
   Rows At(size_t offset) const { return {data + offset, stride}; }
+};
+
+// The same of packed rows (graph/packed.h): `lane` is the first row's place
+// among the 16.
+struct PackedRows {
+  const uint8_t* data;
+  size_t lane;
+  PackedRows At(size_t offset) const {
+    return {data + kPackedRows * offset, lane};
+  }
 };
 
 // 16 bytes of the rows 0, 4, 8, ... below kLanes, one row to a 128-bit block.
@@ -151,7 +176,20 @@ HWY_INLINE void Load4(Rows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
 }
 
+HWY_INLINE void Load4(PackedRows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
+  constexpr size_t kDwords = 4 * kPackedRows;
+  const uint8_t* from = rows.data + 4 * rows.lane;
+  v0 = hn::BitCast(DU(), hn::LoadU(DU8(), from));
+  v1 = hn::BitCast(DU(), hn::LoadU(DU8(), from + kDwords));
+  v2 = hn::BitCast(DU(), hn::LoadU(DU8(), from + 2 * kDwords));
+  v3 = hn::BitCast(DU(), hn::LoadU(DU8(), from + 3 * kDwords));
+}
+
 // A T of each row.
+template <class T>
+HWY_INLINE void GatherRows(PackedRows rows, T* HWY_RESTRICT out) {
+  std::memcpy(out, rows.data + sizeof(T) * rows.lane, sizeof(T) * kLanes);
+}
 template <class T>
 HWY_INLINE void GatherRows(Rows rows, T* HWY_RESTRICT out) {
   for (int r = 0; r < kLanes; ++r)
@@ -191,17 +229,27 @@ HWY_INLINE VF32 F16Of(VU bits) {
 struct F16Rows {
   alignas(64) uint16_t bits[kLanes];
 
-  explicit HWY_INLINE F16Rows(Rows rows) { GatherRows(rows, bits); }
+  template <class R>
+  explicit HWY_INLINE F16Rows(R rows) {
+    GatherRows(rows, bits);
+  }
   HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits); }
 };
 
-HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
-  hn::Store(hn::BitCast(DU8(), v), DU8(), to);
-}
+// The same of the dword of each row.
+struct DwordRows {
+  alignas(64) uint32_t bits[kLanes];
+
+  template <class R>
+  explicit HWY_INLINE DwordRows(R rows) {
+    GatherRows(rows, bits);
+  }
+  HWY_INLINE VU Get() const { return hn::Load(DU(), bits); }
+};
 
 // Signed codes as the dot products want them.
-HWY_INLINE void StoreSigned(VU v, uint8_t* to) {
-  StoreCodes(kVnni ? hn::Xor(v, Bytes(128)) : v, to);
+HWY_INLINE VU Signed(VU codes) {
+  return kVnni ? hn::Xor(codes, Bytes(128)) : codes;
 }
 
 // A sub-block's integer scale of each row.

@@ -20,11 +20,14 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// Calls f(block's rows, j) for the blocks of a group.
-template <class Block, class F>
-HWY_INLINE void ForEachBlock(Rows rows, int blocks, const F& f) {
-  for (int j = 0; j < blocks; ++j)
-    f(rows.At(static_cast<size_t>(j) * sizeof(Block)), static_cast<size_t>(j));
+// Calls f(block's rows, j) for the blocks of a group; `out` takes what it puts.
+template <class Block, class R, class P, class F>
+HWY_INLINE void ForEachBlock(R rows, int blocks, P& out, const F& f) {
+  for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
+    out.BeginBlock(j);
+    f(rows.At(j * sizeof(Block)), j);
+    out.EndBlock(j);
+  }
 }
 
 // A T at `offset` of each block of a group, collected ahead: a vector that is
@@ -33,10 +36,10 @@ template <class Block, class T>
 struct Fields {
   alignas(64) T values[kGroupSize / Block::kCount][kLanes];
 
-  HWY_INLINE Fields(Rows rows, int blocks, size_t offset) {
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
-      GatherRows(block.At(offset), values[j]);
-    });
+  template <class R>
+  HWY_INLINE Fields(R rows, int blocks, size_t offset) {
+    for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
+      GatherRows(rows.At(j * sizeof(Block) + offset), values[j]);
   }
 };
 
@@ -47,9 +50,10 @@ struct BlockScales {
   static constexpr bool kHasMins = C::kMins == Mins::kFloat;
   Fields<Block, std::conditional_t<kHasMins, uint32_t, uint16_t>> fields;
 
-  HWY_INLINE BlockScales(Rows rows, int blocks) : fields(rows, blocks, 0) {}
+  template <class R>
+  HWY_INLINE BlockScales(R rows, int blocks) : fields(rows, blocks, 0) {}
 
-  HWY_INLINE void Store(int blocks, Panel<C>& out) const {
+  HWY_INLINE void Store(int blocks, PanelScales<C>& out) const {
     const DF32 df;
     for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
       if constexpr (kHasMins) {
@@ -65,8 +69,8 @@ struct BlockScales {
 };
 
 // 16 bytes of nibbles: f(v, i) with v = columns 4i .. 4i + 3 for i = 0..7.
-template <class F>
-HWY_INLINE void ForEachNibbles(Rows rows, const F& f) {
+template <class R, class F>
+HWY_INLINE void ForEachNibbles(R rows, const F& f) {
   const VU low4 = Bytes(15);
   VU v0, v1, v2, v3;
   Load4(rows, v0, v1, v2, v3);
@@ -88,12 +92,12 @@ struct CodecNibbles {
   static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = kMinsOf;
 
-  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
       ForEachNibbles(block.At(offsetof(Block, q)),
-                     [&](VU v, size_t i)
-                         HWY_ATTR { StoreCodes(v, out.codes[8 * j + i]); });
+                     [&](VU v, size_t i) HWY_ATTR { out.Put(v, 8 * j + i); });
     });
     scales.Store(blocks, out);
   }
@@ -112,7 +116,8 @@ struct CodecFiveBits {
   static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = kMinsOf;
 
-  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<Self>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const DU d;
     // Four bits to bit 4 of four bytes: the factor puts copies of them 7 bits
     // apart, so that bit b of the four comes to stand at 8b, then 4 further.
@@ -120,14 +125,13 @@ struct CodecFiveBits {
     const VU bit4 = Bytes(16);
     const BlockScales<Self> scales(rows, blocks);
     const Fields<Block, uint32_t> high(rows, blocks, offsetof(Block, qh));
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
       const VU h = hn::Load(d, high.values[j]);
       ForEachNibbles(block.At(offsetof(Block, q)), [&](VU v,
                                                        size_t i) HWY_ATTR {
         const VU bits = hn::And(hn::ShiftRightSame(h, static_cast<int>(4 * i)),
                                 hn::Set(d, 15u));
-        StoreCodes(hn::Or(v, hn::And(hn::Mul(bits, spread), bit4)),
-                   out.codes[8 * j + i]);
+        out.Put(hn::Or(v, hn::And(hn::Mul(bits, spread), bit4)), 8 * j + i);
       });
     });
     scales.Store(blocks, out);
@@ -146,15 +150,17 @@ struct CodecQ8_0 {
   static constexpr Scales kScales = Scales::kFloat;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int blocks, Panel<CodecQ8_0>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, [&](Rows block, size_t j) HWY_ATTR {
+    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
+      HWY_UNROLL(2)
       for (size_t piece = 0; piece < 2; ++piece) {
         VU v0, v1, v2, v3;
         Load4(block.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-        auto* to = out.codes + 8 * j + 4 * piece;
-        StoreSigned(v0, to[0]), StoreSigned(v1, to[1]);
-        StoreSigned(v2, to[2]), StoreSigned(v3, to[3]);
+        const size_t to = 8 * j + 4 * piece;
+        out.Put(Signed(v0), to), out.Put(Signed(v1), to + 1);
+        out.Put(Signed(v2), to + 2), out.Put(Signed(v3), to + 3);
       }
     });
     scales.Store(blocks, out);
@@ -171,15 +177,17 @@ struct CodecQ8_K {
   static constexpr Scales kScales = Scales::kInteger;
   static constexpr Mins kMins = Mins::kNone;
 
-  static HWY_INLINE void Unpack(Rows rows, int, Panel<CodecQ8_K>& out) {
+  template <class R, class P>
+  static HWY_INLINE void Unpack(R rows, int, P& out) {
     GatherRows(rows.At(offsetof(Block, d)), out.d);
     for (auto& row : out.scales) StoreScale(hn::Set(DI(), 1), row);
+    HWY_UNROLL(16)
     for (size_t piece = 0; piece < 16; ++piece) {
       VU v0, v1, v2, v3;
       Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-      auto* to = out.codes + 4 * piece;
-      StoreSigned(v0, to[0]), StoreSigned(v1, to[1]);
-      StoreSigned(v2, to[2]), StoreSigned(v3, to[3]);
+      const size_t to = 4 * piece;
+      out.Put(Signed(v0), to), out.Put(Signed(v1), to + 1);
+      out.Put(Signed(v2), to + 2), out.Put(Signed(v3), to + 3);
     }
   }
 };

@@ -1,0 +1,109 @@
+#include "models/packed_weights.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "graph/packed.h"
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr size_t kHugePage = size_t{2} << 20;
+// Tensors begin at lines of the cache.
+constexpr size_t kAlignment = 64;
+// Bytes of rows that a thread takes at once: enough to hide the taking, few
+// enough that threads end together.
+constexpr size_t kPiece = size_t{1} << 20;
+
+size_t AlignUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+// A run of rows to pack.
+struct Piece {
+  DType type;
+  const std::byte* from;
+  int64_t n;
+  int64_t row_bytes;
+  std::byte* to;
+};
+
+void AddPieces(const PackedWeights::Source& source, std::byte* to,
+               std::vector<Piece>& pieces) {
+  const int64_t row_bytes = static_cast<int64_t>(source.rows.size()) / source.n;
+  const int64_t step = std::max<int64_t>(1, static_cast<int64_t>(kPiece) /
+                                                row_bytes / kPackedRows) *
+                       kPackedRows;
+  for (int64_t row = 0; row < source.n; row += step)
+    pieces.push_back({source.type, source.rows.data() + row * row_bytes,
+                      std::min(step, source.n - row), row_bytes,
+                      to + row * row_bytes});
+}
+
+void PackPieces(absl::Span<const Piece> pieces, int threads) {
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < pieces.size(); i = next++) {
+      const Piece& p = pieces[i];
+      PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
+    }
+  };
+  std::vector<std::jthread> helpers;
+  for (int i = 1; i < std::min<int>(threads, static_cast<int>(pieces.size()));
+       ++i)
+    helpers.emplace_back(work);
+  work();
+}
+
+}  // namespace
+
+void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
+
+absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
+                                const GgufFile& file) {
+  const std::lock_guard lock(mutex_);
+  std::vector<Source> missing;
+  size_t total = 0;
+  for (const Source& source : sources) {
+    if (packed_.contains(source.rows.data())) continue;
+    missing.push_back(source);
+    total += AlignUp(source.rows.size(), kAlignment);
+  }
+  if (missing.empty()) return absl::OkStatus();
+  const size_t size = AlignUp(total, kHugePage);
+  void* p = nullptr;
+  if (posix_memalign(&p, kHugePage, size) != 0)
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "cannot allocate ", total, " bytes to pack the model's weights; ",
+        "without packing they are read from the file"));
+  memory_.emplace_back(static_cast<std::byte*>(p));
+  madvise(p, size, MADV_HUGEPAGE);
+  std::vector<Piece> pieces;
+  std::byte* at = memory_.back().get();
+  for (const Source& source : missing) {
+    AddPieces(source, at, pieces);
+    at += AlignUp(source.rows.size(), kAlignment);
+  }
+  PackPieces(pieces, threads > 0 ? threads
+                                 : static_cast<int>(
+                                       std::thread::hardware_concurrency()));
+  at = memory_.back().get();
+  for (const Source& source : missing) {
+    packed_[source.rows.data()] = {at, source.rows.size()};
+    at += AlignUp(source.rows.size(), kAlignment);
+    file.Release(source.rows);
+  }
+  return absl::OkStatus();
+}
+
+absl::Span<const std::byte> PackedWeights::Find(
+    absl::Span<const std::byte> rows) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = packed_.find(rows.data());
+  return it == packed_.end() ? absl::Span<const std::byte>() : it->second;
+}
+
+}  // namespace weft::inline v0

@@ -1,0 +1,17 @@
+// The pass that packs weights for kernels.
+#ifndef WEFT_OPS_PACK_H_
+#define WEFT_OPS_PACK_H_
+
+#include "graph/passes.h"
+
+namespace weft::inline v0 {
+
+// Gives the weights that only matrix products read their packed type
+// (graph/packed.h), where they have one and a multiple of 16 rows. Lossless:
+// results keep their bits. Whoever binds the graph hands their packed bytes to
+// the backend.
+Pass PackWeights();
+
+}  // namespace weft::inline v0
+
+#endif  // WEFT_OPS_PACK_H_
