@@ -38,12 +38,11 @@ struct CodecIQ4_NL {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(kIq4Codebook);
+    const auto Code = [&](VU v, int)
+                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
     const BlockScales<CodecIQ4_NL> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      ForEachNibbles(block.At(offsetof(Block, q)),
-                     [&](VU v, size_t i) HWY_ATTR {
-                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
-                     });
+      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out, Code);
     });
     scales.Store(blocks, out);
   }
@@ -74,12 +73,13 @@ struct CodecIQ4_XS {
     StoreScale(Scale<6>(low, high), out.scales[6]);
     StoreScale(Scale<7>(low, high), out.scales[7]);
     const auto codebook = LoadCodebook(kIq4Codebook);
-    HWY_UNROLL(8)
-    for (size_t j = 0; j < 8; ++j)
-      ForEachNibbles(rows.At(offsetof(Block, q) + 16 * j),
-                     [&](VU v, size_t i) HWY_ATTR {
-                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
-                     });
+    const auto Code = [&](VU v, int)
+                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
+    for (size_t j = 0; j < 8; ++j) {
+      out.template Begin<1>(j, 0);
+      PutNibbles(rows.At(offsetof(Block, q) + 16 * j), 8 * j, out, Code);
+      out.template End<1>(j, 0);
+    }
   }
 
  private:
@@ -106,12 +106,11 @@ struct CodecMXFP4 {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(Block::kDoubled);
+    const auto Code = [&](VU v, int)
+                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
     const Fields<Block, uint8_t> exponents(rows, blocks, offsetof(Block, e));
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      ForEachNibbles(block.At(offsetof(Block, q)),
-                     [&](VU v, size_t i) HWY_ATTR {
-                       out.Put(Signed(LookUp(codebook, v)), 8 * j + i);
-                     });
+      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out, Code);
     });
     for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
       StoreScale(exponents.values[j], out.scales[j]);

@@ -48,16 +48,19 @@ struct CodecQ4_K {
     static_assert(offsetof(Block, scales) == 4);
     UnpackKScales(rows, out);
     const VU low4 = Bytes(15);
-    HWY_UNROLL(8)
-    for (size_t piece = 0; piece < 8; ++piece) {
-      VU v0, v1, v2, v3;
-      Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-      const size_t to = piece / 2 * 16 + piece % 2 * 4;
-      const auto Put = [&](VU v, size_t i) HWY_ATTR {
-        out.Put(hn::And(v, low4), to + i);
-        out.Put(hn::And(hn::ShiftRight<4>(v), low4), to + i + 8);
-      };
-      Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
+    const auto Low = [&](VU v) HWY_ATTR { return hn::And(v, low4); };
+    const auto High = [&](VU v) HWY_ATTR { return Low(hn::ShiftRight<4>(v)); };
+    for (size_t chunk = 0; chunk < 4; ++chunk) {
+      out.template Begin<2>(2 * chunk, 1);
+      for (size_t part = 0; part < 2; ++part) {
+        VU v0, v1, v2, v3;
+        Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
+              v3);
+        const size_t to = 16 * chunk + 4 * part;
+        out.template Put<0>(to, Low(v0), Low(v1), Low(v2), Low(v3));
+        out.template Put<1>(to + 8, High(v0), High(v1), High(v2), High(v3));
+      }
+      out.template End<2>(2 * chunk, 1);
     }
   }
 };
@@ -75,27 +78,36 @@ struct CodecQ5_K {
   static HWY_INLINE void Unpack(R rows, int, P& out) {
     UnpackKScales(rows, out);
     const VU low4 = Bytes(15), bit4 = Bytes(16);
-    HWY_UNROLL(2)
-    for (size_t part = 0; part < 2; ++part) {
-      VU h0, h1, h2, h3;
-      Load4(rows.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
-      HWY_UNROLL(4)
-      for (size_t chunk = 0; chunk < 4; ++chunk) {
-        VU v0, v1, v2, v3;
-        Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
-              v3);
-        const size_t to = 16 * chunk + 4 * part;
-        // Bits 0 and 1 of h belong to this chunk; the next ones move down.
-        const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
-          out.Put(hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4)),
-                  to + i);
-          out.Put(hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
-                         hn::And(hn::ShiftLeft<3>(h), bit4)),
-                  to + i + 8);
-          h = hn::ShiftRight<2>(h);
-        };
-        Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
-      }
+    const auto Low = [&](VU v, VU h) HWY_ATTR {
+      return hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4));
+    };
+    const auto High = [&](VU v, VU h) HWY_ATTR {
+      return hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
+                    hn::And(hn::ShiftLeft<3>(h), bit4));
+    };
+    const auto PutPart = [&](size_t chunk, size_t part, VU h0, VU h1, VU h2,
+                             VU h3) HWY_ATTR {
+      VU v0, v1, v2, v3;
+      Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
+            v3);
+      const size_t to = 16 * chunk + 4 * part;
+      out.template Put<0>(to, Low(v0, h0), Low(v1, h1), Low(v2, h2),
+                          Low(v3, h3));
+      out.template Put<1>(to + 8, High(v0, h0), High(v1, h1), High(v2, h2),
+                          High(v3, h3));
+    };
+    VU a0, a1, a2, a3, b0, b1, b2, b3;
+    Load4(rows.At(offsetof(Block, qh)), a0, a1, a2, a3);
+    Load4(rows.At(offsetof(Block, qh) + 16), b0, b1, b2, b3);
+    // Bits 0 and 1 belong to this chunk; the next ones move down.
+    const auto Next = [](VU& h) HWY_ATTR { h = hn::ShiftRight<2>(h); };
+    for (size_t chunk = 0; chunk < 4; ++chunk) {
+      out.template Begin<2>(2 * chunk, 1);
+      PutPart(chunk, 0, a0, a1, a2, a3);
+      PutPart(chunk, 1, b0, b1, b2, b3);
+      out.template End<2>(2 * chunk, 1);
+      Next(a0), Next(a1), Next(a2), Next(a3);
+      Next(b0), Next(b1), Next(b2), Next(b3);
     }
   }
 };
@@ -112,33 +124,6 @@ struct CodecQ6_K {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int, P& out) {
     const F16Rows d_rows(rows.At(offsetof(Block, d)));
-    const VU low4 = Bytes(15), bits45 = Bytes(48);
-    HWY_UNROLL(4)
-    for (size_t part = 0; part < 4; ++part) {
-      const size_t half = part / 2, piece = part % 2;
-      VU h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3;
-      Load4(rows.At(offsetof(Block, qh) + 32 * half + 16 * piece), h0, h1, h2,
-            h3);
-      Load4(rows.At(offsetof(Block, q) + 64 * half + 16 * piece), a0, a1, a2,
-            a3);
-      Load4(rows.At(offsetof(Block, q) + 64 * half + 32 + 16 * piece), b0, b1,
-            b2, b3);
-      const size_t to = 32 * half + 4 * piece;
-      const auto Put = [&](VU h, VU a, VU b, size_t i) HWY_ATTR {
-        out.Put(hn::Or(hn::And(a, low4), hn::And(hn::ShiftLeft<4>(h), bits45)),
-                to + i);
-        out.Put(hn::Or(hn::And(b, low4), hn::And(hn::ShiftLeft<2>(h), bits45)),
-                to + i + 8);
-        out.Put(hn::Or(hn::And(hn::ShiftRight<4>(a), low4), hn::And(h, bits45)),
-                to + i + 16);
-        out.Put(hn::Or(hn::And(hn::ShiftRight<4>(b), low4),
-                       hn::And(hn::ShiftRight<2>(h), bits45)),
-                to + i + 24);
-      };
-      Put(h0, a0, b0, 0), Put(h1, a1, b1, 1), Put(h2, a2, b2, 2),
-          Put(h3, a3, b3, 3);
-    }
-    hn::Store(d_rows.Get(), DF32(), out.d);
     VU s0, s1, s2, s3;
     Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
@@ -148,6 +133,38 @@ struct CodecQ6_K {
       StoreScale(SignedByteOf<3>(s), out.scales[i + 3]);
     };
     PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+    const VU low4 = Bytes(15), bits45 = Bytes(48);
+    // Low and high nibbles of q, with bits 4 and 5 of h.
+    const auto Low = [&](VU q, VU h) HWY_ATTR {
+      return hn::Or(hn::And(q, low4), hn::And(h, bits45));
+    };
+    const auto High = [&](VU q, VU h)
+                          HWY_ATTR { return Low(hn::ShiftRight<4>(q), h); };
+    for (size_t part = 0; part < 4; ++part) {
+      const size_t half = part / 2, piece = part % 2;
+      VU h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3;
+      Load4(rows.At(offsetof(Block, qh) + 32 * half + 16 * piece), h0, h1, h2,
+            h3);
+      Load4(rows.At(offsetof(Block, q) + 64 * half + 16 * piece), a0, a1, a2,
+            a3);
+      Load4(rows.At(offsetof(Block, q) + 64 * half + 32 + 16 * piece), b0, b1,
+            b2, b3);
+      const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
+      const auto Up4 = [](VU h) HWY_ATTR { return hn::ShiftLeft<4>(h); };
+      const auto Up2 = [](VU h) HWY_ATTR { return hn::ShiftLeft<2>(h); };
+      const auto Down2 = [](VU h) HWY_ATTR { return hn::ShiftRight<2>(h); };
+      out.template Begin<4>(sub, 2);
+      out.template Put<0>(to, Low(a0, Up4(h0)), Low(a1, Up4(h1)),
+                          Low(a2, Up4(h2)), Low(a3, Up4(h3)));
+      out.template Put<1>(to + 8, Low(b0, Up2(h0)), Low(b1, Up2(h1)),
+                          Low(b2, Up2(h2)), Low(b3, Up2(h3)));
+      out.template Put<2>(to + 16, High(a0, h0), High(a1, h1), High(a2, h2),
+                          High(a3, h3));
+      out.template Put<3>(to + 24, High(b0, Down2(h0)), High(b1, Down2(h1)),
+                          High(b2, Down2(h2)), High(b3, Down2(h3)));
+      out.template End<4>(sub, 2);
+    }
+    hn::Store(d_rows.Get(), DF32(), out.d);
   }
 };
 
@@ -165,22 +182,6 @@ struct CodecQ2_K {
     const VU low4 = Bytes(15), low2 = Bytes(3);
     static_assert(offsetof(Block, dmin) == offsetof(Block, d) + 2);
     const DwordRows dd_rows(rows.At(offsetof(Block, d)));
-    HWY_UNROLL(4)
-    for (size_t part = 0; part < 4; ++part) {
-      VU v0, v1, v2, v3;
-      Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
-      const size_t to = part / 2 * 32 + part % 2 * 4;
-      const auto Put = [&](VU v, size_t i) HWY_ATTR {
-        out.Put(hn::And(v, low2), to + i);
-        out.Put(hn::And(hn::ShiftRight<2>(v), low2), to + i + 8);
-        out.Put(hn::And(hn::ShiftRight<4>(v), low2), to + i + 16);
-        out.Put(hn::And(hn::ShiftRight<6>(v), low2), to + i + 24);
-      };
-      Put(v0, 0), Put(v1, 1), Put(v2, 2), Put(v3, 3);
-    }
-    const VU dd = dd_rows.Get();
-    hn::Store(F16Of(dd), DF32(), out.d);
-    hn::Store(F16Of(hn::ShiftRight<16>(dd)), DF32(), out.mins[0]);
     VU s0, s1, s2, s3;
     Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
@@ -188,6 +189,28 @@ struct CodecQ2_K {
       StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
     };
     PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+    for (size_t part = 0; part < 4; ++part) {
+      VU v0, v1, v2, v3;
+      Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
+      const size_t half = part / 2, piece = part % 2;
+      const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
+      const auto Bits0 = [&](VU v) HWY_ATTR { return hn::And(v, low2); };
+      const auto Bits2 = [&](VU v)
+                             HWY_ATTR { return Bits0(hn::ShiftRight<2>(v)); };
+      const auto Bits4 = [&](VU v)
+                             HWY_ATTR { return Bits0(hn::ShiftRight<4>(v)); };
+      const auto Bits6 = [&](VU v)
+                             HWY_ATTR { return Bits0(hn::ShiftRight<6>(v)); };
+      out.template Begin<4>(sub, 2);
+      out.template Put<0>(to, Bits0(v0), Bits0(v1), Bits0(v2), Bits0(v3));
+      out.template Put<1>(to + 8, Bits2(v0), Bits2(v1), Bits2(v2), Bits2(v3));
+      out.template Put<2>(to + 16, Bits4(v0), Bits4(v1), Bits4(v2), Bits4(v3));
+      out.template Put<3>(to + 24, Bits6(v0), Bits6(v1), Bits6(v2), Bits6(v3));
+      out.template End<4>(sub, 2);
+    }
+    const VU dd = dd_rows.Get();
+    hn::Store(F16Of(dd), DF32(), out.d);
+    hn::Store(F16Of(hn::ShiftRight<16>(dd)), DF32(), out.mins[0]);
   }
 };
 
@@ -220,31 +243,40 @@ struct CodecQ3_K {
                        out.scales + 12);
 
     const VU low2 = Bytes(3), bit2 = Bytes(4);
-    HWY_UNROLL(2)
+    const auto Code = [&](VU v, VU h) HWY_ATTR {
+      return hn::Or(hn::And(v, low2), hn::And(h, bit2));
+    };
+    const auto Code0 = [&](VU v, VU h)
+                           HWY_ATTR { return Code(v, hn::ShiftLeft<2>(h)); };
+    const auto Code1 = [&](VU v, VU h) HWY_ATTR {
+      return Code(hn::ShiftRight<2>(v), hn::ShiftLeft<1>(h));
+    };
+    const auto Code2 = [&](VU v, VU h)
+                           HWY_ATTR { return Code(hn::ShiftRight<4>(v), h); };
+    const auto Code3 = [&](VU v, VU h) HWY_ATTR {
+      return Code(hn::ShiftRight<6>(v), hn::ShiftRight<1>(h));
+    };
     for (size_t piece = 0; piece < 2; ++piece) {
       VU h0, h1, h2, h3;
       Load4(rows.At(offsetof(Block, qh) + 16 * piece), h0, h1, h2, h3);
-      HWY_UNROLL(2)
       for (size_t half = 0; half < 2; ++half) {
         VU v0, v1, v2, v3;
         Load4(rows.At(offsetof(Block, q) + 32 * half + 16 * piece), v0, v1, v2,
               v3);
-        const size_t to = 32 * half + 4 * piece;
-        // Bits 0..3 of h belong to this half.
-        const auto Put = [&](VU v, VU& h, size_t i) HWY_ATTR {
-          out.Put(hn::Or(hn::And(v, low2), hn::And(hn::ShiftLeft<2>(h), bit2)),
-                  to + i);
-          out.Put(hn::Or(hn::And(hn::ShiftRight<2>(v), low2),
-                         hn::And(hn::ShiftLeft<1>(h), bit2)),
-                  to + i + 8);
-          out.Put(hn::Or(hn::And(hn::ShiftRight<4>(v), low2), hn::And(h, bit2)),
-                  to + i + 16);
-          out.Put(hn::Or(hn::And(hn::ShiftRight<6>(v), low2),
-                         hn::And(hn::ShiftRight<1>(h), bit2)),
-                  to + i + 24);
-          h = hn::ShiftRight<4>(h);
-        };
-        Put(v0, h0, 0), Put(v1, h1, 1), Put(v2, h2, 2), Put(v3, h3, 3);
+        const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
+        out.template Begin<4>(sub, 2);
+        out.template Put<0>(to, Code0(v0, h0), Code0(v1, h1), Code0(v2, h2),
+                            Code0(v3, h3));
+        out.template Put<1>(to + 8, Code1(v0, h0), Code1(v1, h1), Code1(v2, h2),
+                            Code1(v3, h3));
+        out.template Put<2>(to + 16, Code2(v0, h0), Code2(v1, h1),
+                            Code2(v2, h2), Code2(v3, h3));
+        out.template Put<3>(to + 24, Code3(v0, h0), Code3(v1, h1),
+                            Code3(v2, h2), Code3(v3, h3));
+        out.template End<4>(sub, 2);
+        // Bits 0..3 of h belonged to this half.
+        h0 = hn::ShiftRight<4>(h0), h1 = hn::ShiftRight<4>(h1);
+        h2 = hn::ShiftRight<4>(h2), h3 = hn::ShiftRight<4>(h3);
       }
     }
   }

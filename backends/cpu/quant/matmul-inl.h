@@ -146,24 +146,44 @@ HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
   return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
 }
 
+template <class C>
+HWY_INLINE void PrefetchGroup(PackedRows rows) {
+#ifdef PFALL
+  constexpr bool kWanted = true;
+#else
+  constexpr bool kWanted = C::Block::kType == DType::kQ6_K;
+#endif
+  if constexpr (kWanted)
+    for (size_t at = 0; at < kPackedRows * kGroupBytes<C>; at += 64)
+      hwy::Prefetch(rows.data + at);
+}
+
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
   static constexpr bool kHasToken = true;
-  // One token times the packed panel that begins at row `row`.
+  // One token times the 16 packed rows from `row` on: group by group, so that
+  // panels of fewer rows find the lines of a group in L1.
   static HWY_NOINLINE void RunToken(const MatMulArgs& m, int64_t row,
                                     float* y) {
+    constexpr size_t kPanels = kPackedRows / kLanes;
+    const DF32 df;
     const auto* x = m.x->template RowAs<const Activations<C>>(0);
-    VF32 sum = hn::Zero(DF32());
-    const PackedRows panel = PackedPanel(m, row);
-    for (int g = 0; g < m.groups(); ++g) {
-      TokenGroup<C, kDots> group(x[g]);
-      C::Unpack(panel.At(static_cast<size_t>(g) * kGroupBytes<C>),
-                m.template blocks_of<typename C::Block>(g), group);
-      sum = group.AddTo(sum, SubsOf<C>(m, g));
+    PackedRows rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
+    for (size_t p = 0; p < kPanels; ++p)
+      hn::StoreU(hn::Zero(df), df, y + p * kLanes);
+    for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
+      const int blocks = m.template blocks_of<typename C::Block>(g);
+      const int subs = SubsOf<C>(m, g);
+      if (g + 1 < m.groups()) PrefetchGroup<C>(rows.At(kGroupBytes<C>));
+      for (size_t p = 0; p < kPanels; ++p) {
+        TokenGroup<C, kDots> group(x[g]);
+        C::Unpack(PackedRows{rows.data, p * kLanes}, blocks, group);
+        float* sums = y + p * kLanes;
+        hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
+      }
     }
-    hn::StoreU(sum, DF32(), y);
   }
 #else
   static constexpr bool kHasToken = false;
@@ -296,7 +316,7 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
       const int64_t count = std::min(kTokenChunk, tokens - first);
       if constexpr (Tiles::kHasToken) {
         if (tokens == 1 && m.packed()) {
-          for (int64_t at = 0; at < m.rows_from(row); at += kLanes)
+          for (int64_t at = 0; at < m.rows_from(row); at += kPackedRows)
             Tiles::RunToken(m, row + at, &scratch.y[0][at]);
           StoreRows(m, row, m.rows_from(row), 0, 1, scratch.y[0], kTaskRows);
           continue;

@@ -104,13 +104,22 @@ struct alignas(64) Panel : PanelScales<C> {
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
 
-  // Columns 4i .. 4i + 3 of each row. Those of a sub-block are put in order.
-  HWY_INLINE void Put(VU four, size_t i) {
-    hn::Store(hn::BitCast(DU8(), four), DU8(), codes[i]);
+  // Quads of columns i .. i + 3 of each row. Codes of up to four sub-blocks may
+  // be put by turns: kSlot says of which.
+  template <int kSlot>
+  HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
+    hn::Store(hn::BitCast(DU8(), v0), DU8(), codes[i]);
+    hn::Store(hn::BitCast(DU8(), v1), DU8(), codes[i + 1]);
+    hn::Store(hn::BitCast(DU8(), v2), DU8(), codes[i + 2]);
+    hn::Store(hn::BitCast(DU8(), v3), DU8(), codes[i + 3]);
   }
-  // Around what formats with a block for each sub-block put of block j.
-  HWY_INLINE void BeginBlock(size_t) {}
-  HWY_INLINE void EndBlock(size_t) {}
+  // Around all that is put of the sub-blocks j + slot * stride for kSlots
+  // slots. Integer scales of sub-blocks are stored before they end, floats when
+  // all have ended.
+  template <int kSlots>
+  HWY_INLINE void Begin(size_t, size_t) {}
+  template <int kSlots>
+  HWY_INLINE void End(size_t, size_t) {}
 };
 
 // ---- Reading rows ----

@@ -24,9 +24,9 @@ namespace HWY_NAMESPACE {
 template <class Block, class R, class P, class F>
 HWY_INLINE void ForEachBlock(R rows, int blocks, P& out, const F& f) {
   for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
-    out.BeginBlock(j);
+    out.template Begin<1>(j, 0);
     f(rows.At(j * sizeof(Block)), j);
-    out.EndBlock(j);
+    out.template End<1>(j, 0);
   }
 }
 
@@ -68,17 +68,19 @@ struct BlockScales {
   }
 };
 
-// 16 bytes of nibbles: f(v, i) with v = columns 4i .. 4i + 3 for i = 0..7.
-template <class R, class F>
-HWY_INLINE void ForEachNibbles(R rows, const F& f) {
+// Puts 16 bytes of nibbles: columns 4i .. 4i + 3 from quad `to` + i on are
+// code(nibbles, i) for i = 0..7.
+template <class R, class P, class F>
+HWY_INLINE void PutNibbles(R rows, size_t to, P& out, const F& code) {
   const VU low4 = Bytes(15);
   VU v0, v1, v2, v3;
   Load4(rows, v0, v1, v2, v3);
-  const auto Split = [&](VU v, size_t i) HWY_ATTR {
-    f(hn::And(v, low4), i);
-    f(hn::And(hn::ShiftRight<4>(v), low4), i + 4);
-  };
-  Split(v0, 0), Split(v1, 1), Split(v2, 2), Split(v3, 3);
+  const auto Low = [&](VU v) HWY_ATTR { return hn::And(v, low4); };
+  const auto High = [&](VU v) HWY_ATTR { return Low(hn::ShiftRight<4>(v)); };
+  out.template Put<0>(to, code(Low(v0), 0), code(Low(v1), 1), code(Low(v2), 2),
+                      code(Low(v3), 3));
+  out.template Put<0>(to + 4, code(High(v0), 4), code(High(v1), 5),
+                      code(High(v2), 6), code(High(v3), 7));
 }
 
 template <class B, Mins kMinsOf>
@@ -96,8 +98,8 @@ struct CodecNibbles {
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      ForEachNibbles(block.At(offsetof(Block, q)),
-                     [&](VU v, size_t i) HWY_ATTR { out.Put(v, 8 * j + i); });
+      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
+                 [](VU v, int) HWY_ATTR { return v; });
     });
     scales.Store(blocks, out);
   }
@@ -127,18 +129,26 @@ struct CodecFiveBits {
     const Fields<Block, uint32_t> high(rows, blocks, offsetof(Block, qh));
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
       const VU h = hn::Load(d, high.values[j]);
-      ForEachNibbles(block.At(offsetof(Block, q)), [&](VU v,
-                                                       size_t i) HWY_ATTR {
-        const VU bits = hn::And(hn::ShiftRightSame(h, static_cast<int>(4 * i)),
-                                hn::Set(d, 15u));
-        out.Put(hn::Or(v, hn::And(hn::Mul(bits, spread), bit4)), 8 * j + i);
-      });
+      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
+                 [&](VU v, int i) HWY_ATTR {
+                   const VU bits =
+                       hn::And(hn::ShiftRightSame(h, 4 * i), hn::Set(d, 15u));
+                   return hn::Or(v, hn::And(hn::Mul(bits, spread), bit4));
+                 });
     });
     scales.Store(blocks, out);
   }
 };
 using CodecQ5_0 = CodecFiveBits<BlockQ5_0, Mins::kNone>;
 using CodecQ5_1 = CodecFiveBits<BlockQ5_1, Mins::kFloat>;
+
+// 16 bytes of signed codes, as quads `to` and on.
+template <class R, class P>
+HWY_INLINE void PutSigned(R rows, size_t to, P& out) {
+  VU v0, v1, v2, v3;
+  Load4(rows, v0, v1, v2, v3);
+  out.template Put<0>(to, Signed(v0), Signed(v1), Signed(v2), Signed(v3));
+}
 
 struct CodecQ8_0 {
   using Block = BlockQ8_0;
@@ -154,14 +164,8 @@ struct CodecQ8_0 {
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      HWY_UNROLL(2)
-      for (size_t piece = 0; piece < 2; ++piece) {
-        VU v0, v1, v2, v3;
-        Load4(block.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-        const size_t to = 8 * j + 4 * piece;
-        out.Put(Signed(v0), to), out.Put(Signed(v1), to + 1);
-        out.Put(Signed(v2), to + 2), out.Put(Signed(v3), to + 3);
-      }
+      PutSigned(block.At(offsetof(Block, q)), 8 * j, out);
+      PutSigned(block.At(offsetof(Block, q) + 16), 8 * j + 4, out);
     });
     scales.Store(blocks, out);
   }
@@ -181,13 +185,11 @@ struct CodecQ8_K {
   static HWY_INLINE void Unpack(R rows, int, P& out) {
     GatherRows(rows.At(offsetof(Block, d)), out.d);
     for (auto& row : out.scales) StoreScale(hn::Set(DI(), 1), row);
-    HWY_UNROLL(16)
-    for (size_t piece = 0; piece < 16; ++piece) {
-      VU v0, v1, v2, v3;
-      Load4(rows.At(offsetof(Block, q) + 16 * piece), v0, v1, v2, v3);
-      const size_t to = 4 * piece;
-      out.Put(Signed(v0), to), out.Put(Signed(v1), to + 1);
-      out.Put(Signed(v2), to + 2), out.Put(Signed(v3), to + 3);
+    for (size_t j = 0; j < 8; ++j) {
+      out.template Begin<1>(j, 0);
+      PutSigned(rows.At(offsetof(Block, q) + 32 * j), 8 * j, out);
+      PutSigned(rows.At(offsetof(Block, q) + 32 * j + 16), 8 * j + 4, out);
+      out.template End<1>(j, 0);
     }
   }
 };

@@ -21,25 +21,47 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// sum + the four products of each lane, for codes as a panel holds them.
+// sum + the products of four quads with the 16 activations at x, for codes as a
+// panel holds them.
 template <class C, Dots kDots>
-HWY_INLINE VI AddProducts(VU codes, hn::Vec<DI8> x, VI sum) {
+HWY_INLINE VI AddProducts(VU v0, VU v1, VU v2, VU v3, const int8_t* x, VI sum) {
+  const auto x0 = Broadcast4(x), x1 = Broadcast4(x + 4);
+  const auto x2 = Broadcast4(x + 8), x3 = Broadcast4(x + 12);
   if constexpr (kPairs<kDots>) {
-    auto u = hn::BitCast(DU8(), codes);
-    if constexpr (C::kSignedCodes) {
-      // |code| * (x with the code's sign).
-      const auto signs = hn::BitCast(DI8(), codes);
-      x = hn::IfNegativeThenNegOrUndefIfZero(signs, x);
-      u = hn::BitCast(DU8(), hn::Abs(signs));
-    }
-    // Two products fit: 2 * 128 * 127 < 2^15.
-    const auto pairs = hn::SatWidenMulPairwiseAdd(DI16(), u, x);
-    const auto ones = hn::Set(DI16(), int16_t{1});
-    return hn::Add(sum, hn::WidenMulPairwiseAdd(DI(), pairs, ones));
+    const auto Pairs = [](VU codes, hn::Vec<DI8> four) HWY_ATTR {
+      auto u = hn::BitCast(DU8(), codes);
+      if constexpr (C::kSignedCodes) {
+        // |code| * (x with the code's sign).
+        const auto signs = hn::BitCast(DI8(), codes);
+        four = hn::IfNegativeThenNegOrUndefIfZero(signs, four);
+        u = hn::BitCast(DU8(), hn::Abs(signs));
+      }
+      return hn::SatWidenMulPairwiseAdd(DI16(), u, four);
+    };
+    const auto Widened = [](hn::Vec<DI16> pairs) HWY_ATTR {
+      return hn::WidenMulPairwiseAdd(DI(), pairs, hn::Set(DI16(), 1));
+    };
+    // As many sums of pairs are added as int16 can hold.
+    constexpr int kRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
+    static_assert(kRun >= 1);
+    const auto p0 = Pairs(v0, x0), p1 = Pairs(v1, x1);
+    const auto p2 = Pairs(v2, x2), p3 = Pairs(v3, x3);
+    if constexpr (kRun >= 4)
+      return hn::Add(sum, Widened(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
+    if constexpr (kRun >= 2)
+      return hn::Add(
+          sum, hn::Add(Widened(hn::Add(p0, p1)), Widened(hn::Add(p2, p3))));
+    return hn::Add(sum, hn::Add(hn::Add(Widened(p0), Widened(p1)),
+                                hn::Add(Widened(p2), Widened(p3))));
   } else {
-    if constexpr (kDotBias<C, kDots> != kBias<C>)
-      codes = hn::Xor(codes, Bytes(128));
-    return AddDot4<kDots>(codes, x, sum);
+    const auto Code = [](VU codes) HWY_ATTR {
+      return kDotBias<C, kDots> != kBias<C> ? hn::Xor(codes, Bytes(128))
+                                            : codes;
+    };
+    sum = AddDot4<kDots>(Code(v0), x0, sum);
+    sum = AddDot4<kDots>(Code(v1), x1, sum);
+    sum = AddDot4<kDots>(Code(v2), x2, sum);
+    return AddDot4<kDots>(Code(v3), x3, sum);
   }
 }
 
@@ -47,51 +69,60 @@ HWY_INLINE VI AddProducts(VU codes, hn::Vec<DI8> x, VI sum) {
 template <class C, Dots kDots>
 struct TokenGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
-  // Formats with a block for each sub-block put them one after the other: one
-  // sum is open. Others put several at once: all are, and indices have to be
-  // constants where vectors shall stay in registers.
-  static constexpr bool kOneOpen = C::kScales == Scales::kFloat;
+  static constexpr bool kInteger = C::kScales == Scales::kInteger;
 
   const Activations<C>& x;
   Corrections<C, kDots> corrections;
-  VI dots[kSubs];
-  VI open;
+  VI open[4];                     // the dot_j that are being added up, by slot
+  VI sums;                        // integer scales: of scale_j * dot_j so far
+  VI dots[kInteger ? 1 : kSubs];  // floats, which come last: all dot_j
 
   explicit HWY_INLINE TokenGroup(const Activations<C>& activations)
-      : x(activations) {
+      : x(activations), sums(hn::Zero(DI())) {
     corrections.Set(x);
-    if constexpr (!kOneOpen) HWY_UNROLL(16)
-    for (int j = 0; j < kSubs; ++j) dots[j] = corrections.Start(j);
   }
 
-  HWY_INLINE void BeginBlock(size_t j) {
-    open = corrections.Start(static_cast<int>(j));
+  template <int kSlot>
+  HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
+    open[kSlot] =
+        AddProducts<C, kDots>(v0, v1, v2, v3, x.q + 4 * i, open[kSlot]);
   }
-  HWY_INLINE void EndBlock(size_t j) { dots[j] = open; }
 
-  HWY_INLINE void Put(VU four, size_t i) {
-    VI& sum = kOneOpen ? open : dots[i * 4 / C::kSub];
-    sum = AddProducts<C, kDots>(four, Broadcast4(x.q + 4 * i), sum);
+  template <int kSlots>
+  HWY_INLINE void Begin(size_t j, size_t stride) {
+    open[kSlots - 1] =
+        corrections.Start(static_cast<int>(j + (kSlots - 1) * stride));
+    if constexpr (kSlots > 1) Begin<kSlots - 1>(j, stride);
+  }
+
+  template <int kSlots>
+  HWY_INLINE void End(size_t j, size_t stride) {
+    if constexpr (kSlots > 1) End<kSlots - 1>(j, stride);
+    const size_t last = j + (kSlots - 1) * stride;
+    if constexpr (kInteger) {
+      sums = hn::Add(sums,
+                     hn::Mul(open[kSlots - 1], IntScale(this->scales[last])));
+    } else {
+      dots[last] = open[kSlots - 1];
+    }
   }
 
   // y of the definition after this group, of which `subs` sub-blocks hold
   // columns.
   HWY_INLINE VF32 AddTo(VF32 y, int subs) const {
     const DF32 df;
-    const DI di;
-    if constexpr (C::kScales == Scales::kInteger) {
-      VI sums = hn::Zero(di);
+    if constexpr (kInteger) {
+      VI all = sums;
       if constexpr (kBiasIsMin<C, kDots>) {
+        VI scaled = hn::Zero(DI());
         HWY_UNROLL(8)
         for (int j = 0; j < kSubs / 2; ++j)
-          sums = hn::Sub(sums, corrections.TimesPair(ScalePair(*this, j), j));
-        sums = hn::Mul(sums, hn::Set(di, kBias<C>));
+          scaled =
+              hn::Add(scaled, corrections.TimesPair(ScalePair(*this, j), j));
+        all = hn::Sub(all, hn::Mul(scaled, hn::Set(DI(), kBias<C>)));
       }
-      HWY_UNROLL(16)
-      for (int j = 0; j < kSubs; ++j)
-        sums = hn::Add(sums, hn::Mul(dots[j], IntScale(this->scales[j])));
-      return hn::MulAdd(GroupPart<C>(*this, corrections, sums),
-                        hn::Set(df, x.d), y);
+      return hn::MulAdd(GroupPart<C>(*this, corrections, all), hn::Set(df, x.d),
+                        y);
     } else {
       for (int j = 0; j < subs; ++j) {
         const VF32 scale =
