@@ -35,6 +35,7 @@ struct Family {
   bool ffn_norm = true;
   bool tied = false;
   bool positions = false;  // a table of them instead of rotations
+  bool alibi = false;      // biases instead of rotations
 };
 
 constexpr Family kFamilies[] = {
@@ -64,6 +65,12 @@ constexpr Family kFamilies[] = {
      .positions = true},
     {.arch = "granite"},
     {.arch = "llama"},
+    {.arch = "mpt",
+     .mlp = Mlp::kPlain,
+     .layer_norm = true,
+     .fused_qkv = true,
+     .tied = true,
+     .alibi = true},
     {.arch = "olmo2",
      .qk_norm = QkNorm::kWhole,
      .pre_norms = false,
@@ -95,7 +102,7 @@ class ShapeMaker {
 
   SynthShape Decoder(const Family& f) {
     AttentionKeys(f.layer_norm);
-    if (!f.positions) RopeKeys(m_.head_size());
+    if (!f.positions && !f.alibi) RopeKeys(m_.head_size());
     FamilyKeys(f);
     if (f.mlp == Mlp::kExperts) ExpertKeys();
     if (f.positions) Matrix("position_embd", m_.context, m_.width);
@@ -227,6 +234,7 @@ class ShapeMaker {
       Int("attention.value_length", m_.head_size());
       Int("attention.sliding_window", std::max<int64_t>(1, m_.context / 8));
     }
+    if (f.alibi) Float("attention.max_alibi_bias", 8);
     if (f.arch == "gemma2") {
       Float("attn_logit_softcapping", 50);
       Float("final_logit_softcapping", 30);
