@@ -20,7 +20,7 @@ const [bin, ...wanted] = process.argv.slice(2);
 // All that generate text; bert makes embeddings.
 const all = ["llama", "granite", "qwen2", "qwen3", "qwen3moe",
              "gemma2", "gemma3", "phi3", "gpt2", "falcon", "starcoder2",
-             "olmo2", "gpt-oss", "deepseek2", "mamba"];
+             "olmo2", "gpt-oss", "deepseek2", "mamba", "mpt"];
 const kTokens = 24;
 const prompt = Array.from({length: 20}, (_, i) => 100 + (i * 37) % 150);
 const folder = mkdtempSync(join(tmpdir(), "weft-peer-"));
