@@ -4,7 +4,7 @@
 //
 //   cd "$(mktemp -d)" && npm init -y && npm install node-llama-cpp
 //   cp WEFT/tests/peer/compare.mjs .
-//   node compare.mjs WEFT/build/release/bin [ARCH ...]
+//   node compare.mjs WEFT/build/release/bin [ARCH | FILE.gguf ...]
 //
 // Prints a line for each: how many tokens are equal, and the first that is not.
 // Weights are f32, so that both compute the same but for the order of sums and
@@ -46,9 +46,12 @@ const llama = await getLlama(
   {gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 2});
 let failed = 0;
 for (const arch of wanted.length > 0 ? wanted : all) {
-  const path = join(folder, `${arch}.gguf`);
+  const isFile = arch.endsWith(".gguf");
+  const path = isFile ? arch : join(folder, `${arch}.gguf`);
   try {
-    weft("weft-synth", "--preset=tiny", `--arch=${arch}`, "--type=f32", `--out=${path}`);
+    if (!isFile)
+      weft("weft-synth", "--preset=tiny", `--arch=${arch}`, "--type=f32",
+        `--out=${path}`);
     const ours = weft("weft-eval", "greedy", `--model=${path}`, "--kv=f16",
       "--numerics=exact", `--tokens=${prompt}`, `--max_tokens=${kTokens}`)
       .trim().split(/\s+/).map(Number);
@@ -61,7 +64,7 @@ for (const arch of wanted.length > 0 ? wanted : all) {
     ++failed;
     console.log(`${arch}: ${String(error.stderr || error).trim()}`);
   }
-  rmSync(path, {force: true});
+  if (!isFile) rmSync(path, {force: true});
 }
 rmSync(folder, {recursive: true});
 process.exit(failed > 0 ? 1 : 0);
