@@ -141,11 +141,14 @@ class ShapeMaker {
   }
 
   SynthShape Bert() {
+    constexpr int64_t kSentences = 2;
     AttentionKeys(/*layer_norm=*/true);
     Bool("attention.causal", false);
     Int("pooling_type", 1);
+    // Sentences of a pair; llama.cpp wants the key.
+    shape_.keys.SetUint32("tokenizer.ggml.token_type_count", kSentences);
     Matrix("position_embd", m_.context, m_.width);
-    Matrix("token_types", 2, m_.width);
+    Matrix("token_types", kSentences, m_.width);
     NormWeights("token_embd_norm", true);
     for (int64_t i = 0; i < m_.layers; ++i) {
       prefix_ = absl::StrCat("blk.", i, ".");
