@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -16,19 +17,61 @@ absl::Status Broken(const Graph& graph, const Node& node,
   return absl::InternalError(absl::StrCat(graph.Describe(node), ": ", what));
 }
 
-// Inputs are made before they are read, and know who reads them.
-absl::Status CheckUses(const Graph& graph, const Node& node,
-                       const std::vector<bool>& seen) {
+// Inputs are made before they are read.
+absl::Status CheckInputs(const Graph& graph, const Node& node,
+                         const std::vector<bool>& seen) {
   for (const ValueId in : node.inputs) {
-    const ValueInfo& value = graph.value(in);
-    if (!graph.alive(value.node) || !seen[static_cast<size_t>(value.node)])
+    const NodeId from = graph.value(in).node;
+    if (!graph.alive(from) || !seen[static_cast<size_t>(from)])
       return Broken(graph, node, absl::StrCat("reads %", in, " too early"));
-    if (std::count(value.users.begin(), value.users.end(), node.id) !=
-        std::count(node.inputs.begin(), node.inputs.end(), in))
-      return Broken(graph, node, absl::StrCat("users of %", in, " are wrong"));
   }
   return absl::OkStatus();
 }
+
+// Every value knows who reads it, and how often. What all layers share, tables
+// of rotations say, has thousands of readers: none is looked up among them.
+class UseChecker {
+ public:
+  explicit UseChecker(const Graph& graph)
+      : graph_(graph),
+        listed_(static_cast<size_t>(graph.num_nodes())),
+        reads_(static_cast<size_t>(graph.num_values())) {}
+
+  absl::Status Check() {
+    for (const NodeId id : graph_.order())
+      for (const ValueId in : graph_.node(id).inputs)
+        ++reads_[static_cast<size_t>(in)];
+    for (const NodeId id : graph_.order())
+      for (const ValueId v : graph_.node(id).outputs)
+        if (!IsRight(v))
+          return Broken(graph_, graph_.node(id),
+                        absl::StrCat("users of %", v, " are wrong"));
+    return absl::OkStatus();
+  }
+
+ private:
+  // Those that are listed read it so often, and there are no others.
+  bool IsRight(ValueId v) {
+    const auto& users = graph_.value(v).users;
+    if (reads_[static_cast<size_t>(v)] != users.size()) return false;
+    for (const NodeId user : users) {
+      if (!graph_.alive(user)) return false;
+      ++listed_[static_cast<size_t>(user)];
+    }
+    const bool right =
+        std::all_of(users.begin(), users.end(), [&](NodeId user) {
+          const auto& in = graph_.node(user).inputs;
+          return std::count(in.begin(), in.end(), v) ==
+                 listed_[static_cast<size_t>(user)];
+        });
+    for (const NodeId user : users) listed_[static_cast<size_t>(user)] = 0;
+    return right;
+  }
+
+  const Graph& graph_;
+  std::vector<int64_t> listed_;  // by node; zero between values
+  std::vector<size_t> reads_;    // by value
+};
 
 absl::Status CheckTypes(const Graph& graph, const Node& node) {
   if (node.op->kind != OpKind::kCompute) return absl::OkStatus();
@@ -110,7 +153,7 @@ absl::Status Verify(const Graph& graph) {
   NameChecker names;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    WEFT_RETURN_IF_ERROR(CheckUses(graph, node, seen));
+    WEFT_RETURN_IF_ERROR(CheckInputs(graph, node, seen));
     WEFT_RETURN_IF_ERROR(CheckTypes(graph, node));
     WEFT_RETURN_IF_ERROR(names.Check(graph, node));
     WEFT_RETURN_IF_ERROR(CheckWriter(graph, node));
@@ -118,6 +161,7 @@ absl::Status Verify(const Graph& graph) {
       WEFT_RETURN_IF_ERROR(CheckState(graph, node));
     seen[static_cast<size_t>(id)] = true;
   }
+  WEFT_RETURN_IF_ERROR(UseChecker(graph).Check());
   absl::flat_hash_set<absl::string_view> outputs;
   for (const Graph::NamedValue& out : graph.outputs()) {
     if (!graph.alive(graph.value(out.value).node))

@@ -12,8 +12,9 @@ namespace weft::inline v0 {
 // The list: architectures/x.cc defines BuildX.
 using Build = void(ModelBuilder&);
 Build BuildBert, BuildDeepseek2, BuildFalcon, BuildGemma2, BuildGemma3,
-    BuildGptOss, BuildGpt2, BuildGranite, BuildLlama, BuildMamba, BuildOlmo2,
-    BuildPhi3, BuildQwen2, BuildQwen3, BuildQwen3moe, BuildStarcoder2;
+    BuildGptOss, BuildGpt2, BuildGranite, BuildLlama, BuildMamba, BuildMpt,
+    BuildOlmo2, BuildPhi3, BuildQwen2, BuildQwen3, BuildQwen3moe,
+    BuildStarcoder2;
 
 namespace {
 
@@ -28,6 +29,7 @@ constexpr Architecture kArchitectures[] = {
     {"granite", BuildGranite},
     {"llama", BuildLlama},
     {.name = "mamba", .build = BuildMamba, .rewinds = false},
+    {"mpt", BuildMpt},
     {"olmo2", BuildOlmo2},
     {"phi3", BuildPhi3},
     {"qwen2", BuildQwen2},

@@ -15,7 +15,8 @@ AttendOptions OptionsOf(const Attrs& attrs) {
   return {.scale = attrs.Float("scale", 1),
           .softcap = attrs.Float("softcap"),
           .causal = attrs.Int("causal") != 0,
-          .window = attrs.Int("window")};
+          .window = attrs.Int("window"),
+          .alibi = attrs.Float("alibi")};
 }
 
 // Inputs in order: q, k, v, then those of pos, slot, bias, sinks that are
@@ -65,6 +66,14 @@ constexpr CachedSample kCached[] = {
     {"window", DType::kF32, 4, 2, 16, 40, {.scale = 0.25, .window = 4}},
     {"not_causal", DType::kF32, 2, 2, 16, 9, {.scale = 0.25, .causal = false}},
     {"sinks", DType::kF16, 4, 2, 16, 70, {.scale = 0.25, .window = 8}, true},
+    {"alibi", DType::kF16, 6, 2, 16, 130, {.scale = 0.25, .alibi = 8}},
+    {"alibi_not_causal",
+     DType::kF32,
+     4,
+     4,
+     16,
+     70,
+     {.scale = 0.25, .softcap = 5, .causal = false, .alibi = 8}},
 };
 
 Values BuildPlain(SampleGraph& g, bool causal, bool bias) {
@@ -89,7 +98,8 @@ const OpDef kAttention = {
         "states [S, C, G, D] and [S, C, G, E] read through each token's "
         "slot, or plain tensors [N, G, D] and [N, G, E]; result f32[T, H, "
         "E]. The bias broadcasts to [T, H, 1, C] with slots, to [H, T, N] "
-        "without; sinks are f32[H]. Exponentials are summed relative to a "
+        "without; sinks are f32[H]; alibi is the max_bias of the op of that "
+        "name. Exponentials are summed relative to a "
         "running maximum "
         "(Dao et al. 2022, arXiv:2205.14135).",
     .expand = [](const ExpandCall& c) -> Values {
@@ -125,7 +135,8 @@ Value Attention(const FusedAttention& a, Where at) {
     in.push_back(v);
     return 1;
   };
-  const bool needs_pos = a.options.causal || a.options.window > 0;
+  const bool needs_pos =
+      a.options.causal || a.options.window > 0 || a.options.alibi > 0;
   const int has_pos = needs_pos ? add(a.step.pos) : 0;
   const int has_slot = add(a.step.slot);
   const int has_bias = add(a.bias);
@@ -135,6 +146,7 @@ Value Attention(const FusedAttention& a, Where at) {
                  {"has_pos", has_pos},         {"has_slot", has_slot},
                  {"has_bias", has_bias}};
   if (has_sinks) attrs.Add("has_sinks", has_sinks);
+  if (a.options.alibi > 0) attrs.Add("alibi", a.options.alibi);
   return a.q.graph()->Emit(kAttention, in, std::move(attrs), at);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "ops/alibi.h"
 #include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/op_helpers.h"
@@ -61,6 +62,8 @@ Value Adjust(Value scores, Value pos, const AttendOptions& options, Value bias,
   if (options.softcap > 0)
     scores = Scale(Tanh(Scale(scores, 1 / options.softcap, at), at),
                    options.softcap, at);
+  if (options.alibi > 0)
+    scores = Alibi(scores, pos, options.alibi, query_axis, at);
   if (bias.graph() != nullptr) scores = Add(scores, bias, at);
   if (!options.causal && options.window == 0) return scores;
   return Mask(scores, pos, {options.causal, options.window, query_axis}, at);

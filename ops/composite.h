@@ -25,6 +25,7 @@ struct AttendOptions {
   double softcap = 0;  // > 0: scores become cap * tanh(score / cap)
   bool causal = true;
   int64_t window = 0;  // > 0: keys with pos - key < window are seen
+  double alibi = 0;    // > 0: scores less a slope times the distance, see Alibi
 };
 
 // Attention of queries f32[T, H, D] over the cached keys [S, C, G, D] and
@@ -33,7 +34,7 @@ struct AttendOptions {
 // that the options leave out left out:
 //   keys   = Permute(Repeat(GatherRows(Dequant(k), slot)))    [T, H, D, C]
 //   scores = MatMul(Reshape(q), keys)                         [T, H, 1, C]
-//   scores = Mask(Add(SoftCap(Scale(scores)), bias), pos)
+//   scores = Mask(Add(Alibi(SoftCap(Scale(scores)), pos), bias), pos)
 //   result = MatMul(Softmax(scores), Permute(Repeat(GatherRows(...))))
 // `bias` broadcasts to [T, H, 1, C]; `sinks` f32[H] are one more score for each
 // head (see Softmax). A default-constructed Value means none.
@@ -43,7 +44,8 @@ Value Attend(Value q, Value k, Value v, const Step& step,
 
 // The same over the step's own tokens, k f32[N, G, D] and v f32[N, G, E], where
 // nothing is cached; heads lead, as they do where somebody writes attention out
-// by hand. `pos` i32[T] is needed when causal or windowed; `bias` broadcasts to
+// by hand. `pos` i32[T] is needed when causal,
+// windowed or with ALiBi; `bias` broadcasts to
 // [H, T, N].
 Value AttendAll(Value q, Value k, Value v, Value pos,
                 const AttendOptions& options, Value bias = {}, Value sinks = {},

@@ -43,7 +43,8 @@ struct FusedAttention {
   Value q;  // f32[T, H, D]
   Value k,
       v;      // states [S, C, G, D/E] when `step.slot` is set, else [N, G, D/E]
-  Step step;  // pos: set when causal or windowed; slot: set with states
+  Step step;  // pos: set when causal, windowed or with ALiBi; slot: set
+              // with states
   Value bias;   // broadcasts to [T, H, 1, keys]; may be unset
   Value sinks;  // f32[H]; may be unset
   AttendOptions options;

@@ -1,5 +1,6 @@
 #include "ops/ops.h"
 
+#include "ops/alibi.h"
 #include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/quantize.h"
@@ -14,7 +15,7 @@ constexpr const OpDef* kAllOps[] = {
     &kGelu, &kGeluTanh, &kGeluQuick,
     // Matrices, normalisation, attention.
     &kMatMul, &kTranspose, &kDequant, &kQuantize, &kRmsNorm, &kLayerNorm,
-    &kSoftmax, &kMask, &kRopeTable, &kRotate,
+    &kSoftmax, &kMask, &kAlibi, &kRopeTable, &kRotate,
     // Experts.
     &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.

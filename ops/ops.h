@@ -4,6 +4,7 @@
 
 #include "absl/types/span.h"
 #include "graph/graph.h"
+#include "ops/alibi.h"
 #include "ops/composite.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"

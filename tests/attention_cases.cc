@@ -94,6 +94,7 @@ class ChainBuilder {
   Value Adjust(Value s) {
     s = ScaleIf(ScaleOn::kScores, s);
     if (c_.softcap > 0) s = Scale(Tanh(Scale(s, 1 / c_.softcap)), c_.softcap);
+    if (c_.alibi > 0) s = Alibi(s, pos_, c_.alibi, c_.cached ? 0 : 1);
     if (c_.bias == Bias::kNone) return ScaleIf(ScaleOn::kMasked, MaskIf(s));
     const Dim keys = c_.cached ? Dim(kContext) : t_;
     const Value bias = g_.Normal({c_.heads, 1, keys});
@@ -151,6 +152,17 @@ std::vector<AttentionChain> Cached() {
       {.name = "bias", .fused = biased, .bias = Bias::kRight},
       {.name = "bias_on_the_left", .fused = biased, .bias = Bias::kLeft},
       {.name = "bias_after_mask", .fused = biased, .bias = Bias::kAfterMask},
+      {.name = "alibi",
+       .fused = "{scale=0.35, softcap=0, causal=1, window=0, has_pos=1, "
+                "has_slot=1, has_bias=0, alibi=8}",
+       .alibi = 8},
+      {.name = "alibi_unmasked_with_bias",
+       .fused = "{scale=0.35, softcap=5, causal=0, window=0, has_pos=1, "
+                "has_slot=1, has_bias=1, alibi=8}",
+       .softcap = 5,
+       .bias = Bias::kRight,
+       .causal = false,
+       .alibi = 8},
       {.name = "everything",
        .fused = "{scale=0.35, softcap=5, causal=1, window=3, has_pos=1, "
                 "has_slot=1, has_bias=1}",

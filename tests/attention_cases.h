@@ -30,6 +30,7 @@ struct AttentionChain {
   Bias bias = Bias::kNone;
   bool causal = true;
   int64_t window = 0;
+  double alibi = 0;
 
   // Keys are permuted by one Permute, or by a Permute and a Transpose.
   bool keys_in_two_steps = false;

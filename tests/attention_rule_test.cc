@@ -213,10 +213,26 @@ TEST_F(AttentionRuleTest, NotWithABiasThatStretchesTheScores) {
   ExpectMiss("attention", "input b as a bias stretches the scores");
 }
 
+TEST_F(AttentionRuleTest, NotWithTwoAlibis) {
+  ExpectScoresMiss(Alibi(Alibi(Product(), pos_, 8), pos_, 8),
+                   "%12 alibi is a second alibi");
+}
+
+TEST_F(AttentionRuleTest, NotWithAnAlibiBelowTheScale) {
+  ExpectScoresMiss(Scale(Alibi(Product(), pos_, 8), 0.5),
+                   "%12 alibi lies below the scale or the soft-cap");
+}
+
+TEST_F(AttentionRuleTest, NotWithAnAlibiOfOtherPositions) {
+  const Value other = graph_.Input("other", DType::kI32, {T});
+  ExpectScoresMiss(Masked(Alibi(Product(), other, 8)),
+                   "%13 alibi has other positions than the mask");
+}
+
 TEST_F(AttentionRuleTest, NotOfOtherScores) {
   ExpectScoresMiss(Exp(Product()),
                    "%12 exp is no part of attention scores (matmul, scale, "
-                   "soft-cap tanh, bias add, mask)");
+                   "soft-cap tanh, alibi, bias add, mask)");
 }
 
 TEST_F(AttentionRuleTest, NotOfSumsWithoutAProduct) {

@@ -94,6 +94,17 @@ const SchemaCase kCases[] = {
                    {"properties": {"c": {"type": "null"}}}]})",
      {R"({"a":1,"b":null})", R"({"a":1})", R"({"a":1,"c":null})"},
      {R"({"a":1,"b":null,"c":null})"}},
+    {R"({"oneOf": [{"$ref": "#/$defs/cat"}, {"$ref": "#/$defs/dog"},
+                   {"type": ["null", "integer"], "maximum": 3},
+                   {"type": "integer", "exclusiveMinimum": 3}, {"enum": ["a"]}],
+         "$defs": {
+           "cat": {"type": "object", "required": ["kind"], "properties":
+                   {"kind": {"const": "cat"}, "lives": {"type": "integer"}}},
+           "dog": {"type": "object", "required": ["kind"], "properties":
+                   {"kind": {"enum": ["dog", "wolf"]}}}}})",
+     {R"({"kind":"cat","lives":9})", R"({"kind":"wolf"})", "null", "3", "4",
+      R"("a")"},
+     {R"({"kind":"dog","lives":9})", R"("b")"}},
     {R"({"allOf": [{"$ref": "#/$defs/i"}, {"minimum": 3}, {"maximum": 5}],
          "$defs": {"i": {"type": "integer", "maximum": 9}}})",
      {"3", "5"},
@@ -185,6 +196,15 @@ TEST(JsonSchema, Refuses) {
       {R"({"enum": [1], "minimum": 2})", "minimum beside enum"},
       {R"({"allOf": [{"pattern": "a"}, {"pattern": "b"}]})",
        "two different pattern"},
+      // What a grammar cannot tell apart.
+      {R"({"oneOf": [{"type": "null"}, {"type": "number"},
+                     {"type": "integer"}]})",
+       "#: a value may fit both oneOf/1 and oneOf/2; say anyOf"},
+      {R"({"oneOf": [{"properties": {"a": {"type": "null"}}},
+                     {"properties": {"b": {"type": "null"}}}]})",
+       "oneOf/0 and oneOf/1"},
+      {R"({"oneOf": [{"enum": [1, 2]}, {"type": "integer", "minimum": 2}]})",
+       "oneOf/0 and oneOf/1"},
       // Patterns.
       {R"({"pattern": "^+a$"})", "byte 1: there is nothing to repeat"},
       {R"({"pattern": "^{2}x$"})", "nothing to repeat"},

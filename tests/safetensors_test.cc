@@ -128,6 +128,76 @@ TEST(Safetensors, SmallModelLoads) {
   EXPECT_EQ(*written->GetString("general.architecture"), "qwen2");
 }
 
+// Logits of the last token. One layer sees a window and no more, and rope
+// knows distances only: what comes before the window changes nothing.
+std::vector<float> LastLogits(const Model& model, absl::Span<const Token> tokens) {
+  SessionOptions options;
+  options.numerics = Numerics::kExact;
+  options.context = 64;
+  options.kv_k = options.kv_v = DType::kF32;
+  options.backend_options.threads = 1;
+  const auto session = model.NewSession(options);
+  EXPECT_TRUE(session.ok()) << session.status();
+  const auto logits = (*session)->Prefill(0, tokens);
+  EXPECT_TRUE(logits.ok()) << logits.status();
+  return {logits->begin(), logits->end()};
+}
+
+float Difference(const std::vector<float>& a, const std::vector<float>& b) {
+  float worst = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    worst = std::max(worst, std::abs(a[i] - b[i]));
+  return worst;
+}
+
+TEST(Safetensors, SlidingWindows) {
+  struct Case {
+    const char* name;
+    Json config;
+    bool has_window;
+  };
+  const Case cases[] = {
+      {"every layer", {{"model_type", "mistral"}}, true},
+      {"named layers",
+       {{"model_type", "mistral"}, {"layer_types", {"sliding_attention"}}},
+       true},
+      {"no layer",
+       {{"model_type", "mistral"}, {"layer_types", {"full_attention"}}},
+       false},
+      {"switched on",
+       {{"use_sliding_window", true}, {"max_window_layers", 0}},
+       true},
+      {"later layers",
+       {{"use_sliding_window", true}, {"max_window_layers", 1}},
+       false},
+      {"switched off", {{"use_sliding_window", false}}, false},
+      {"not switched on", Json::object(), false},
+  };
+  std::vector<Token> tokens;
+  for (Token i = 0; i < 20; ++i) tokens.push_back(i * 7 % 100);
+  for (const Case& c : cases) {
+    HfModel m = Small();
+    m.config.update(c.config);
+    m.config["sliding_window"] = 5;
+    for (SafeSpec& tensor : m.tensors)  // bf16 from 0.5 to 2, both signs
+      for (size_t i = 0; i < tensor.data.size(); i += 2) {
+        tensor.data[i] = static_cast<char>(i * 37 / 2 + i / 50);
+        tensor.data[i + 1] = static_cast<char>(i % 6 == 0 ? 0x3f : 0xbf);
+      }
+    LoadOptions load;
+    load.tokenizer = false;
+    const auto model = Model::Load(m.Write("window"), load);
+    ASSERT_TRUE(model.ok()) << c.name << model.status();
+    const auto all = LastLogits(**model, tokens);
+    const auto last = LastLogits(**model, absl::MakeSpan(tokens).last(5));
+    // Rounding of other positions' rotations; logits are about 3.
+    if (c.has_window)
+      EXPECT_LT(Difference(all, last), 1e-4) << c.name;
+    else
+      EXPECT_GT(Difference(all, last), 1e-2) << c.name;
+  }
+}
+
 // What the format itself can get wrong.
 struct Broken {
   const char* name;

@@ -203,6 +203,16 @@ void MakeLlama(Maker& m) {
   m.Mlp();
 }
 
+void MakeMpt(Maker& m) {
+  m.Attention(/*fused=*/true);
+  m.Eps(true);
+  m.Float("attention.max_alibi_bias", 8);
+  m.Norm("blk.0.attn_norm", false);
+  m.Norm("blk.0.ffn_norm", false);
+  m.Norm("output_norm", false);
+  m.Mlp(/*gated=*/false);
+}
+
 void MakeMixtral(Maker& m) {
   m.Decoder();
   m.Experts();
@@ -223,6 +233,7 @@ constexpr Entry kModels[] = {
     {"mamba", "mamba", MakeMamba},
     {"bert", "bert", MakeBert},
     {"gpt2", "gpt2", MakeGpt2},
+    {"mpt", "mpt", MakeMpt},
     {"gemma2", "gemma2", MakeGemma2},
     {"phi3", "phi3", MakePhi3},
 };

@@ -35,6 +35,7 @@ struct Family {
   bool ffn_norm = true;
   bool tied = false;
   bool positions = false;  // a table of them instead of rotations
+  bool alibi = false;      // biases instead of rotations
 };
 
 constexpr Family kFamilies[] = {
@@ -64,6 +65,12 @@ constexpr Family kFamilies[] = {
      .positions = true},
     {.arch = "granite"},
     {.arch = "llama"},
+    {.arch = "mpt",
+     .mlp = Mlp::kPlain,
+     .layer_norm = true,
+     .fused_qkv = true,
+     .tied = true,
+     .alibi = true},
     {.arch = "olmo2",
      .qk_norm = QkNorm::kWhole,
      .pre_norms = false,
@@ -95,7 +102,7 @@ class ShapeMaker {
 
   SynthShape Decoder(const Family& f) {
     AttentionKeys(f.layer_norm);
-    if (!f.positions) RopeKeys(m_.head_size());
+    if (!f.positions && !f.alibi) RopeKeys(m_.head_size());
     FamilyKeys(f);
     if (f.mlp == Mlp::kExperts) ExpertKeys();
     if (f.positions) Matrix("position_embd", m_.context, m_.width);
@@ -134,11 +141,14 @@ class ShapeMaker {
   }
 
   SynthShape Bert() {
+    constexpr int64_t kSentences = 2;
     AttentionKeys(/*layer_norm=*/true);
     Bool("attention.causal", false);
     Int("pooling_type", 1);
+    // Sentences of a pair; llama.cpp wants the key.
+    shape_.keys.SetUint32("tokenizer.ggml.token_type_count", kSentences);
     Matrix("position_embd", m_.context, m_.width);
-    Matrix("token_types", 2, m_.width);
+    Matrix("token_types", kSentences, m_.width);
     NormWeights("token_embd_norm", true);
     for (int64_t i = 0; i < m_.layers; ++i) {
       prefix_ = absl::StrCat("blk.", i, ".");
@@ -227,6 +237,7 @@ class ShapeMaker {
       Int("attention.value_length", m_.head_size());
       Int("attention.sliding_window", std::max<int64_t>(1, m_.context / 8));
     }
+    if (f.alibi) Float("attention.max_alibi_bias", 8);
     if (f.arch == "gemma2") {
       Float("attn_logit_softcapping", 50);
       Float("final_logit_softcapping", 30);

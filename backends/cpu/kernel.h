@@ -83,6 +83,7 @@ struct KernelParams {
   float factor = 1;     // of scale
   float scale = 1;      // of attention scores
   float softcap = 0;
+  float alibi = 0;  // max_bias, of attention
   int64_t window = 0;
   bool causal = false;
   bool has_pos = false, has_slot = false, has_bias = false, has_sinks = false;

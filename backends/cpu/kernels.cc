@@ -63,6 +63,7 @@ KernelParams ParseParams(const Node& node) {
   p.factor = static_cast<float>(a.Float("factor", 1));
   p.scale = static_cast<float>(a.Float("scale", 1));
   p.softcap = static_cast<float>(a.Float("softcap"));
+  p.alibi = static_cast<float>(a.Float("alibi"));
   p.window = a.Int("window");
   p.causal = a.Int("causal") != 0;
   p.has_pos = a.Int("has_pos") != 0;

@@ -1,4 +1,6 @@
 // The llama family: Llama 1 to 3, Mistral, Mixtral, TinyLlama, stories.
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "models/architecture.h"
 #include "models/blocks.h"
@@ -13,20 +15,23 @@ struct Layer {
   AttentionWeights attn;
   MlpWeights ffn;  // or:
   ExpertWeights experts;
+  AttendOptions attend;
 };
 
 struct Config : Sizes {
   ExpertSizes experts;
+  std::vector<int64_t> windows;  // by layer; the first Mistral has them
 };
 
 Config ReadConfig(ModelBuilder& b) {
   // GGUF's converters permute the rows of q and k so that pairs are neighbours;
   // what comes from safetensors is as it was trained, halves apart.
   const bool halves = b.Bool("rope.halves", false);
-  Config c{ReadSizes(b, {.adjacent = !halves}), {}};
+  Config c{ReadSizes(b, {.adjacent = !halves}), {}, {}};
   c.experts = ReadExpertSizes(b, c.hidden, /*optional=*/true);
   c.experts.route.scores = RouterScores::kSoftmaxOfAll;
   c.experts.route.normalize = true;
+  c.windows = ReadWindows(b, c.layers, /*width=*/0, /*period=*/0);
   return c;
 }
 
@@ -40,13 +45,15 @@ Layer ReadLayer(ModelBuilder& b, const Config& c, int64_t i) {
     w.experts = ReadExperts(b, c.experts, c.width, i);
   else
     w.ffn = ReadMlp(b, c, i);
+  w.attend = c.attend;
+  w.attend.window = c.windows[static_cast<size_t>(i)];
   return w;
 }
 
 Value Block(const Layer& w, const Config& c, Value x, const Step& step) {
   Value h = RmsNorm(x, c.eps) * w.attn_norm;
   Qkv qkv = Rotated(ProjectQkv(h, w.attn), step.pos, c.rope, c.rope_factors);
-  x = x + SelfAttention(qkv, w.attn, step, c.attend);
+  x = x + SelfAttention(qkv, w.attn, step, w.attend);
   h = RmsNorm(x, c.eps) * w.ffn_norm;
   if (c.experts.count > 0) return x + ExpertMlp(h, w.experts, c.experts.route);
   return x + Project(SwiGlu(Project(h, w.ffn.gate), Project(h, w.ffn.up)),

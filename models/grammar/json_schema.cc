@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/status_macros.h"
+#include "models/grammar/schema_apart.h"
 #include "models/grammar/schema_converter.h"
 #include "models/input_error.h"
 
@@ -229,6 +230,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitAny(
   for (const auto& [key, value] : base.items())
     restricts = restricts || TopicOf(key) != SchemaTopic::kNote;
   std::vector<std::string> rules;
+  std::vector<SchemaJson> alternatives;
   for (size_t i = 0; i < choices.size(); ++i) {
     const std::string at = absl::StrCat(where, "/", keyword, "/", i);
     const std::string wish = absl::StrCat(name, "-", i);
@@ -236,8 +238,23 @@ absl::StatusOr<std::string> SchemaConverter::VisitAny(
     if (restricts) choice = {{"allOf", SchemaJson::array({base, choice})}};
     WEFT_ASSIGN_OR_RETURN(std::string rule, Item(choice, at, wish));
     rules.push_back(std::move(rule));
+    alternatives.push_back(std::move(choice));
   }
+  if (keyword == "oneOf") WEFT_RETURN_IF_ERROR(CheckApart(alternatives, where));
   return absl::StrJoin(rules, " | ");
+}
+
+// A grammar cannot say "not both": where no value fits two, oneOf is anyOf.
+absl::Status SchemaConverter::CheckApart(
+    const std::vector<SchemaJson>& alternatives, const std::string& where) {
+  WEFT_ASSIGN_OR_RETURN(const auto both,
+                        FindOverlap(merger_, alternatives, where));
+  if (!both) return absl::OkStatus();
+  return Unsupported(
+      where, absl::StrCat("a value may fit both oneOf/", both->first,
+                          " and oneOf/", both->second,
+                          "; say anyOf if it may, or make them differ in a "
+                          "type, a const or a required property"));
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitEnum(

@@ -24,9 +24,10 @@ namespace weft::inline v0 {
 //               or anchors but at the ends; format date, time, date-time, uuid
 //   numbers     integers with minimum, maximum, exclusiveMinimum and
 //               exclusiveMaximum
-//   composition anyOf, and oneOf, which is taken for it; allOf where the parts
-//               can be merged; $ref into the document ("#/$defs/a"), also in
-//               cycles
+//   composition anyOf; oneOf where no value fits two alternatives, as their
+//               types, const, enum, bounds or required properties show; allOf
+//               where the parts can be merged; $ref into the document
+//               ("#/$defs/a"), also in cycles
 //
 // White space between tokens is a space, or a line feed with up to 20 blanks.
 // InvalidArgument, naming the place as a JSON pointer, for what is no schema or

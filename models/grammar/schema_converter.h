@@ -58,6 +58,8 @@ class SchemaConverter {
                                        const std::string& keyword,
                                        const std::string& where,
                                        const std::string& name);
+  absl::Status CheckApart(const std::vector<SchemaJson>& alternatives,
+                          const std::string& where);
   absl::StatusOr<std::string> VisitEnum(const SchemaJson& schema,
                                         const SchemaJson& values,
                                         const std::string& where);

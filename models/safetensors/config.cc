@@ -130,13 +130,26 @@ class Translator {
     SetSize("attention.value_length", head_size_);
     SetSize("rope.dimension_count", head_size_);
     if (out_.family->gemma) return;
-    const auto window = c_.Int("sliding_window");
-    const bool used = c_.Bool("use_sliding_window")
-                          .value_or(out_.family->model_type == "mistral");
-    if (window.has_value() && used && *window < context_)
-      out_.warnings.push_back(absl::StrCat(
-          c_.source(), ": sliding_window is ", *window,
-          "; every position is seen all the same, as in GGUF files"));
+    Window();
+  }
+
+  // Mistral has it in every layer; Qwen, where it is switched on, from layer
+  // max_window_layers on.
+  void Window() {
+    const bool mistral = out_.family->model_type == "mistral";
+    const int64_t window =
+        c_.Has("sliding_window") ? Size("sliding_window") : 0;
+    if (window == 0 || !c_.Bool("use_sliding_window").value_or(mistral)) return;
+    SetSize("attention.sliding_window", window);
+    if (c_.Has("layer_types")) return LayerTypes();
+    if (mistral) return;
+    const int64_t first = Size("max_window_layers", 28);
+    std::vector<int32_t> windowed;
+    // Absurd numbers of layers are refused later.
+    for (int64_t i = 0; i < std::min<int64_t>(layers_, 1 << 16); ++i)
+      windowed.push_back(i >= first);
+    out_.key_values.SetInt32s(Key("attention.sliding_window_pattern"),
+                              windowed);
   }
 
   // The fields of one kind of layer: newer files have rope_parameters, with the

@@ -1,13 +1,14 @@
 // QK^T -> softmax -> V. Anchored on the softmax; what lies between the two
 // products is classified, so that chains written out by hand fuse too: scale on
-// q, k or the scores, mask before or after the scale, bias on either side of
-// the sum, K and V permuted in one step or several, widened or not.
+// q, k or the scores, mask before or after the scale, ALiBi, bias on either
+// side of the sum, K and V permuted in one step or several, widened or not.
 #include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/rewrite.h"
+#include "ops/alibi.h"
 #include "ops/elementwise.h"
 #include "ops/fused.h"
 #include "ops/matmul.h"
@@ -28,8 +29,8 @@ class AttentionClassifier {
 
   bool Run() {
     if (!FindSecondProduct() || !WalkScores() || !ClassifyQuery() ||
-        !ClassifyKeysAndValues() || !CheckMask() || !CheckBias() ||
-        !CheckSinks())
+        !ClassifyKeysAndValues() || !CheckMask() || !CheckAlibi() ||
+        !CheckBias() || !CheckSinks())
       return false;
     c_.Inside(probabilities_);
     FindRoot();
@@ -81,7 +82,8 @@ class AttentionClassifier {
       if (!seen.insert(at.id()).second) continue;
       if (Is(at, kMatMul)) return true;
       if (Is(at, kAdd)) open.push_back(In(at, 1));
-      if (Is(at, kAdd) || Is(at, kScale) || Is(at, kTanh) || Is(at, kMask))
+      if (Is(at, kAdd) || Is(at, kScale) || Is(at, kTanh) || Is(at, kMask) ||
+          Is(at, kAlibi))
         open.push_back(In(at, 0));
     }
     return false;
@@ -113,6 +115,8 @@ class AttentionClassifier {
         if (factor_ <= 0) return c_.Miss(at, "is scaled by no positive cap");
         capped_ = true;
         a_.options.softcap = factor_;
+      } else if (node.op == &kAlibi) {
+        if (!TakeAlibi(at)) return false;
       } else if (node.op == &kAdd) {
         if (!TakeBias(at)) return false;
         c_.Inside(at);
@@ -121,11 +125,20 @@ class AttentionClassifier {
       } else {
         return c_.Miss(at,
                        "is no part of attention scores (matmul, scale, "
-                       "soft-cap tanh, bias add, mask)");
+                       "soft-cap tanh, alibi, bias add, mask)");
       }
       c_.Inside(at);
       at = In(at, 0);
     }
+  }
+
+  bool TakeAlibi(Value at) {
+    if (alibi_.graph() != nullptr) return c_.Miss(at, "is a second alibi");
+    if (factor_ != 1 || capped_)
+      return c_.Miss(at, "lies below the scale or the soft-cap");
+    alibi_ = at;
+    a_.options.alibi = From(at).attrs.Float("max_bias");
+    return true;
   }
 
   bool TakeBias(Value sum) {
@@ -252,6 +265,16 @@ class AttentionClassifier {
     return true;
   }
 
+  bool CheckAlibi() {
+    if (alibi_.graph() == nullptr) return true;
+    if (From(alibi_).attrs.Int("query_axis") != (cached_ ? 0 : 1))
+      return c_.Miss(alibi_, "counts queries along another axis");
+    if (a_.step.pos.graph() != nullptr && !(a_.step.pos == In(alibi_, 1)))
+      return c_.Miss(alibi_, "has other positions than the mask");
+    a_.step.pos = In(alibi_, 1);
+    return true;
+  }
+
   bool CheckBias() {
     if (a_.bias.graph() == nullptr) return true;
     if (sum_.shape() != scores_.shape())
@@ -294,7 +317,7 @@ class AttentionClassifier {
 
   Graph* graph_;
   Classification& c_;
-  Value probabilities_, product_, scores_, mask_, sum_;
+  Value probabilities_, product_, scores_, mask_, alibi_, sum_;
   FusedAttention a_;
   double factor_ = 1;
   bool capped_ = false;

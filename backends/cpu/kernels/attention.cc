@@ -21,6 +21,7 @@
 #include "backends/cpu/kernels/attention_softmax-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
+#include "ops/alibi.h"
 #include "ops/fused.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -141,6 +142,8 @@ class BlockRunner {
     });
     if (pack)
       for (int64_t i = 0; i < s_.d; ++i) m_.q[i * kDirectRows + r] = to[i];
+    m_.slope[r] =
+        p.alibi > 0 ? kLog2E * AlibiSlope(Head(r), s_.heads, p.alibi) : 0;
     const KeyRange keys = s_.VisibleKeys(Token(r));
     m_.low[r] = static_cast<int32_t>(keys.low);
     m_.high[r] = static_cast<int32_t>(std::max(keys.low, keys.high));

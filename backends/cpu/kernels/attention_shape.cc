@@ -41,8 +41,8 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   m.part = c.Take<float>(rows * s.e_padded);
   m.total = c.Take<float>(rows * s.e_padded);
   m.part_sums = c.Take<float>(rows * kMaxLanes);
-  for (float** array :
-       {&m.part_most, &m.part_sum, &m.total_most, &m.total_sum, &m.keep})
+  for (float** array : {&m.part_most, &m.part_sum, &m.total_most, &m.total_sum,
+                        &m.keep, &m.slope})
     *array = c.Take<float>(rows);
   m.low = c.Take<int32_t>(rows);
   m.high = c.Take<int32_t>(rows);

@@ -130,6 +130,7 @@ struct AttentionScratch {
   float* total_most;
   float* total_sum;
   float* keep;
+  float* slope;  // of ALiBi, in the logarithm's base 2
   int32_t* low;
   int32_t* high;
   float* keys;          // [d][kChunk]

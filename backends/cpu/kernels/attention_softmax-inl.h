@@ -66,8 +66,24 @@ HWY_INLINE hn::Vec<DF> Finite(DF d, hn::Vec<DF> most) {
   return hn::IfThenZeroElse(hn::Eq(most, hn::Set(d, kMinusInfinity)), most);
 }
 
-// Soft-cap and bias. The row's scores are q k^T times what Query() says.
+// scores[j] -= slope * |query - (first + j)|. Distances are whole numbers,
+// exact in f32 up to 2^24.
+HWY_INLINE void SubtractDistance(float slope, int64_t query, int64_t first,
+                                 float* scores) {
+  const DF d;
+  const auto at = hn::Set(d, static_cast<float>(query - first));
+  const auto factor = hn::Set(d, slope);
+  ForEachVector(d, kChunk, [&](auto, int64_t j, int64_t) HWY_ATTR {
+    const auto distance =
+        hn::Abs(hn::Sub(at, hn::Iota(d, static_cast<float>(j))));
+    hn::StoreU(hn::NegMulAdd(factor, distance, hn::LoadU(d, scores + j)), d,
+               scores + j);
+  });
+}
+
+// Soft-cap, ALiBi and bias. The row's scores are q k^T times what Query() says.
 HWY_NOINLINE inline void AdjustScores(const AttentionShape& s, const Bias& bias,
+                                      int64_t query, float slope,
                                       KeyRange visible, int64_t first,
                                       float* scores) {
   const DF d;
@@ -78,6 +94,7 @@ HWY_NOINLINE inline void AdjustScores(const AttentionShape& s, const Bias& bias,
                          hn::Tanh(d, hn::LoadU(d, scores + j))),
                  d, scores + j);
     });
+  if (s.params->alibi > 0) SubtractDistance(slope, query, first, scores);
   if (bias.row == nullptr) return;
   const int64_t end = std::min(visible.high, first + kChunk);
   for (int64_t key = std::max(visible.low, first); key < end; ++key) {
@@ -145,14 +162,16 @@ HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
                                       int64_t begin, int64_t end) {
   // Whole vectors; what lies beyond would add exact zeros.
   const int64_t columns = (count + kMaxLanes - 1) / kMaxLanes * kMaxLanes;
-  const bool adjust = s.params->softcap > 0 || s.has_bias();
+  const bool adjust =
+      s.params->softcap > 0 || s.params->alibi > 0 || s.has_bias();
   for (int64_t r = begin; r < end; ++r) {
     float* scores = m.scores + r * kChunk;
     const KeyRange visible = {m.low[r], m.high[r]};
     if (adjust) {
       const int64_t heads = s.heads_per_group;
-      AdjustScores(s,
-                   s.BiasOf(block.begin + r / heads, group * heads + r % heads),
+      const int64_t token = block.begin + r / heads;
+      AdjustScores(s, s.BiasOf(token, group * heads + r % heads),
+                   s.positions == nullptr ? 0 : s.positions[token], m.slope[r],
                    visible, first, scores);
     }
     if (visible.low > first || visible.high < first + columns)

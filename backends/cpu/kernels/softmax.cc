@@ -1,4 +1,4 @@
-// softmax and mask. One task per row.
+// softmax, mask and alibi. One task per row.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/softmax.cc"
 #include "hwy/foreach_target.h"
@@ -14,6 +14,7 @@
 #include "backends/cpu/kernels/math-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
+#include "ops/alibi.h"
 #include "ops/softmax.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -107,6 +108,30 @@ void Mask(const KernelArgs& a, int64_t begin, int64_t end) {
   }
 }
 
+void Alibi(const KernelArgs& a, int64_t begin, int64_t end) {
+  const View& out = a.out[0];
+  const auto axis = a.params->query_axis;
+  const int32_t* pos = a.in[1].As<const int32_t>();
+  const int64_t heads = out.dim(1 - axis), queries = out.dim(axis);
+  const double max_bias = a.params->attrs->Float("max_bias");
+  for (int64_t r = begin; r < end; ++r) {
+    const int64_t head = axis == 0 ? r % heads : r / queries;
+    const int64_t token = axis == 0 ? r / heads : r % queries;
+    const float* x = a.in[0].RowAs<const float>(r);
+    float* y = out.RowAs<float>(r);
+    const D d;
+    const auto slope = hn::Set(d, AlibiSlope(head, heads, max_bias));
+    const auto at = hn::Set(d, static_cast<float>(pos[token]));
+    ForEachVector(
+        d, out.row_length(), [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
+          const auto distance =
+              hn::Abs(hn::Sub(at, hn::Iota(d, static_cast<float>(i))));
+          StorePart(hn::NegMulAdd(slope, distance, LoadPart(d, x + i, lanes)),
+                    d, y + i, lanes);
+        });
+  }
+}
+
 // Three passes; the exponentials are about half a nanosecond a value.
 double SoftmaxNs(const KernelArgs& a) {
   return 10 + static_cast<double>(a.out[0].row_length()) / 2;
@@ -125,6 +150,12 @@ void AddKernels(KernelList& out) {
                  .tasks = RowTasks,
                  .task_ns = RowNs,
                  .run = Mask});
+  out.push_back({.op = &kAlibi,
+                 .name = "alibi",
+                 .strided = 0b1,
+                 .tasks = RowTasks,
+                 .task_ns = RowNs,
+                 .run = Alibi});
 }
 
 }  // namespace
