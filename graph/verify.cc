@@ -1,10 +1,9 @@
 #include "graph/verify.h"
+#include "graph/hash.h"
 
 #include <algorithm>
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 
@@ -98,8 +97,8 @@ class NameChecker {
   }
 
  private:
-  absl::flat_hash_set<std::string> names_;
-  absl::flat_hash_map<std::string, int64_t> symbols_;
+  HashSet<std::string> names_;
+  HashMap<std::string, int64_t> symbols_;
 };
 
 }  // namespace
@@ -118,7 +117,7 @@ absl::Status Verify(const Graph& graph) {
       WEFT_RETURN_IF_ERROR(CheckState(graph, node));
     seen[static_cast<size_t>(id)] = true;
   }
-  absl::flat_hash_set<absl::string_view> outputs;
+  HashSet<absl::string_view> outputs;
   for (const Graph::NamedValue& out : graph.outputs()) {
     if (!graph.alive(graph.value(out.value).node))
       return absl::InternalError(
