@@ -15,7 +15,7 @@ namespace weft::inline v0 {
 // By what NameIndex finds an item; overload it for items of other types.
 inline absl::string_view IndexName(absl::string_view name) { return name; }
 
-// Finds items of a vector by their IndexName(item). It holds 6 to 12 bytes per
+// Finds items of a vector by their IndexName(item). It holds 8 to 16 bytes per
 // item, a fraction of a map of views: what an index may take is bounded by the
 // few bytes that an entry has in its file. The vector must outlive the index,
 // at the same address, and indexed items must keep their names.
@@ -57,7 +57,7 @@ class NameIndex {
   static constexpr size_t kFewest = 8;  // a power of two, as all sizes
 
   // Fuller tables have long searches.
-  static bool HasRoom(size_t n, size_t places) { return n <= places / 3 * 2; }
+  static bool HasRoom(size_t n, size_t places) { return n <= places / 2; }
 
   // Where the item of that name stands, or would.
   template <class Places, class Name>

@@ -338,5 +338,34 @@ TEST(FaultInjection, TheInterfaceOfC) {
   FailEach(run, {300, 300});
 }
 
+TEST(FaultInjection, EveryAllocationOfAGrammarsSampler) {
+  const std::string file = TinyLlama().Build();
+  Handles held;
+  ASSERT_EQ(weft_model_load_memory(file.data(), file.size(), "c", nullptr,
+                                   &held.model, nullptr),
+            WEFT_OK);
+  const std::vector<float> logits(
+      static_cast<size_t>(weft_model_vocab_size(held.model)));
+  const auto run = [&](Results& out) {
+    Handles c;
+    weft_sampler_options o;
+    weft_sampler_defaults(&o, sizeof o);
+    o.temperature = 0;
+    o.grammar = "root ::= (ab | \"b\" [ab])* \nab ::= \"ab\"{2,3}";
+    o.model = held.model;
+    weft_code code = weft_sampler_new(&o, &c.sampler, nullptr);
+    for (size_t i = 0; i < kSteps && code == WEFT_OK; ++i) {
+      int32_t token = 0;
+      code = weft_sampler_sample(c.sampler, logits.data(), logits.size(),
+                                 &token, nullptr);
+      if (code == WEFT_OK)
+        code = weft_sampler_accept(c.sampler, token, nullptr);
+      out[i] = token;
+    }
+    return static_cast<absl::StatusCode>(code);
+  };
+  FailEach(run, kAll);
+}
+
 }  // namespace
 }  // namespace weft::inline v0
