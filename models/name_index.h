@@ -15,7 +15,7 @@ namespace weft::inline v0 {
 // By what NameIndex finds an item; overload it for items of other types.
 inline absl::string_view IndexName(absl::string_view name) { return name; }
 
-// Finds items of a vector by their IndexName(item). It holds 8 to 16 bytes per
+// Finds items of a vector by their IndexName(item). It holds 6 to 12 bytes per
 // item, a fraction of a map of views: what an index may take is bounded by the
 // few bytes that an entry has in its file. The vector must outlive the index,
 // at the same address, and indexed items must keep their names.
@@ -28,14 +28,12 @@ class NameIndex {
   explicit NameIndex(const std::vector<Item>* items) : items_(items) {}
 
   void Reserve(size_t n) {
-    size_t places = places_.empty() ? kFewest : places_.size();
-    while (!HasRoom(n, places)) places *= 2;
-    if (places > places_.size()) Grow(places);
+    if (!HasRoom(n)) Grow(n + n / 2 + kSpare);
   }
 
   // Indexes item `i`; gives the item that already has its name, if any.
   std::optional<uint32_t> Insert(uint32_t i) {
-    Reserve(size_ + 1);
+    if (!HasRoom(size_ + 1)) Reserve(2 * (size_ + 1));
     uint32_t& place = PlaceOf(places_, IndexName((*items_)[i]));
     if (place != kFree) return place;
     place = i;
@@ -54,17 +52,18 @@ class NameIndex {
 
  private:
   static constexpr uint32_t kFree = UINT32_MAX;
-  static constexpr size_t kFewest = 8;  // a power of two, as all sizes
+  static constexpr size_t kSpare = 2;  // one place stays free, so searches end
 
   // Fuller tables have long searches.
-  static bool HasRoom(size_t n, size_t places) { return n <= places / 2; }
+  bool HasRoom(size_t n) const { return n + n / 2 + kSpare <= places_.size(); }
 
   // Where the item of that name stands, or would.
   template <class Places, class Name>
   auto& PlaceOf(Places& places, const Name& name) const {
-    size_t at = Hash()(name) & (places.size() - 1);
+    // Items have numbers of 32 bits, and so have places.
+    uint64_t at = (uint64_t{Hash()(name)} >> 32) * places.size() >> 32;
     while (places[at] != kFree && IndexName((*items_)[places[at]]) != name)
-      at = (at + 1) & (places.size() - 1);
+      at = at + 1 == places.size() ? 0 : at + 1;
     return places[at];
   }
 
