@@ -28,7 +28,7 @@ class NameIndex {
   explicit NameIndex(const std::vector<Item>* items) : items_(items) {}
 
   void Reserve(size_t n) {
-    if (!HasRoom(n)) Grow(n + n / 2 + kSpare);
+    if (!HasRoom(n)) Grow(2 * n + kSpare);
   }
 
   // Indexes item `i`; gives the item that already has its name, if any.
