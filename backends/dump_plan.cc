@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "graph/dump/recorder.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -41,7 +41,7 @@ class PlanDescriber {
 
   void AddSteps(absl::Span<const DumpSize> sizes, const DumpLimits& limits,
                 const Dump& dump) {
-    absl::flat_hash_map<int, int> index;  // of nodes, by number
+    HashMap<int, int> index;  // of nodes, by number
     for (size_t i = 0; i < dump.nodes.size(); ++i)
       index[dump.nodes[i].number()] = static_cast<int>(i);
     for (size_t i = 0; i < plans_[0].steps.size(); ++i) {

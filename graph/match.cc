@@ -1,9 +1,9 @@
 #include "graph/match.h"
+#include "graph/hash.h"
 
 #include <algorithm>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/escape.h"
@@ -217,9 +217,9 @@ bool Matcher::MatchRoot(NodeId root, NodeId anchor, State& state) {
 // lies before it, most of a model, needs no search.
 bool Matcher::DependsOn(absl::Span<const Bound> from, ValueId on,
                         absl::Span<const NodeId> nodes) const {
-  absl::flat_hash_set<NodeId> seen;
+  HashSet<NodeId> seen;
   std::vector<NodeId> stack = {graph_.value(on).node};
-  absl::flat_hash_set<ValueId> before;
+  HashSet<ValueId> before;
   while (!stack.empty()) {
     const NodeId id = stack.back();
     stack.pop_back();

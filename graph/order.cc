@@ -73,17 +73,22 @@ Graph::Origin::Origin(Graph& graph, const Node& like, absl::string_view made_by)
 
 Graph::Origin::~Origin() {
   graph_.has_origin_ = false;
-  // From what no other new node reads: the results, as a rule one.
-  std::vector<NodeId> roots, rest;
-  for (NodeId id = first_; id < graph_.num_nodes(); ++id) {
-    const Node& node = graph_.node(id);
-    const bool is_read =
-        std::any_of(node.outputs.begin(), node.outputs.end(),
-                    [&](ValueId v) { return !graph_.value(v).users.empty(); });
-    (is_read ? rest : roots).push_back(id);
+  try {
+    // From what no other new node reads: the results, as a rule one.
+    std::vector<NodeId> roots, rest;
+    for (NodeId id = first_; id < graph_.num_nodes(); ++id) {
+      const Node& node = graph_.node(id);
+      const bool is_read = std::any_of(
+          node.outputs.begin(), node.outputs.end(),
+          [&](ValueId v) { return !graph_.value(v).users.empty(); });
+      (is_read ? rest : roots).push_back(id);
+    }
+    roots.insert(roots.end(), rest.begin(), rest.end());
+    graph_.Renumber(first_, graph_.OperandsFirst(first_, roots));
+  } catch (...) {
+    // Without memory the values keep numbers that are as good, but come in the
+    // order in which a compiler evaluates operands. Destructors do not throw.
   }
-  roots.insert(roots.end(), rest.begin(), rest.end());
-  graph_.Renumber(first_, graph_.OperandsFirst(first_, roots));
 }
 
 absl::Status Graph::Sort() {

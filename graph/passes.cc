@@ -1,10 +1,10 @@
 #include "graph/passes.h"
+#include "graph/hash.h"
 
 #include <bit>
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "graph/interpret.h"
 #include "graph/status_macros.h"
@@ -30,7 +30,7 @@ std::string Key(const Graph& graph, const Node& node) {
 
 absl::StatusOr<bool> MergeEqualNodes(Graph& graph) {
   bool changed = false;
-  absl::flat_hash_map<std::string, NodeId> seen;
+  HashMap<std::string, NodeId> seen;
   const std::vector<NodeId> order(graph.order().begin(), graph.order().end());
   for (const NodeId id : order) {
     if (!graph.alive(id)) continue;

@@ -1,11 +1,10 @@
 #include "graph/verify.h"
+#include "graph/hash.h"
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 
@@ -141,8 +140,8 @@ class NameChecker {
   }
 
  private:
-  absl::flat_hash_set<std::string> names_;
-  absl::flat_hash_map<std::string, int64_t> symbols_;
+  HashSet<std::string> names_;
+  HashMap<std::string, int64_t> symbols_;
 };
 
 }  // namespace
@@ -162,7 +161,7 @@ absl::Status Verify(const Graph& graph) {
     seen[static_cast<size_t>(id)] = true;
   }
   WEFT_RETURN_IF_ERROR(UseChecker(graph).Check());
-  absl::flat_hash_set<absl::string_view> outputs;
+  HashSet<absl::string_view> outputs;
   for (const Graph::NamedValue& out : graph.outputs()) {
     if (!graph.alive(graph.value(out.value).node))
       return absl::InternalError(

@@ -41,7 +41,9 @@ absl::StatusOr<BpeMerges> BpeMerges::Read(const GgufFile& file,
   WEFT_ASSIGN_OR_RETURN(const std::vector<absl::string_view> lines,
                         file.GetStrings(kMerges));
   BpeMerges merges;
-  merges.merges_.reserve(lines.size());
+  std::vector<BpeMerge>& list = *merges.merges_;
+  list.reserve(lines.size());
+  merges.index_.Reserve(lines.size());
   std::string both;
   for (size_t i = 0; i < lines.size(); ++i) {
     const absl::string_view line = lines[i];
@@ -59,8 +61,10 @@ absl::StatusOr<BpeMerges> BpeMerges::Read(const GgufFile& file,
     const Token token = vocab.Find(both);
     if (token == kNoToken)
       return MergeError(vocab, i, line, "texts that together are a token's");
-    merges.merges_.try_emplace(Key(left_token, right_token),
-                               BpeMerge{static_cast<uint32_t>(i), token});
+    list.push_back(
+        {Pair(left_token, right_token), static_cast<uint32_t>(i), token});
+    if (merges.index_.Insert(static_cast<uint32_t>(list.size() - 1)))
+      list.pop_back();
   }
   return merges;
 }

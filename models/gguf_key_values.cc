@@ -127,7 +127,7 @@ void GgufKeyValues::AppendTo(std::string& bytes) const {
 }
 
 void GgufKeyValues::Set(absl::string_view key, std::string value) {
-  const auto [at, is_new] = index_.try_emplace(key, items_.size());
+  const auto [at, is_new] = index_.try_emplace(std::string(key), items_.size());
   if (is_new)
     items_.push_back({std::string(key), std::move(value)});
   else

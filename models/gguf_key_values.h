@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "graph/hash.h"
 #include "models/gguf.h"
 
 namespace weft::inline v0 {
@@ -55,7 +55,7 @@ class GgufKeyValues {
   void Set(absl::string_view key, std::string value);
 
   std::vector<Item> items_;
-  absl::flat_hash_map<std::string, size_t> index_;
+  HashMap<std::string, size_t> index_;
 };
 
 }  // namespace weft::inline v0

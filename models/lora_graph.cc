@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "graph/verify.h"
 #include "models/input_error.h"
@@ -146,8 +146,8 @@ class LoraApplier {
   Graph& graph_;
   const LoraUse& use_;
   const size_t number_;
-  absl::flat_hash_map<std::string, ValueId> weights_;
-  absl::flat_hash_map<std::string, Value> halves_;
+  HashMap<std::string, ValueId> weights_;
+  HashMap<std::string, Value> halves_;
 };
 
 absl::Status ApplyLora(Graph& graph, absl::Span<const LoraUse> uses) {

@@ -4,11 +4,11 @@
 #include <cmath>
 #include <limits>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
 
@@ -90,7 +90,7 @@ absl::Status CheckBiases(const std::vector<LogitBias>& biases) {
     return absl::ResourceExhaustedError(
         absl::StrCat("logit_bias has ", biases.size(),
                      " entries; expected at most ", kMaxBiases));
-  absl::flat_hash_set<Token> seen;
+  HashSet<Token> seen;
   for (const LogitBias& b : biases) {
     // +inf could not be outdone by anything and is a slip.
     if (b.token < 0 || !(b.bias < std::numeric_limits<float>::infinity()))

@@ -6,10 +6,10 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "graph/hash.h"
 #include "models/vocab.h"
 
 namespace weft::inline v0 {
@@ -28,7 +28,7 @@ class SpmBoundaries {
   bool Joins(absl::string_view character) const;
 
  private:
-  absl::flat_hash_set<uint32_t> joining_;
+  HashSet<uint32_t> joining_;
 };
 
 // Merges characters to tokens as SentencePiece's BPE does: of all neighbours

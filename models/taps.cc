@@ -4,10 +4,9 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "graph/hash.h"
 #include "models/glob.h"
 #include "models/input_error.h"
 
@@ -68,7 +67,7 @@ std::string Examples(const std::vector<Tap>& all) {
 
 std::vector<Tap> TapsOf(const Graph& graph) {
   const WeightNames weights(graph);
-  absl::flat_hash_map<std::string, int> times;
+  HashMap<std::string, int> times;
   std::vector<Tap> taps;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
@@ -92,7 +91,7 @@ absl::StatusOr<std::vector<Tap>> AddTaps(Graph& graph,
                                          absl::Span<const std::string> globs) {
   const std::vector<Tap> all = TapsOf(graph);
   std::vector<Tap> taps;
-  absl::flat_hash_set<ValueId> taken;
+  HashSet<ValueId> taken;
   for (const std::string& glob : globs) {
     bool found = false;
     for (const Tap& tap : all) {

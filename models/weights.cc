@@ -7,9 +7,9 @@
 #include <random>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "graph/encode_row.h"
+#include "graph/hash.h"
 #include "models/checksum.h"
 
 namespace weft::inline v0 {
@@ -85,7 +85,7 @@ Weights WeightsFromFile(std::shared_ptr<const GgufFile> file) {
 }
 
 Weights WeightsFromMemory(std::vector<NamedWeight> weights) {
-  absl::flat_hash_map<std::string, absl::Span<const std::byte>> by_name;
+  HashMap<std::string, absl::Span<const std::byte>> by_name;
   for (NamedWeight& weight : weights)
     by_name.emplace(std::move(weight.name), weight.bytes);
   return [by_name = std::move(by_name)](absl::string_view name,

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
-#include "absl/container/flat_hash_map.h"
+#include "graph/hash.h"
+
 #include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/gather.h"
@@ -203,7 +204,7 @@ class Counter {
   const Graph& graph_;
   const StepSize& size_;
   Work one_, attention_;
-  absl::flat_hash_map<const Node*, int64_t> weights_;  // bytes read in a step
+  HashMap<const Node*, int64_t> weights_;  // bytes read in a step
 };
 
 }  // namespace

@@ -96,8 +96,9 @@ TEST_F(CApiTest, LoadsFromAnywhere) {
   ASSERT_GE(fd, 0);
   ASSERT_EQ(lseek(fd, 100, SEEK_SET), 100);  // does not matter
   for (const int in_memory : {0, 1}) {
-    const weft_model_options options = {sizeof options, in_memory, 0, nullptr,
-                                        nullptr};
+    weft_model_options options = {};
+    options.size = sizeof options;
+    options.read_into_memory = in_memory;
     ASSERT_EQ(weft_model_load_descriptor(fd, "fd", &options, &model, &error_),
               WEFT_OK)
         << error_.message;
@@ -262,6 +263,93 @@ TEST_F(CApiTest, SamplersAreTheEngines) {
   weft_sampler_free(sampler);
   o.top_p = 7;
   EXPECT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_INVALID_ARGUMENT);
+}
+
+TEST_F(CApiTest, SamplersKeepToGrammars) {
+  weft_sampler_options o;
+  weft_sampler_defaults(&o, sizeof o);
+  o.temperature = 0;
+  weft_sampler* sampler = nullptr;
+  o.grammar = "root ::= \"ab\"";
+  EXPECT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_INVALID_ARGUMENT);
+  EXPECT_TRUE(Says(error_.message, "model"));
+  o.model = model_;
+  ASSERT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_OK) << error_.message;
+  const std::vector<float> logits(
+      static_cast<size_t>(weft_model_vocab_size(model_)));
+  const auto generate = [&] {
+    std::string text;
+    for (int i = 0; i < 3; ++i) {
+      int32_t token = 0;
+      EXPECT_EQ(weft_sampler_sample(sampler, logits.data(), logits.size(),
+                                    &token, &error_),
+                WEFT_OK)
+          << error_.message;
+      if (weft_token_is_end(model_, token)) break;
+      EXPECT_EQ(weft_sampler_accept(sampler, token, &error_), WEFT_OK);
+      char piece[8];
+      size_t size = 0;
+      EXPECT_EQ(weft_token_piece(model_, token, 0, piece, 8, &size, &error_),
+                WEFT_OK);
+      text.append(piece, size);
+    }
+    return text;
+  };
+  EXPECT_EQ(generate(), "ab");
+  ASSERT_EQ(weft_sampler_reset(sampler, &error_), WEFT_OK);
+  EXPECT_EQ(generate(), "ab");
+  weft_sampler_free(sampler);
+  o.json_schema = "{\"const\": 1}";
+  EXPECT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_INVALID_ARGUMENT);
+  o.grammar = nullptr;
+  o.json_schema = "{\"type\": 5}";
+  EXPECT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_INVALID_ARGUMENT);
+  EXPECT_TRUE(Says(error_.message, "SCHEMA-1")) << error_.message;
+}
+
+TEST_F(CApiTest, SamplersTakeTheCallersChain) {
+  weft_sampler_options o;
+  weft_sampler_defaults(&o, sizeof o);
+  o.chain = "penalties;top_k";
+  o.top_k = 1;
+  o.repeat_penalty = 2;
+  o.logit_bias = "1-inf";
+  o.model = model_;
+  weft_sampler* sampler = nullptr;
+  ASSERT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_OK) << error_.message;
+  const std::vector<float> logits = {1, 9, 3, 2};
+  const auto sample = [&] {
+    int32_t token = -1;
+    EXPECT_EQ(weft_sampler_sample(sampler, logits.data(), 4, &token, &error_),
+              WEFT_OK)
+        << error_.message;
+    return token;
+  };
+  EXPECT_EQ(sample(), 2);  // 1 is the best, and forbidden
+  const int32_t prompt[] = {2};
+  ASSERT_EQ(weft_sampler_observe(sampler, prompt, 1, &error_), WEFT_OK);
+  EXPECT_EQ(sample(), 3);  // 2 has 1.5 now
+  ASSERT_EQ(weft_sampler_reset(sampler, &error_), WEFT_OK);
+  EXPECT_EQ(sample(), 2);
+  weft_sampler_free(sampler);
+  o.chain = "top_q";
+  EXPECT_EQ(weft_sampler_new(&o, &sampler, &error_), WEFT_INVALID_ARGUMENT);
+  EXPECT_TRUE(Says(error_.message, "top_q"));
+}
+
+TEST_F(CApiTest, AdaptersAreFiles) {
+  const char* const paths[] = {"/no/such/adapter.gguf"};
+  weft_model_options options = {};
+  options.size = sizeof options;
+  options.adapters = paths;
+  options.adapter_count = 1;
+  weft_model* model = nullptr;
+  EXPECT_EQ(weft_model_load(TinyLlamaPath().c_str(), &options, &model, &error_),
+            WEFT_NOT_FOUND);
+  EXPECT_TRUE(Says(error_.message, paths[0]));
+  options.adapters = nullptr;
+  EXPECT_EQ(weft_model_load(TinyLlamaPath().c_str(), &options, &model, &error_),
+            WEFT_INVALID_ARGUMENT);
 }
 
 }  // namespace

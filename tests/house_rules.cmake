@@ -50,6 +50,9 @@ function(check_include)  # uses folder, file, where, line
     elseif(DEFINED ${folder}_not AND bracket STREQUAL "<"
            AND "<${path}>" MATCHES "^${${folder}_not}$")
       violation("${where}" "${folder}/ may not include <${path}>")
+    elseif(file MATCHES "${libraries}"
+           AND path MATCHES "^absl/container/(flat|node)_hash_")
+      violation("${where}" "tables that survive a failed allocation: graph/hash.h")
     endif()
   endif()
   set(violations ${violations} PARENT_SCOPE)

@@ -4,12 +4,12 @@
 #include <tuple>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "graph/dump/names.h"
 #include "graph/escape.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -113,8 +113,8 @@ class SideReader {
   const StageIndex index_;
   const bool by_number_;
   Sides sides_;
-  absl::flat_hash_map<std::string, int> count_;  // by layer and label
-  absl::flat_hash_map<int, std::string> key_;    // by value's number
+  HashMap<std::string, int> count_;  // by layer and label
+  HashMap<int, std::string> key_;    // by value's number
 };
 
 // What differs between two nodes, "" when nothing does.

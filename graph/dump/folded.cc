@@ -3,10 +3,10 @@
 #include <set>
 #include <tuple>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "graph/escape.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -91,9 +91,9 @@ class StageFolder {
   const Dump& dump_;
   const DumpStage& stage_;
   const StageIndex index_;
-  std::vector<int> fold_of_;             // by layer
-  absl::flat_hash_map<int, int> place_;  // by node, in its layer
-  absl::flat_hash_map<Key, const DumpUse*> at_;
+  std::vector<int> fold_of_;  // by layer
+  HashMap<int, int> place_;   // by node, in its layer
+  HashMap<Key, const DumpUse*> at_;
   std::set<std::tuple<int, int, bool>> seen_;
   FoldedStage out_;
 };

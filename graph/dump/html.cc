@@ -4,13 +4,13 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "graph/dump/formats.h"
 #include "graph/dump/json_text.h"
 #include "graph/dump/page.h"
 #include "graph/escape.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -27,7 +27,7 @@ class Interned {
   const std::vector<std::string>& texts() const { return texts_; }
 
  private:
-  absl::flat_hash_map<std::string, int> index_;
+  HashMap<std::string, int> index_;
   std::vector<std::string> texts_;
 };
 

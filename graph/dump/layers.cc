@@ -6,10 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -138,8 +137,8 @@ class LayerFinder {
   }
 
   Dump& dump_;
-  std::vector<int> named_;  // by node: the layer that its name tells
-  absl::flat_hash_set<int> source_, data_;  // numbers of values
+  std::vector<int> named_;      // by node: the layer that its name tells
+  HashSet<int> source_, data_;  // numbers of values
   size_t numbers_ = 0;
 };
 
@@ -183,8 +182,8 @@ class Folder {
 
   LayerShape ShapeOf(const std::vector<const DumpUse*>& uses) const {
     LayerShape shape;
-    absl::flat_hash_map<int, int> local;  // by number, place in the layer
-    absl::flat_hash_map<int, int> outer;  // in order of appearance
+    HashMap<int, int> local;  // by number, place in the layer
+    HashMap<int, int> outer;  // in order of appearance
     int next = 0;
     for (const DumpUse* use : uses) {
       const DumpNode& node = dump_.node(*use);

@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "graph/dump/dump.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0 {
 
@@ -38,8 +38,8 @@ class StageIndex {
 
  private:
   const Dump& dump_;
-  absl::flat_hash_map<int, Found> values_;
-  absl::flat_hash_map<int, absl::string_view> names_;
+  HashMap<int, Found> values_;
+  HashMap<int, absl::string_view> names_;
 };
 
 inline bool IsSource(const DumpNode& node) {

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "graph/dump/dump.h"
 #include "graph/graph.h"
+#include "graph/hash.h"
 #include "graph/passes.h"
 #include "graph/rewrite.h"
 
@@ -32,7 +32,7 @@ class DumpRecorder {
   int IndexOf(const Graph& graph, const Node& node);
 
   Dump dump_;
-  absl::flat_hash_map<NodeId, int> index_;  // into dump_.nodes
+  HashMap<NodeId, int> index_;  // into dump_.nodes
 };
 
 // The graph as it is, as a single stage.

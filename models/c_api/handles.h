@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -23,6 +24,10 @@
 struct weft_model {
   std::shared_ptr<const weft::Model> model;
   std::string architecture;
+  // For samplers, made when the first one needs it. Models are shared between
+  // threads.
+  mutable std::once_flag pieces_once;
+  mutable std::shared_ptr<const weft::TokenPieces> pieces;
 };
 
 struct weft_session {

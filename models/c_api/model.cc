@@ -1,9 +1,22 @@
 #include "graph/status_macros.h"
 #include "models/c_api/handles.h"
+#include "models/model_file.h"
 
 namespace weft::inline v0 {
 namespace c_api {
 namespace {
+
+absl::Status ReadAdapters(const weft_model_options& o, LoadOptions& out) {
+  if (o.adapters == nullptr && o.adapter_count > 0)
+    return IsNull("the adapters");
+  for (size_t i = 0; i < o.adapter_count; ++i) {
+    if (o.adapters[i] == nullptr) return IsNull("an adapter's path");
+    out.adapters.push_back({o.adapters[i], o.adapter_scales == nullptr
+                                               ? 1.0f
+                                               : o.adapter_scales[i]});
+  }
+  return absl::OkStatus();
+}
 
 // `open` gives the file; the rest is the same wherever it comes from.
 template <class Open>
@@ -15,6 +28,7 @@ weft_code LoadModel(Open open, const weft_model_options* given,
                           Known(given, weft_model_options{}));
     LoadOptions options;
     options.tokenizer = !o.no_tokenizer;
+    WEFT_RETURN_IF_ERROR(ReadAdapters(o, options));
     bool cancelled = false;
     if (o.progress != nullptr)
       options.progress = [&](double share) {
@@ -50,7 +64,7 @@ weft_code weft_model_load(const char* path, const weft_model_options* options,
   return LoadModel(
       [&](const GgufOptions& o) -> absl::StatusOr<GgufFile> {
         if (path == nullptr) return IsNull("the path");
-        return GgufFile::Open(path, o);
+        return weft::OpenModelFile(path, o);
       },
       options, model, error);
 }

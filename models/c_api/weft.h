@@ -87,8 +87,14 @@ typedef struct weft_model_options {
   int no_tokenizer;       /* for callers that have tokens */
   weft_progress progress; /* touch all pages now; in thousandths */
   void* progress_user;
+  /* LoRA adapters in GGUF form, in the order in which they are applied, and
+   * their scales; NULL: each 1. */
+  const char* const* adapters;
+  const float* adapter_scales;
+  size_t adapter_count;
 } weft_model_options;
 
+/* A GGUF file, any file of a model in several, or a directory of safetensors. */
 weft_code weft_model_load(const char* path, const weft_model_options* options,
                           weft_model** model, weft_error* error);
 /* The bytes stay where they are until the model and its sessions are freed.
@@ -259,8 +265,10 @@ weft_code weft_session_output(const weft_session* session, const char* name,
 
 typedef struct weft_sampler weft_sampler;
 
-/* Fields as in models/sampler_options.h. Fill it by weft_sampler_defaults, since 0 says
- * something here (temperature 0: the best token). */
+/* How a token is chosen: llama.cpp's steps, with its names, meanings and order.
+ * Ranges and sources stand in models/sampler_options.h. Fill it by
+ * weft_sampler_defaults, since 0 says something here (temperature 0: the best
+ * token). */
 typedef struct weft_sampler_options {
   size_t size;
   float temperature;
@@ -270,18 +278,46 @@ typedef struct weft_sampler_options {
   float repeat_penalty;
   int32_t repeat_last_n;
   uint64_t seed;
+  float presence_penalty;
+  float frequency_penalty;
+  float typical_p;
+  float top_n_sigma;
+  float xtc_probability;
+  float xtc_threshold;
+  float dynatemp_range;
+  float dynatemp_exponent;
+  float dry_multiplier; /* breakers of sequences: \n : " * */
+  float dry_base;
+  int32_t dry_allowed_length;
+  int32_t dry_penalty_last_n;
+  int32_t mirostat;
+  float mirostat_tau;
+  float mirostat_eta;
+  const char* chain;       /* "penalties;top_k;temperature"; NULL: all steps */
+  const char* logit_bias;  /* "15043+1.5,29871-inf": ids and what is added */
+  const char* grammar;     /* GBNF that the text has to keep to */
+  const char* json_schema; /* the same as a JSON schema; one of the two */
+  /* Whose tokens are sampled: needed by grammar, json_schema, logit_bias and
+   * dry. May be freed before the sampler. */
+  const weft_model* model;
 } weft_sampler_options;
 void weft_sampler_defaults(weft_sampler_options* options, size_t size);
 
-/* NULL: the defaults. */
+/* NULL: the defaults. Copies what the options point to. */
 weft_code weft_sampler_new(const weft_sampler_options* options,
                            weft_sampler** sampler, weft_error* error);
 void weft_sampler_free(weft_sampler* sampler);
+/* Draws a token; accept says which one was taken. */
 weft_code weft_sampler_sample(weft_sampler* sampler, const float* logits,
                               size_t count, int32_t* token, weft_error* error);
-/* Tells what the text went on with, for the penalty. */
+/* Tells what the text went on with, for the penalties and the grammar. */
 weft_code weft_sampler_accept(weft_sampler* sampler, int32_t token,
                               weft_error* error);
+/* Tells what stands before the text (the prompt), for the penalties. */
+weft_code weft_sampler_observe(weft_sampler* sampler, const int32_t* tokens,
+                               size_t count, weft_error* error);
+/* Forgets all tokens, begins the grammar anew and starts again from the seed. */
+weft_code weft_sampler_reset(weft_sampler* sampler, weft_error* error);
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -8,6 +8,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/grammar/grammar.h"
 #include "models/input_error.h"
@@ -309,7 +310,7 @@ class GbnfParser {
   size_t at_ = 0;
   int64_t size_ = 0;
   std::vector<GbnfRule> rules_;
-  absl::flat_hash_map<absl::string_view, int32_t> numbers_;
+  HashMap<absl::string_view, int32_t> numbers_;
 };
 
 }  // namespace

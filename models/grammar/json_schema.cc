@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/grammar/schema_apart.h"
 #include "models/grammar/schema_converter.h"
@@ -206,7 +207,7 @@ absl::StatusOr<std::vector<std::string>> SchemaConverter::TypesOf(
     }
     return types;
   }
-  absl::flat_hash_set<SchemaTopic> topics;
+  HashSet<SchemaTopic> topics;
   for (const auto& [keyword, value] : schema.items())
     topics.insert(TopicOf(keyword));
   if (topics.contains(SchemaTopic::kNumber)) types.push_back("number");

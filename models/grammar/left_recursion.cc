@@ -3,8 +3,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "models/grammar/gbnf_parser.h"
 #include "models/input_error.h"
 
@@ -40,7 +40,7 @@ class LeftRecursion {
     const Code& code = rules_[At(rule)].code;
     Reach reach;
     std::vector<bool> seen(code.size());
-    absl::flat_hash_set<int32_t> called;
+    HashSet<int32_t> called;
     std::vector<int32_t> open = {0};
     while (!open.empty()) {
       const int32_t at = open.back();
@@ -103,7 +103,7 @@ class LeftRecursion {
 
   const std::vector<GbnfRule>& rules_;
   std::vector<bool> empty_;
-  std::vector<absl::flat_hash_set<int32_t>> callers_;
+  std::vector<HashSet<int32_t>> callers_;
   std::vector<std::vector<int32_t>> first_;
 };
 

@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "graph/hash.h"
 #include "models/grammar/schema_json.h"
 #include "models/grammar/schema_merge.h"
 
@@ -93,14 +92,14 @@ class SchemaConverter {
                                                    const std::string& where);
   absl::StatusOr<int64_t> Count(const SchemaJson& schema, const char* keyword,
                                 int64_t otherwise, const std::string& where);
-  std::string OtherKeys(absl::flat_hash_set<std::string> keys);
+  std::string OtherKeys(HashSet<std::string> keys);
 
   const SchemaJson& root_;
   SchemaMerger merger_;
   std::string out_;
-  absl::flat_hash_set<std::string> names_;
-  absl::flat_hash_map<std::string, int> uses_;
-  absl::flat_hash_map<std::string, std::string> refs_;  // rules of $ref
+  HashSet<std::string> names_;
+  HashMap<std::string, int> uses_;
+  HashMap<std::string, std::string> refs_;  // rules of $ref
   std::deque<Pending> pending_;
 };
 

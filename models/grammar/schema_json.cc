@@ -3,9 +3,9 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "graph/hash.h"
 #include "models/grammar/grammar.h"
 #include "models/input_error.h"
 
@@ -77,7 +77,7 @@ class Checker : public nlohmann::json_sax<nlohmann::json> {
 
   absl::Status status_;
   size_t values_ = 0;
-  std::vector<absl::flat_hash_set<std::string>> open_;  // members so far
+  std::vector<HashSet<std::string>> open_;  // members so far
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/grammar/schema_converter.h"
 #include "models/utf8.h"
@@ -19,7 +20,7 @@ SchemaConverter::ObjectMembers(const SchemaJson& schema,
   if (properties != nullptr && !properties->is_object())
     return Bad(where, "properties is no object");
   std::vector<std::string> names;
-  absl::flat_hash_set<std::string> wanted;
+  HashSet<std::string> wanted;
   if (properties != nullptr)
     for (const auto& [key, value] : properties->items()) names.push_back(key);
   if (required != nullptr && !required->is_array())
@@ -65,7 +66,7 @@ absl::StatusOr<std::string> SchemaConverter::OtherMember(
         value, Item(*others, absl::StrCat(where, "/additionalProperties"),
                     absl::StrCat(name, "-value")));
   }
-  absl::flat_hash_set<std::string> keys;
+  HashSet<std::string> keys;
   if (properties != nullptr)
     for (const auto& [key, unused] : properties->items()) keys.insert(key);
   if (const SchemaJson* required = Member(schema, "required"))
@@ -111,17 +112,17 @@ absl::StatusOr<std::string> SchemaConverter::VisitObject(
 
 // A string of JSON that is none of `keys`: along the tree of these, a character
 // that leads out of it, or an end where none of them ends.
-std::string SchemaConverter::OtherKeys(absl::flat_hash_set<std::string> keys) {
+std::string SchemaConverter::OtherKeys(HashSet<std::string> keys) {
   std::vector<std::string> sorted(keys.begin(), keys.end());
   std::sort(sorted.begin(), sorted.end());
   // Keys by their beginning; each level of the tree is one rule.
-  absl::flat_hash_set<std::string> whole(keys.begin(), keys.end());
+  HashSet<std::string> whole(keys.begin(), keys.end());
   struct Level {
     std::string begin;
     std::vector<uint32_t> characters;
   };
   std::vector<Level> levels;
-  absl::flat_hash_map<std::string, size_t> at;
+  HashMap<std::string, size_t> at;
   const auto level = [&](const std::string& begin) -> Level& {
     const auto [found, is_new] = at.try_emplace(begin, levels.size());
     if (is_new) levels.push_back({begin, {}});

@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "graph/hash.h"
 #include "models/jinja/node.h"
 #include "models/jinja/value.h"
 
@@ -35,7 +35,7 @@ class Scope {
 
  private:
   std::shared_ptr<Scope> parent_;
-  absl::flat_hash_map<std::string, Value> variables_;
+  HashMap<std::string, Value> variables_;
 };
 
 // One run of one template. Errors are InvalidArgument (JINJA-4) with line and

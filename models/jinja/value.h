@@ -12,9 +12,9 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "graph/hash.h"
 
 namespace weft::inline v0::jinja {
 
@@ -136,7 +136,7 @@ struct Dict {
   const Value* Find(const Value& key) const;
 
  private:
-  absl::flat_hash_map<std::string, size_t> index_;
+  HashMap<std::string, size_t> index_;
 };
 
 // Python's < between numbers, strings and lists of them; nothing for others.

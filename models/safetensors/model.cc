@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/gguf_writer.h"
 #include "models/input_error.h"
@@ -112,7 +112,7 @@ class Opener {
     const JsonFields map = index.Object("weight_map");
     WEFT_RETURN_IF_ERROR(index.status());
     std::set<std::string> names;  // sorted, as they are numbered
-    absl::flat_hash_map<std::string, std::string> home;
+    HashMap<std::string, std::string> home;
     for (const auto& [tensor, file] : map.value().dict()->entries) {
       const std::string name = file.is_string() ? file.string() : "";
       if (name.empty() || name.find('/') != name.npos || name[0] == '.')
@@ -131,8 +131,7 @@ class Opener {
   }
 
   // Every tensor of the index is in its file, and no other is.
-  absl::Status CheckHomes(
-      const absl::flat_hash_map<std::string, std::string>& home) {
+  absl::Status CheckHomes(const HashMap<std::string, std::string>& home) {
     size_t found = 0;
     for (const SafetensorsFile& file : storage_->files)
       for (const SafeTensor& tensor : file.tensors()) {
@@ -152,7 +151,7 @@ class Opener {
   }
 
   absl::Status AddTensors() {
-    absl::flat_hash_map<std::string, std::string> seen;  // ours to theirs
+    HashMap<std::string, std::string> seen;  // ours to theirs
     size_t unneeded = 0;
     for (const SafetensorsFile& file : storage_->files)
       for (const SafeTensor& tensor : file.tensors()) {

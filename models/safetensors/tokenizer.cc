@@ -6,11 +6,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "graph/hash.h"
 #include "models/byte_tokens.h"
 #include "models/input_error.h"
 #include "models/safetensors/pre_tokenizer.h"
@@ -401,7 +401,7 @@ class Translator {
   std::vector<int32_t> types_;
   std::vector<float> scores_;
   std::vector<bool> used_;
-  absl::flat_hash_map<std::string, int64_t> ids_;
+  HashMap<std::string, int64_t> ids_;
 };
 
 }  // namespace

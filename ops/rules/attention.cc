@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
 #include "graph/rewrite.h"
 #include "ops/alibi.h"
 #include "ops/elementwise.h"
@@ -74,7 +74,7 @@ class AttentionClassifier {
   // Whether a product of two matrices is found below `v` through the ops that
   // scores may pass. A stack, since sums of sums may share what lies below.
   bool LeadsToProduct(Value v) const {
-    absl::flat_hash_set<ValueId> seen;
+    HashSet<ValueId> seen;
     std::vector<Value> open = {v};
     while (!open.empty()) {
       const Value at = open.back();
