@@ -42,7 +42,7 @@ Value ClipFactor(Graph& g, Value norm, double limit) {
 }
 
 // What all parameters of a step share.
-struct Step {
+struct Shared {
   Value rate;    // f32[1]
   Value scale1;  // 1 / (1 - beta1^t)
   Value scale2;  // 1 / (1 - beta2^t)
@@ -55,7 +55,7 @@ Value BiasScale(Graph& g, Value t, double beta) {
 }
 
 void UpdateParameter(Graph& g, const Parameter& p, Value gradient,
-                     const AdamWOptions& o, const Step& step) {
+                     const AdamWOptions& o, const Shared& step) {
   const std::string& name = g.producer(p.state.id()).name;
   const Shape& shape = p.value.shape();
   const Parameter m = MakeParameter(g, absl::StrCat("adamw.m.", name), shape);
@@ -97,9 +97,9 @@ absl::Status AddAdamW(Value loss, absl::Span<const Parameter> parameters,
   const Parameter steps = MakeParameter(g, "adamw.steps", {1});
   const Value t = steps.value + Number(g, 1);
   Update(steps, t);
-  const Step step = {g.Input("learning_rate", DType::kF32, {1}),
-                     BiasScale(g, t, options.beta1),
-                     BiasScale(g, t, options.beta2)};
+  const Shared step = {g.Input("learning_rate", DType::kF32, {1}),
+                       BiasScale(g, t, options.beta1),
+                       BiasScale(g, t, options.beta2)};
   for (size_t i = 0; i < parameters.size(); ++i)
     UpdateParameter(g, parameters[i], gradients[i], options, step);
   return g.status();
