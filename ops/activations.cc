@@ -147,7 +147,7 @@ const OpDef kSqrt = {
         },
     .samples = []() -> std::vector<Sample> {
       return {{"positive", [](SampleGraph& g) -> Values {
-                 return {Sqrt(g.Uniform({Dim::Symbol("T", 5), 257}, 0.1, 4))};
+                 return {Sqrt(g.Uniform({Dim::Symbol("T", 5), 257}, 0.5, 4))};
                }}};
     },
     .gradient = [](const GradientCall& c) -> Values {

@@ -1,9 +1,10 @@
 // Gradient rules against central differences, and what Gradient() refuses.
 //
 // References compute in double and round each result to f32 once. Losses are
-// added up in double from those results, and differences are of fourth order
-// over steps of 0.01: what is left is rounding, 6e-8 / 0.01 of a result's size,
-// which the directions' many elements average further.
+// added up in double from those results, and differences are of sixth order
+// over steps of 1/128: what is left is rounding, 6e-8 * 128 of a result's size,
+// which the directions' many elements average further. Directions are multiples
+// of 1/64, so that inputs up to 256 move by exactly what was asked for.
 #include "ops/gradient.h"
 
 #include <cmath>
@@ -100,17 +101,19 @@ void CheckInput(Checked& c, const Tensors& data, size_t input,
   std::vector<double> direction(static_cast<size_t>(g.elements()));
   double want = 0, norm = 0;
   for (size_t i = 0; i < direction.size(); ++i) {
-    direction[i] = std::normal_distribution<double>()(random);
+    direction[i] =
+        std::round(64 * std::normal_distribution<double>()(random)) / 64;
     want += direction[i] * g.f32()[i];
     norm += static_cast<double>(g.f32()[i]) * g.f32()[i];
   }
-  constexpr double kStep = 0.01;
   const auto difference = [&](double step) {
-    return LossAt(c, data, name, direction, step) -
-           LossAt(c, data, name, direction, -step);
+    return (LossAt(c, data, name, direction, step) -
+            LossAt(c, data, name, direction, -step)) /
+           (2 * step);
   };
-  const double got =
-      (8 * difference(kStep) - difference(2 * kStep)) / (12 * kStep);
+  constexpr double kStep = 1.0 / 128;
+  const double got = 1.5 * difference(kStep) - 0.6 * difference(2 * kStep) +
+                     0.1 * difference(3 * kStep);
   EXPECT_NEAR(got, want, 1e-4 * std::sqrt(norm) + 2e-5) << "of " << name;
 }
 
