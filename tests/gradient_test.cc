@@ -2,8 +2,8 @@
 //
 // References compute in double and round each result to f32 once. Losses are
 // added up in double from those results, and differences are of sixth order
-// over steps of 1/128: what is left is rounding, 6e-8 * 128 of a result's size,
-// which the directions' many elements average further. Directions are multiples
+// over steps of 1/128: what is left is rounding, 2^-24 * 128 of the results'
+// size. Directions are multiples
 // of 1/64, so that inputs up to 256 move by exactly what was asked for.
 #include "ops/gradient.h"
 
@@ -69,16 +69,24 @@ Interpretation RunGraph(Graph& graph, const Tensors& data) {
   return run.ok() ? *std::move(run) : Interpretation();
 }
 
-// Sum of weights * results, in double.
-double LossOf(Checked& c, const Tensors& data) {
+// Sum of weights * results, in double, and the root of the sum of their
+// squares.
+struct Loss {
+  double sum = 0, size = 0;
+};
+Loss LossOf(Checked& c, const Tensors& data) {
   const Interpretation run = RunGraph(c.sample.graph(), data);
-  double loss = 0;
+  Loss loss;
   for (size_t i = 0; i < c.results.size(); ++i) {
     const auto& y = run.values[static_cast<size_t>(c.results[i].id())];
     const auto& w = run.values[static_cast<size_t>(c.weights[i].id())];
-    for (int64_t j = 0; j < y.elements(); ++j)
-      loss += static_cast<double>(y.f32()[j]) * w.f32()[j];
+    for (int64_t j = 0; j < y.elements(); ++j) {
+      const double part = static_cast<double>(y.f32()[j]) * w.f32()[j];
+      loss.sum += part;
+      loss.size += part * part;
+    }
   }
+  loss.size = std::sqrt(loss.size);
   return loss;
 }
 
@@ -89,7 +97,7 @@ double LossAt(Checked& c, const Tensors& data, const std::string& name,
   Tensors moved = data;
   for (size_t i = 0; i < direction.size(); ++i)
     moved.at(name).f32()[i] += static_cast<float>(step * direction[i]);
-  return LossOf(c, moved);
+  return LossOf(c, moved).sum;
 }
 
 void CheckInput(Checked& c, const Tensors& data, size_t input,
@@ -114,7 +122,9 @@ void CheckInput(Checked& c, const Tensors& data, size_t input,
   constexpr double kStep = 1.0 / 128;
   const double got = 1.5 * difference(kStep) - 0.6 * difference(2 * kStep) +
                      0.1 * difference(3 * kStep);
-  EXPECT_NEAR(got, want, 1e-4 * std::sqrt(norm) + 2e-5) << "of " << name;
+  const double rounding = 0x1p-24 / kStep * LossOf(c, data).size;
+  EXPECT_NEAR(got, want, 1e-4 * std::sqrt(norm) + 2 * rounding)
+      << "of " << name;
 }
 
 void CheckSample(const OpDef* op, const Sample& sample) {
