@@ -56,8 +56,8 @@ Value BiasScale(Graph& g, Value t, double beta) {
 
 void UpdateParameter(Graph& g, const Parameter& p, Value gradient,
                      const AdamWOptions& o, const Shared& step) {
-  const std::string& name = g.producer(p.state.id()).name;
-  const Shape& shape = p.value.shape();
+  const std::string name = g.producer(p.state.id()).name;  // the graph grows
+  const Shape shape = p.value.shape();
   const Parameter m = MakeParameter(g, absl::StrCat("adamw.m.", name), shape);
   const Parameter v = MakeParameter(g, absl::StrCat("adamw.v.", name), shape);
   const Value m1 = Scale(m.value, o.beta1) + Scale(gradient, 1 - o.beta1);
