@@ -146,8 +146,13 @@ const OpDef kSqrt = {
           return Map(call, [](double x) { return std::sqrt(x); });
         },
     .samples = []() -> std::vector<Sample> {
-      return {{"positive", [](SampleGraph& g) -> Values {
-                 return {Sqrt(g.Uniform({Dim::Symbol("T", 5), 257}, 0.5, 4))};
+      return {{"positive",
+               [](SampleGraph& g) -> Values {
+                 const Dim t = Dim::Symbol("T", 5);
+                 return {Sqrt(g.Uniform({t, 257}, 0.5, 4))};
+               }},
+              {"large", [](SampleGraph& g) -> Values {
+                 return {Sqrt(g.Uniform({17}, 1, 100))};
                }}};
     },
     .gradient = [](const GradientCall& c) -> Values {
