@@ -58,7 +58,9 @@ void BuildTraining(Training& t, std::mt19937_64& random) {
                           .tokens = kTokens,
                           .weights = DType::kF32,
                           .kv = DType::kF32});
-  WindowOptions options = {.windows = kWindows, .length = kLength};
+  WindowOptions options;
+  options.windows = kWindows;
+  options.length = kLength;
   options.weight = [&](Graph& g, const Node& node) {
     const TensorType& type = model.value(node.outputs[0]).type;
     t.parameters.push_back(g.Input(node.name, type.dtype, type.shape));

@@ -80,7 +80,9 @@ std::shared_ptr<Graph> Network() {
 class Trained {
  public:
   explicit Trained(int threads) {
-    const auto backend = MakeBackend("cpu", {.threads = threads});
+    BackendOptions options;
+    options.threads = threads;
+    const auto backend = MakeBackend("cpu", options);
     auto made = (*backend)->Compile(
         Network(),
         [](const Node&) -> absl::StatusOr<absl::Span<const std::byte>> {
@@ -194,14 +196,15 @@ TEST(TrainingRun, ThreadsAndResumesDoNotChangeABit) {
   for (Trained* t : {&one, &three}) t->Begin(1);
   std::mt19937_64 random(2);
   std::vector<std::byte> checkpoint;
-  std::vector<float> losses;
   for (int64_t i = 0; i < 20; ++i) {
     const Batch batch = Draw(random);
     const float rate = static_cast<float>(RateAt(kSchedule, i));
     if (i == 10) resumed.Load(one.Save());
     const float loss = one.Step(batch, rate);
     EXPECT_EQ(three.Step(batch, rate), loss) << i;
-    if (i >= 10) EXPECT_EQ(resumed.Step(batch, rate), loss) << i;
+    if (i >= 10) {
+      EXPECT_EQ(resumed.Step(batch, rate), loss) << i;
+    }
   }
   EXPECT_EQ(one.Save(), three.Save());
   EXPECT_EQ(one.Save(), resumed.Save());
