@@ -50,6 +50,17 @@ struct ExpandCall {
   const Attrs& attrs;
 };
 
+// What the gradient rule of an op sees: the values of one of its nodes, and the
+// gradients of its outputs, of their shapes; an output that the loss does not
+// read has a default-constructed one. (The first output always has one where
+// there is one output.)
+struct GradientCall {
+  absl::Span<const Value> in;
+  absl::Span<const Value> out;
+  absl::Span<const Value> grad;
+  const Attrs& attrs;
+};
+
 // One example of an op's use, built with the DSL; tests run it on every
 // backend and target, benchmarks time it, docs list it.
 struct Sample {
@@ -85,6 +96,10 @@ struct OpDef {
   // interpretation is the fused op's reference.
   Values (*expand)(const ExpandCall&) = nullptr;
   std::vector<Sample> (*samples)() = nullptr;
+  // Builds, with the DSL, the gradients of the inputs, in their order and of
+  // their shapes; a default-constructed Value for an input that has none
+  // (indices). Null: a loss cannot be differentiated through the op.
+  Values (*gradient)(const GradientCall&) = nullptr;
 
   OpKind kind = OpKind::kCompute;
   ViewKind view = ViewKind::kNone;

@@ -91,10 +91,34 @@ absl::Status CheckTypes(const Graph& graph, const Node& node) {
   return absl::OkStatus();
 }
 
-// A state is read by its writer alone: everyone else reads the writer's
-// result, so that plain data flow orders reads after the write.
+// Whether the writer's new content depends on what `reader` computes: then it
+// has been read before it is written.
+bool FlowsInto(const Graph& graph, NodeId reader, const Node& writer) {
+  absl::flat_hash_set<NodeId> seen = {writer.id};
+  std::vector<NodeId> stack = {writer.id};
+  while (!stack.empty()) {
+    const NodeId id = stack.back();
+    stack.pop_back();
+    if (id == reader) return true;
+    for (const ValueId in : graph.node(id).inputs)
+      if (const NodeId from = graph.value(in).node; seen.insert(from).second)
+        stack.push_back(from);
+  }
+  return false;
+}
+
+// A state is read by its writer, and before it by what the writer's result
+// depends on (an update's old value): everyone else reads the writer's result,
+// so that plain data flow orders reads and the write.
 absl::Status CheckState(const Graph& graph, const Node& node) {
-  const auto& users = graph.value(node.outputs[0]).users;
+  absl::InlinedVector<NodeId, 2> users;
+  const Node* writer = nullptr;
+  for (const NodeId user : graph.value(node.outputs[0]).users)
+    if (graph.node(user).op->writes_state) writer = &graph.node(user);
+  for (const NodeId user : graph.value(node.outputs[0]).users)
+    if (writer == nullptr || writer->id == user ||
+        graph.node(user).op->writes_state || !FlowsInto(graph, user, *writer))
+      users.push_back(user);
   if (users.size() > 1)
     return absl::InvalidArgumentError(absl::StrCat(
         node.where.ToString(), ": state ", node.name, " has ", users.size(),

@@ -6,6 +6,7 @@
 #include "graph/sample.h"
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -59,6 +60,11 @@ std::vector<Sample> UnarySamples(UnaryFn f) {
            }}};
 }
 
+template <const OpDef& kOp>
+Values SlopeTimes(const GradientCall& c) {
+  return {ActivationGradient(c.in[0], c.grad[0], kOp.name)};
+}
+
 }  // namespace
 
 const OpDef kSilu = {
@@ -70,6 +76,7 @@ const OpDef kSilu = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, SiluOf); },
     .samples = [] { return UnarySamples(Silu); },
+    .gradient = SlopeTimes<kSilu>,
     .in_place = 0b1,
 };
 
@@ -82,6 +89,7 @@ const OpDef kRelu = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, ReluOf); },
     .samples = [] { return UnarySamples(Relu); },
+    .gradient = SlopeTimes<kRelu>,
     .in_place = 0b1,
 };
 
@@ -94,6 +102,7 @@ const OpDef kSigmoid = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, SigmoidOf); },
     .samples = [] { return UnarySamples(Sigmoid); },
+    .gradient = SlopeTimes<kSigmoid>,
     .in_place = 0b1,
 };
 
@@ -106,6 +115,7 @@ const OpDef kTanh = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, TanhOf); },
     .samples = [] { return UnarySamples(Tanh); },
+    .gradient = SlopeTimes<kTanh>,
     .in_place = 0b1,
 };
 
@@ -118,6 +128,36 @@ const OpDef kExp = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, ExpOf); },
     .samples = [] { return UnarySamples(Exp); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {c.grad[0] * c.out[0]};
+    },
+    .in_place = 0b1,
+};
+
+const OpDef kSqrt = {
+    .name = "sqrt",
+    .doc =
+        "y = sqrt(x).\n"
+        "f32[...] -> f32[...]; NaN below 0\n"
+        "C1: x is f32.",
+    .infer = InferUnary,
+    .reference =
+        [](const RefCall& call) {
+          return Map(call, [](double x) { return std::sqrt(x); });
+        },
+    .samples = []() -> std::vector<Sample> {
+      return {{"positive",
+               [](SampleGraph& g) -> Values {
+                 const Dim t = Dim::Symbol("T", 5);
+                 return {Sqrt(g.Uniform({t, 257}, 0.5, 4))};
+               }},
+              {"large", [](SampleGraph& g) -> Values {
+                 return {Sqrt(g.Uniform({17}, 1, 100))};
+               }}};
+    },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {Scale(Div(c.grad[0], c.out[0]), 0.5)};
+    },
     .in_place = 0b1,
 };
 
@@ -130,6 +170,7 @@ const OpDef kGelu = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, GeluOf); },
     .samples = [] { return UnarySamples(Gelu); },
+    .gradient = SlopeTimes<kGelu>,
     .in_place = 0b1,
 };
 
@@ -143,6 +184,7 @@ const OpDef kGeluTanh = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, GeluTanhOf); },
     .samples = [] { return UnarySamples(GeluTanh); },
+    .gradient = SlopeTimes<kGeluTanh>,
     .in_place = 0b1,
 };
 
@@ -156,6 +198,7 @@ const OpDef kGeluQuick = {
     .infer = InferUnary,
     .reference = [](const RefCall& call) { return Map(call, GeluQuickOf); },
     .samples = [] { return UnarySamples(GeluQuick); },
+    .gradient = SlopeTimes<kGeluQuick>,
     .in_place = 0b1,
 };
 
@@ -164,6 +207,7 @@ Value Relu(Value x, Where at) { return EmitNode(kRelu, {x}, {}, at); }
 Value Sigmoid(Value x, Where at) { return EmitNode(kSigmoid, {x}, {}, at); }
 Value Tanh(Value x, Where at) { return EmitNode(kTanh, {x}, {}, at); }
 Value Exp(Value x, Where at) { return EmitNode(kExp, {x}, {}, at); }
+Value Sqrt(Value x, Where at) { return EmitNode(kSqrt, {x}, {}, at); }
 Value Gelu(Value x, Where at) { return EmitNode(kGelu, {x}, {}, at); }
 Value GeluTanh(Value x, Where at) { return EmitNode(kGeluTanh, {x}, {}, at); }
 Value GeluQuick(Value x, Where at) { return EmitNode(kGeluQuick, {x}, {}, at); }

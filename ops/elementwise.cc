@@ -69,6 +69,10 @@ const OpDef kAdd = {
           return Zip(call, [](float a, float b) { return a + b; });
         },
     .samples = [] { return BinarySamples(Add); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {SumTo(c.grad[0], c.in[0].shape()),
+              SumTo(c.grad[0], c.in[1].shape())};
+    },
     .commutative = true,
     .in_place = 0b11,
 };
@@ -86,6 +90,10 @@ const OpDef kSub = {
           return Zip(call, [](float a, float b) { return a - b; });
         },
     .samples = [] { return BinarySamples(Sub); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {SumTo(c.grad[0], c.in[0].shape()),
+              Scale(SumTo(c.grad[0], c.in[1].shape()), -1)};
+    },
     .in_place = 0b11,
 };
 
@@ -102,7 +110,45 @@ const OpDef kMul = {
           return Zip(call, [](float a, float b) { return a * b; });
         },
     .samples = [] { return BinarySamples(Mul); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {SumTo(c.grad[0] * c.in[1], c.in[0].shape()),
+              SumTo(c.grad[0] * c.in[0], c.in[1].shape())};
+    },
     .commutative = true,
+    .in_place = 0b11,
+};
+
+const OpDef kDiv = {
+    .name = "div",
+    .doc =
+        "y = a / b, broadcast as NumPy does.\n"
+        "f32[...], f32[...] -> f32[...]\n"
+        "C1: the operands are f32.\n"
+        "C2: aligned at the fastest dimension, dims are equal or one is 1.",
+    .infer = InferBinary,
+    .reference =
+        [](const RefCall& call) {
+          return Zip(call, [](float a, float b) { return a / b; });
+        },
+    .samples = []() -> std::vector<Sample> {
+      // Divisors away from 0, where nothing has a tolerance.
+      return {{"same",
+               [](SampleGraph& g) -> Values {
+                 const Dim t = Dim::Symbol("T", 5);
+                 const Value a = g.Normal({t, 257});
+                 return {Div(a, g.Uniform({t, 257}, 0.5, 2))};
+               }},
+              {"scalar", [](SampleGraph& g) -> Values {
+                 const Value a = g.Normal({3, 17});
+                 return {Div(a, g.Uniform({1}, -2, -0.5))};
+               }}};
+    },
+    .gradient = [](const GradientCall& c) -> Values {
+      // d/db a / b = -y / b.
+      const Value da = Div(c.grad[0], c.in[1]);
+      return {SumTo(da, c.in[0].shape()),
+              Scale(SumTo(da * c.out[0], c.in[1].shape()), -1)};
+    },
     .in_place = 0b11,
 };
 
@@ -134,12 +180,17 @@ const OpDef kScale = {
                  return {Scale(g.Normal({t, 3, 1, 33}), 0.08838834764831845)};
                }}};
     },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {Scale(c.grad[0], c.attrs.Float("factor"))};
+    },
     .in_place = 0b1,
 };
 
 Value Add(Value a, Value b, Where at) { return EmitNode(kAdd, {a, b}, {}, at); }
 Value Sub(Value a, Value b, Where at) { return EmitNode(kSub, {a, b}, {}, at); }
 Value Mul(Value a, Value b, Where at) { return EmitNode(kMul, {a, b}, {}, at); }
+
+Value Div(Value a, Value b, Where at) { return EmitNode(kDiv, {a, b}, {}, at); }
 
 Value Scale(Value x, FloatAttr factor, Where at) {
   return EmitNode(kScale, {x}, {{"factor", factor}}, at);

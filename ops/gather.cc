@@ -7,6 +7,7 @@
 #include "graph/encode_row.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -146,6 +147,9 @@ const OpDef kGatherRows = {
     .infer = InferGatherRows,
     .reference = GatherRowsReference,
     .samples = GatherRowsSamples,
+    .gradient = [](const GradientCall& c) -> Values {
+      return {ScatterRows(c.grad[0], c.in[1], c.in[0].dim(0)), Value()};
+    },
     .tolerance = 0,  // it moves bytes
 };
 

@@ -6,7 +6,7 @@
 
 namespace weft::inline v0 {
 
-extern const OpDef kGatherRows, kAppend;
+extern const OpDef kGatherRows, kAppend, kAssign;
 
 // What a step says of its tokens: pos i32[T], the position of each token in
 // its sequence; slot i32[T], the sequence that it belongs to.
@@ -29,6 +29,10 @@ Value SelectRows(Value x, Value rows,
 // as it is then. The only writer of that state.
 Value Append(Value state, Value x, const Step& step,
              Where at = std::source_location::current());
+
+// Makes x the content of the state, all of it, and returns the state as it is
+// then: its only writer. x may be computed from the state itself.
+Value Assign(Value state, Value x, Where at = std::source_location::current());
 
 }  // namespace weft::inline v0
 

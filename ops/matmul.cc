@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -91,6 +92,19 @@ std::vector<Sample> MatMulSamples() {
           MatMulSample("batch_outer", {2, 1, 3, 4}, {5, 4, 6})};
 }
 
+// The transpose; of a transpose, what it transposed.
+Value Turned(Value x) {
+  const Node& node = x.graph()->producer(x.id());
+  if (node.op == &kTranspose) return Value(x.graph(), node.inputs[0]);
+  return Transpose(x);
+}
+
+Values MatMulGradient(const GradientCall& c) {
+  const Value a = c.in[0], b = c.in[1], g = c.grad[0];
+  return {SumTo(MatMul(g, Turned(b)), a.shape()),
+          SumTo(MatMul(Turned(a), g), b.shape())};
+}
+
 void SwapBack(Shape& shape) { std::swap(shape.dim(-1), shape.dim(-2)); }
 
 absl::Status TransposeReference(const RefCall& call) {
@@ -130,6 +144,7 @@ const OpDef kMatMul = {
     .infer = InferMatMul,
     .reference = MatMulReference,
     .samples = MatMulSamples,
+    .gradient = MatMulGradient,
 };
 
 const OpDef kTranspose = {
@@ -156,6 +171,9 @@ const OpDef kTranspose = {
                  const Dim t = Dim::Symbol("T", 5);
                  return {Transpose(g.Normal({2, t, 3}))};
                }}};
+    },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {Transpose(c.grad[0])};
     },
 };
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -80,6 +81,9 @@ const OpDef kRmsNorm = {
     .reference =
         [](const RefCall& call) { return ForEachRow(call, RmsNormRow); },
     .samples = [] { return NormSamples(RmsNorm); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {NormGradient(c.in[0], c.grad[0], c.attrs.Float("eps"), false)};
+    },
     .in_place = 0b1,
 };
 
@@ -96,6 +100,9 @@ const OpDef kLayerNorm = {
     .reference =
         [](const RefCall& call) { return ForEachRow(call, LayerNormRow); },
     .samples = [] { return NormSamples(LayerNorm); },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {NormGradient(c.in[0], c.grad[0], c.attrs.Float("eps"), true)};
+    },
     .in_place = 0b1,
 };
 

@@ -3,6 +3,7 @@
 #include "ops/alibi.h"
 #include "ops/experts.h"
 #include "ops/fused.h"
+#include "ops/gradient_ops.h"
 #include "ops/quantize.h"
 #include "ops/recurrent.h"
 
@@ -11,16 +12,19 @@ namespace {
 
 constexpr const OpDef* kAllOps[] = {
     // Arithmetic and activations.
-    &kAdd, &kSub, &kMul, &kScale, &kSilu, &kRelu, &kSigmoid, &kTanh, &kExp,
-    &kGelu, &kGeluTanh, &kGeluQuick,
+    &kAdd, &kSub, &kMul, &kDiv, &kScale, &kSilu, &kRelu, &kSigmoid, &kTanh,
+    &kExp, &kSqrt, &kSumTo, &kGelu, &kGeluTanh, &kGeluQuick,
     // Matrices, normalisation, attention.
     &kMatMul, &kTranspose, &kDequant, &kQuantize, &kRmsNorm, &kLayerNorm,
     &kSoftmax, &kMask, &kAlibi, &kRopeTable, &kRotate,
+    // Losses, and what gradients are made of.
+    &kCrossEntropy, &kCrossEntropyGradient, &kActivationGradient,
+    &kNormGradient, &kSoftmaxGradient, &kScatterRows, &kPad,
     // Experts.
     &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.
     &kReshape, &kPermute, &kSlice, &kConcat, &kRepeat, &kGatherRows, &kAppend,
-    &kCausalConv, &kSelectiveScan,
+    &kAssign, &kCausalConv, &kSelectiveScan,
     // Fused: what rules make.
     &kQMatMul, &kQGather, &kAttention, &kRmsNormMul, &kAddRmsNorm,
     &kLayerNormMulAdd, &kGated, &kQMatMulById};

@@ -9,6 +9,7 @@
 #include "ops/elementwise.h"
 #include "ops/experts.h"
 #include "ops/gather.h"
+#include "ops/loss.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
 #include "ops/recurrent.h"

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -185,6 +186,15 @@ absl::Status RotateReference(const RefCall& call) {
   return absl::OkStatus();
 }
 
+// The transposed matrix turns the other way: the sine changes its sign. The
+// table has no gradient, since positions have none.
+Values RotateGradient(const GradientCall& c) {
+  const Value sign = c.in[0].graph()->Constant(
+      HostTensor::FromFloats({2}, {1.0f, -1.0f}), Where());
+  return {Rotate(c.grad[0], c.in[1] * sign, c.attrs.Int("adjacent") != 0),
+          Value()};
+}
+
 std::vector<Sample> RotateSamples() {
   const auto sample = [](absl::string_view name, int64_t heads, int64_t d,
                          int64_t n_dims, bool adjacent) -> Sample {
@@ -247,6 +257,7 @@ const OpDef kRotate = {
     .infer = InferRotate,
     .reference = RotateReference,
     .samples = RotateSamples,
+    .gradient = RotateGradient,
     .in_place = 0b1,
 };
 

@@ -135,6 +135,9 @@ const OpDef kReshape = {
                  return {Reshape(g.Ids({2, 9}, 100), {3, 6})};
                }}};
     },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {Reshape(c.grad[0], c.in[0].shape())};
+    },
     .view = ViewKind::kReshape,
     .tolerance = 0,  // it moves bytes
 };
@@ -161,6 +164,13 @@ const OpDef kPermute = {
               {"reverse", [](SampleGraph& g) -> Values {
                  return {Permute(g.Ids({3, 4, 5}, 100), {2, 1, 0})};
                }}};
+    },
+    .gradient = [](const GradientCall& c) -> Values {
+      const auto perm = c.attrs.Ints("perm");
+      std::vector<int64_t> back(perm.size());
+      for (size_t i = 0; i < perm.size(); ++i)
+        back[static_cast<size_t>(perm[i])] = static_cast<int64_t>(i);
+      return {Permute(c.grad[0], std::move(back))};
     },
     .view = ViewKind::kPermute,
     .tolerance = 0,  // it moves bytes

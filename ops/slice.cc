@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 #include "ops/shape_ops.h"
 
@@ -109,6 +111,39 @@ absl::StatusOr<TensorTypes> InferRepeat(const Call& call) {
   return OneType(call.in[0].dtype, std::move(shape));
 }
 
+// ---- Gradients ----
+
+Values SliceGradient(const GradientCall& c) {
+  const int axis = Axis(c.attrs);
+  const int64_t end = c.attrs.Int("end");
+  return {Pad(c.grad[0], axis, c.attrs.Int("begin"),
+              c.in[0].dim(axis).bound() - end)};
+}
+
+Values ConcatGradient(const GradientCall& c) {
+  Values gradients;
+  int64_t begin = 0;
+  for (const Value& part : c.in) {
+    const int64_t end = begin + part.dim(Axis(c.attrs)).bound();
+    gradients.push_back(Slice(c.grad[0], Axis(c.attrs), begin, end));
+    begin = end;
+  }
+  return gradients;
+}
+
+// The copies of an element stand in a dimension of their own, and are added.
+Values RepeatGradient(const GradientCall& c) {
+  Shape copies, sums;
+  for (int axis = 0; axis < c.in[0].rank(); ++axis) {
+    copies.Append(c.in[0].dim(axis));
+    sums.Append(c.in[0].dim(axis));
+    if (axis != Axis(c.attrs)) continue;
+    copies.Append(Dim(c.attrs.Int("times")));
+    sums.Append(Dim(1));
+  }
+  return {Reshape(SumTo(Reshape(c.grad[0], copies), sums), c.in[0].shape())};
+}
+
 std::vector<Sample> SliceSamples() {
   return {{"columns",
            [](SampleGraph& g) -> Values {
@@ -175,6 +210,7 @@ const OpDef kSlice = {
           return absl::OkStatus();
         },
     .samples = SliceSamples,
+    .gradient = SliceGradient,
     .view = ViewKind::kSlice,
     .tolerance = 0,  // it moves bytes
 };
@@ -190,6 +226,7 @@ const OpDef kConcat = {
     .infer = InferConcat,
     .reference = ConcatReference,
     .samples = ConcatSamples,
+    .gradient = ConcatGradient,
     .tolerance = 0,  // it moves bytes
 };
 
@@ -210,6 +247,7 @@ const OpDef kRepeat = {
           return absl::OkStatus();
         },
     .samples = RepeatSamples,
+    .gradient = RepeatGradient,
     .tolerance = 0,  // it moves bytes
 };
 

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -62,6 +64,22 @@ absl::Status SoftmaxReference(const RefCall& call) {
     ++r;
   });
   return absl::OkStatus();
+}
+
+// A sink takes the share that the row leaves: its own gradient is
+// -share * sum(g y).
+Values SoftmaxRule(const GradientCall& c) {
+  const Value y = c.out[0], g = c.grad[0];
+  Values gradients = {SoftmaxGradient(y, g)};
+  if (c.in.size() < 2) return gradients;
+  Shape rows = y.shape();
+  rows.dim(-1) = Dim(1);
+  const Value one =
+      y.graph()->Constant(HostTensor::FromFloats({1}, {1.0f}), Where());
+  const Value share = Sub(one, SumTo(y, rows));
+  gradients.push_back(
+      Scale(SumTo(share * SumTo(g * y, rows), c.in[1].shape()), -1));
+  return gradients;
 }
 
 absl::StatusOr<TensorTypes> InferMask(const Call& call) {
@@ -160,6 +178,7 @@ const OpDef kSoftmax = {
                  return {Softmax(Mask(x, g.Positions({4}, -1), {}))};
                }}};
     },
+    .gradient = SoftmaxRule,
     .in_place = 0b1,
 };
 
@@ -179,6 +198,11 @@ const OpDef kMask = {
     .infer = InferMask,
     .reference = MaskReference,
     .samples = MaskSamples,
+    // What reads a hidden -inf and gives something finite (a softmax) sends
+    // nothing back: the rest passes as it is.
+    .gradient = [](const GradientCall& c) -> Values {
+      return {c.grad[0], Value()};
+    },
     .in_place = 0b1,
 };
 

@@ -130,6 +130,16 @@ TEST_F(VerifyTest, AStateHasOneWriter) {
   ExpectInvalid("model.cc:12: state s has 2 readers; one Append");
 }
 
+TEST_F(VerifyTest, AnUpdateReadsWhatItsStateHeld) {
+  const Value s = graph_.State("s", DType::kF32, {1, 4}, Line(12));
+  const Value old = Scale(s, 0.5);
+  Assign(s, old + old);
+  EXPECT_TRUE(Verify(graph_).ok()) << Verify(graph_);
+  // Nothing puts this one before the write.
+  Scale(s, 2);
+  ExpectInvalid("model.cc:12: state s has 2 readers; one Append");
+}
+
 TEST_F(VerifyTest, AStateIsReadThroughItsWriter) {
   const Value s = graph_.State("s", DType::kF32, {1, 16, 4});
   GatherRows(s, pos_, Line(13));

@@ -33,8 +33,10 @@ KernelList AllKernels(TargetMask targets) {
   KernelList list;
   AddAttentionKernels(targets, list);
   AddBinaryKernels(targets, list);
+  AddCrossEntropyKernels(targets, list);
   AddDequantKernels(targets, list);
   AddGatherKernels(targets, list);
+  AddGradientKernels(targets, list);
   AddMatMulKernels(targets, list);
   AddNormKernels(targets, list);
   AddQMatMulKernels(targets, list);
@@ -46,12 +48,14 @@ KernelList AllKernels(TargetMask targets) {
   AddQMatMulQ6KKernels(targets, list);
   AddQMatMulQ8Kernels(targets, list);
   AddRecurrentKernels(targets, list);
+  AddReduceKernels(targets, list);
   AddRopeKernels(targets, list);
   AddRouteKernels(targets, list);
   AddShapeKernels(targets, list);
   AddSoftmaxKernels(targets, list);
   AddStateKernels(targets, list);
   AddUnaryKernels(targets, list);
+  AddUpdateKernels(targets, list);
   AddMatMulByIdKernels(list);
   return list;
 }

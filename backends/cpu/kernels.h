@@ -11,8 +11,10 @@ namespace cpu {
 
 void AddAttentionKernels(TargetMask targets, KernelList& out);
 void AddBinaryKernels(TargetMask targets, KernelList& out);
+void AddCrossEntropyKernels(TargetMask targets, KernelList& out);
 void AddDequantKernels(TargetMask targets, KernelList& out);
 void AddGatherKernels(TargetMask targets, KernelList& out);
+void AddGradientKernels(TargetMask targets, KernelList& out);
 void AddMatMulKernels(TargetMask targets, KernelList& out);
 // Made of the qmatmul kernels that are in the list already.
 void AddMatMulByIdKernels(KernelList& out);
@@ -26,12 +28,14 @@ void AddQMatMulQ5Kernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ6KKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ8Kernels(TargetMask targets, KernelList& out);
 void AddRecurrentKernels(TargetMask targets, KernelList& out);
+void AddReduceKernels(TargetMask targets, KernelList& out);
 void AddRopeKernels(TargetMask targets, KernelList& out);
 void AddRouteKernels(TargetMask targets, KernelList& out);
 void AddShapeKernels(TargetMask targets, KernelList& out);
 void AddSoftmaxKernels(TargetMask targets, KernelList& out);
 void AddStateKernels(TargetMask targets, KernelList& out);
 void AddUnaryKernels(TargetMask targets, KernelList& out);
+void AddUpdateKernels(TargetMask targets, KernelList& out);
 
 }  // namespace cpu
 }  // namespace weft::inline v0

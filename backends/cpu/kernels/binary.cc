@@ -43,6 +43,13 @@ struct MulFn {
   }
 };
 
+struct DivFn {
+  template <class V>
+  HWY_INLINE V operator()(V a, V b) const {
+    return hn::Div(a, b);
+  }
+};
+
 // g sigmoid(1.702 g) (u + 1), both bounded.
 struct ClampedSwiGluFn {
   float limit;
@@ -106,12 +113,12 @@ void Scale(const KernelArgs& a, int64_t begin, int64_t end) {
 void ClampedSwiGlu(const KernelArgs& a, int64_t begin, int64_t end) {
   const ClampedSwiGluFn f = {
       static_cast<float>(a.params->attrs->Float("limit"))};
-  ForEachPiece(
-      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
-        Combine<Splat::kNone>(f, a.in[0].RowAs<const float>(r) + first,
-                              a.in[1].RowAs<const float>(r) + first, n,
-                              a.out[0].RowAs<float>(r) + first);
-      });
+  ForEachPiece(a, begin, end,
+               [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+                 Combine<Splat::kNone>(f, a.in[0].RowAs<const float>(r) + first,
+                                       a.in[1].RowAs<const float>(r) + first, n,
+                                       a.out[0].RowAs<float>(r) + first);
+               });
 }
 
 // An exponential and a division a value.
@@ -134,6 +141,7 @@ void AddKernels(KernelList& out) {
   AddBinary<AddFn>(kAdd, out);
   AddBinary<SubFn>(kSub, out);
   AddBinary<MulFn>(kMul, out);
+  AddBinary<DivFn>(kDiv, out);
   out.push_back({.op = &kScale,
                  .name = "scale",
                  .strided = 0b1,

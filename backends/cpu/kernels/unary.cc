@@ -25,6 +25,13 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 
+struct SqrtFn {
+  template <class DF>
+  HWY_INLINE hn::Vec<DF> operator()(DF, hn::Vec<DF> x) const {
+    return hn::Sqrt(x);
+  }
+};
+
 template <class F>
 void Unary(const KernelArgs& a, int64_t begin, int64_t end) {
   ForEachPiece(
@@ -88,6 +95,7 @@ void AddUnary(const OpDef& op, KernelList& out) {
 
 void AddKernels(KernelList& out) {
   AddUnary<SiluFn>(kSilu, out);
+  AddUnary<SqrtFn>(kSqrt, out);
   AddUnary<GeluFn>(kGelu, out);
   AddUnary<GeluTanhFn>(kGeluTanh, out);
   AddUnary<GeluQuickFn>(kGeluQuick, out);

@@ -1,0 +1,264 @@
+// A whole model's gradient against central differences, and AdamW against its
+// formula, both by the scalar references.
+#include <cmath>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "graph/interpret.h"
+#include "gtest/gtest.h"
+#include "ops/gradient.h"
+#include "ops/ops.h"
+#include "ops/optimizer.h"
+#include "ops/windows.h"
+#include "tests/llama_graph.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using Tensors = std::map<std::string, HostTensor, std::less<>>;
+
+absl::StatusOr<Interpretation> Interpreted(const Graph& graph,
+                                           const Tensors& data) {
+  return Interpret(
+      graph, {},
+      [&](const Graph&, const Node& node) -> absl::StatusOr<HostTensor> {
+        return data.at(node.name);
+      });
+}
+
+HostTensor Normal(const Shape& shape, double scale, std::mt19937_64& random) {
+  HostTensor t(DType::kF32, shape.Bind({}));
+  std::normal_distribution<double> normal;
+  for (int64_t i = 0; i < t.elements(); ++i)
+    t.f32()[i] = static_cast<float>(scale * normal(random));
+  return t;
+}
+
+constexpr int64_t kWindows = 2, kLength = 5, kTokens = kWindows * kLength;
+
+// A llama of two layers over two windows, and its loss.
+struct Training {
+  Graph graph;
+  Value logits, loss;
+  std::vector<Value> parameters;
+  Tensors data;
+};
+
+void BuildTraining(Training& t, std::mt19937_64& random) {
+  Graph model;
+  BuildLlamaGraph(model, {.width = 16,
+                          .heads = 4,
+                          .groups = 2,
+                          .hidden = 24,
+                          .vocab = 30,
+                          .context = kLength,
+                          .tokens = kTokens,
+                          .weights = DType::kF32,
+                          .kv = DType::kF32});
+  WindowOptions options;
+  options.windows = kWindows;
+  options.length = kLength;
+  options.weight = [&](Graph& g, const Node& node) {
+    const TensorType& type = model.value(node.outputs[0]).type;
+    t.parameters.push_back(g.Input(node.name, type.dtype, type.shape));
+    // Norms around 1, rows of embeddings that no norm divides by little,
+    // matrices that keep sizes of order one.
+    const bool is_table = node.name == "token_embd";
+    HostTensor w = Normal(type.shape, is_table ? 1 : 0.25, random);
+    if (type.shape.rank() == 1)
+      for (int64_t i = 0; i < w.elements(); ++i) w.f32()[i] += 1;
+    t.data[node.name] = std::move(w);
+    return t.parameters.back();
+  };
+  const auto outputs = CopyForWindows(model, options, t.graph);
+  ASSERT_TRUE(outputs.ok()) << outputs.status();
+  t.logits = (*outputs)[0];
+  const Value targets = t.graph.Input("targets", DType::kI32, {kTokens});
+  t.loss = CrossEntropy(t.logits, targets);
+  std::vector<int32_t> tokens, wanted, pos, rows;
+  for (int32_t i = 0; i < kTokens; ++i) {
+    tokens.push_back(static_cast<int32_t>(random() % 30));
+    wanted.push_back(static_cast<int32_t>(random() % 30));
+    pos.push_back(i % kLength);
+    rows.push_back(i);
+  }
+  t.data["tokens"] = HostTensor::FromInts({kTokens}, tokens);
+  t.data["targets"] = HostTensor::FromInts({kTokens}, wanted);
+  t.data["pos"] = HostTensor::FromInts({kTokens}, pos);
+  t.data["slot"] = HostTensor::FromInts({kTokens}, pos);
+  t.data["out_rows"] = HostTensor::FromInts({kTokens}, rows);
+}
+
+// The loss in double, from the logits.
+double LossOf(const Training& t, const Tensors& data) {
+  const auto run = Interpreted(t.graph, data);
+  EXPECT_TRUE(run.ok()) << run.status();
+  if (!run.ok()) return 0;
+  const HostTensor& x = run->values[static_cast<size_t>(t.logits.id())];
+  double loss = 0;
+  for (int64_t r = 0; r < kTokens; ++r) {
+    const float* row = x.f32() + r * x.dim(-1);
+    double sum = 0;
+    for (int64_t i = 0; i < x.dim(-1); ++i) sum += std::exp(double{row[i]});
+    loss += std::log(sum) - row[data.at("targets").i32()[r]];
+  }
+  return loss / static_cast<double>(kTokens);
+}
+
+// The error is relative to the norm of the whole gradient. References compute
+// in double and round each value of the graph to f32 once: about 1e-7 of the
+// loss, over steps of 0.002, which stay well below the rows that norms divide
+// by.
+TEST(TrainingGraph, LlamasGradientIsTheLimitOfDifferences) {
+  const uint64_t seed = 1 + static_cast<uint64_t>(GTEST_FLAG_GET(random_seed));
+  SCOPED_TRACE(seed);
+  std::mt19937_64 random(seed);
+  Training t;
+  BuildTraining(t, random);
+  const auto gradients = Gradient(t.loss, t.parameters);
+  ASSERT_TRUE(gradients.ok()) << gradients.status();
+  t.graph.Output("loss", t.loss);
+  ASSERT_TRUE(t.graph.Finish().ok()) << t.graph.status();
+  const auto run = Interpreted(t.graph, t.data);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(t.parameters.size(), 21u);
+  EXPECT_NEAR(run->values[static_cast<size_t>(t.loss.id())].f32()[0],
+              LossOf(t, t.data), 1e-6);
+  double whole = 0;  // squared
+  for (const Value& gradient : *gradients) {
+    const HostTensor& g = run->values[static_cast<size_t>(gradient.id())];
+    for (int64_t i = 0; i < g.elements(); ++i)
+      whole += static_cast<double>(g.f32()[i]) * g.f32()[i];
+  }
+  for (size_t p = 0; p < t.parameters.size(); ++p) {
+    const std::string& name = t.graph.producer(t.parameters[p].id()).name;
+    const HostTensor& g =
+        run->values[static_cast<size_t>((*gradients)[p].id())];
+    const HostTensor direction = Normal(t.parameters[p].shape(), 1, random);
+    double want = 0, norm = 0;
+    for (int64_t i = 0; i < g.elements(); ++i) {
+      want += static_cast<double>(direction.f32()[i]) * g.f32()[i];
+      norm += static_cast<double>(g.f32()[i]) * g.f32()[i];
+    }
+    const auto difference = [&](double step) {
+      double sum = 0;
+      for (const double sign : {1.0, -1.0}) {
+        Tensors moved = t.data;
+        for (int64_t i = 0; i < g.elements(); ++i)
+          moved[name].f32()[i] +=
+              static_cast<float>(sign * step * direction.f32()[i]);
+        sum += sign * LossOf(t, moved);
+      }
+      return sum / (2 * step);
+    };
+    // Sixth order.
+    constexpr double kStep = 0.002;
+    const double got = 1.5 * difference(kStep) - 0.6 * difference(2 * kStep) +
+                       0.1 * difference(3 * kStep);
+    EXPECT_GT(norm, 0) << name;
+    EXPECT_NEAR(got, want, 1e-4 * std::sqrt(whole)) << name;
+  }
+}
+
+// The windows' logits are those of the model with its cache, one sequence for
+// each window.
+TEST(TrainingGraph, WindowsAreSequences) {
+  std::mt19937_64 random(3);
+  Training t;
+  BuildTraining(t, random);
+  t.graph.Output("logits", t.logits);
+  ASSERT_TRUE(t.graph.Finish().ok()) << t.graph.status();
+  const auto windows = Interpreted(t.graph, t.data);
+  ASSERT_TRUE(windows.ok()) << windows.status();
+  Graph model;
+  BuildLlamaGraph(model, {.width = 16,
+                          .heads = 4,
+                          .groups = 2,
+                          .hidden = 24,
+                          .vocab = 30,
+                          .context = kLength,
+                          .tokens = kTokens,
+                          .weights = DType::kF32,
+                          .kv = DType::kF32});
+  ASSERT_TRUE(model.Finish().ok());
+  Tensors data = t.data;
+  for (int64_t i = 0; i < kTokens; ++i)
+    data["slot"].i32()[i] = static_cast<int32_t>(i / kLength);
+  const auto run = Interpret(
+      model, {{"T", kTokens}, {"R", kTokens}},
+      [&](const Graph& g, const Node& node) -> absl::StatusOr<HostTensor> {
+        const TensorType& type = g.value(node.outputs[0]).type;
+        if (node.op->kind == OpKind::kState)
+          return HostTensor(type.dtype, type.shape.Bind({}));
+        return data.at(node.name);
+      });
+  ASSERT_TRUE(run.ok()) << run.status();
+  const HostTensor& want =
+      run->values[static_cast<size_t>(model.outputs()[0].value)];
+  const HostTensor& got = windows->values[static_cast<size_t>(t.logits.id())];
+  ASSERT_EQ(got.elements(), want.elements());
+  for (int64_t i = 0; i < got.elements(); ++i)
+    EXPECT_NEAR(got.f32()[i], want.f32()[i], 1e-5) << i;
+}
+
+// ---- AdamW ----
+
+// Two steps on loss = sum(w * x), whose gradient is x, by the formula.
+TEST(Optimizer, AdamWFollowsItsFormula) {
+  Graph g;
+  const Parameter w = MakeParameter(g, "w", {2, 2});
+  const Value x = g.Input("x", DType::kF32, {2, 2});
+  const AdamWOptions o = {.beta1 = 0.8,
+                          .beta2 = 0.9,
+                          .eps = 1e-3,
+                          .weight_decay = 0.5,
+                          .clip_norm = 2};
+  const Value loss = SumTo(w.value * x, {1});
+  g.Output("loss", loss);
+  const absl::Status added = AddAdamW(loss, {w}, o);
+  ASSERT_TRUE(added.ok()) << added;
+  ASSERT_TRUE(g.Finish().ok()) << g.status();
+  Tensors data;
+  data["x"] = HostTensor::FromFloats({2, 2}, {4, 0, -2, 4});  // norm 6
+  data["learning_rate"] = HostTensor::FromFloats({1}, {0.1f});
+  for (const char* name : {"w", "adamw.m.w", "adamw.v.w"})
+    data[name] = HostTensor::FromFloats({1, 2, 2}, {1, 2, 3, 4});
+  data["adamw.v.w"] = HostTensor::FromFloats({1, 2, 2}, {0, 0, 1, 9});
+  data["adamw.steps"] = HostTensor::FromFloats({1, 1}, {0});
+  double p[] = {1, 2, 3, 4}, m[] = {1, 2, 3, 4}, v[] = {0, 0, 1, 9};
+  const double gradient[] = {4 / 3.0, 0, -2 / 3.0, 4 / 3.0};  // clipped to 2
+  for (int step = 1; step <= 2; ++step) {
+    const auto run = Interpreted(g, data);
+    ASSERT_TRUE(run.ok()) << run.status();
+    for (const NodeId id : g.order())
+      if (g.node(id).op == &kAssign)
+        data[g.producer(g.node(id).inputs[0]).name] =
+            run->values[static_cast<size_t>(g.node(id).outputs[0])];
+    EXPECT_EQ(data["adamw.steps"].f32()[0], static_cast<float>(step));
+    for (int i = 0; i < 4; ++i) {
+      m[i] = o.beta1 * m[i] + (1 - o.beta1) * gradient[i];
+      v[i] = o.beta2 * v[i] + (1 - o.beta2) * gradient[i] * gradient[i];
+      const double m_hat = m[i] / (1 - std::pow(o.beta1, step));
+      const double v_hat = v[i] / (1 - std::pow(o.beta2, step));
+      p[i] -=
+          0.1 * (m_hat / (std::sqrt(v_hat) + o.eps) + o.weight_decay * p[i]);
+      EXPECT_NEAR(data["w"].f32()[i], p[i], 2e-5 * std::abs(p[i])) << i;
+    }
+  }
+}
+
+TEST(Optimizer, RatesWarmUpAndFallAlongACosine) {
+  const RateSchedule s = {.peak = 1, .low = 0.2, .warm_up = 4, .steps = 15};
+  EXPECT_DOUBLE_EQ(RateAt(s, 0), 0.25);
+  EXPECT_DOUBLE_EQ(RateAt(s, 3), 1);
+  EXPECT_DOUBLE_EQ(RateAt(s, 4), 1);
+  EXPECT_DOUBLE_EQ(RateAt(s, 9), 0.6);
+  EXPECT_DOUBLE_EQ(RateAt(s, 14), 0.2);
+  EXPECT_DOUBLE_EQ(RateAt(s, 99), 0.2);
+}
+
+}  // namespace
+}  // namespace weft::inline v0

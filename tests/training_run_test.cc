@@ -1,0 +1,214 @@
+// Training on the CPU backend: a digit classifier learns, with the same bits
+// for any number of threads and after a resume.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "backends/backend.h"
+#include "gtest/gtest.h"
+#include "ops/ops.h"
+#include "ops/optimize.h"
+#include "ops/optimizer.h"
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr int64_t kPixels = 64, kHidden = 24, kDigits = 10, kBatch = 50;
+
+// Digits of 5 x 7 pixels.
+constexpr const char* kGlyphs[] = {".###.#...##...##...##...##...#.###.",
+                                   "..#...##....#....#....#....#...###.",
+                                   ".###.#...#....#...#...#...#...#####",
+                                   "####.....#....#.###.....#....#####.",
+                                   "...#...##..#.#.#..#.#####...#....#.",
+                                   "######....####.....#....##...#.###.",
+                                   "..##..#...#....####.#...##...#.###.",
+                                   "#####....#...#...#...#...#....#....",
+                                   ".###.#...##...#.###.#...##...#.###.",
+                                   ".###.#...##...#.####....#...#..##.."};
+
+struct Batch {
+  std::vector<float> pixels;
+  std::vector<int32_t> digits;
+};
+
+// Digits moved about in 8 x 8 pixels, up to four of which are changed.
+Batch Draw(std::mt19937_64& random) {
+  Batch b;
+  b.pixels.resize(kBatch * kPixels);
+  for (int64_t i = 0; i < kBatch; ++i) {
+    float* pixels = b.pixels.data() + i * kPixels;
+    b.digits.push_back(static_cast<int32_t>(random() % kDigits));
+    const int64_t dx = static_cast<int64_t>(random() % 4);
+    const int64_t dy = static_cast<int64_t>(random() % 2);
+    for (int64_t at = 0; at < 35; ++at)
+      if (kGlyphs[b.digits.back()][at] == '#')
+        pixels[(at / 5 + dy) * 8 + at % 5 + dx] = 1;
+    for (uint64_t n = random() % 5; n > 0; --n) {
+      float& pixel = pixels[random() % kPixels];
+      pixel = 1 - pixel;
+    }
+  }
+  return b;
+}
+
+std::shared_ptr<Graph> Network() {
+  auto g = std::make_shared<Graph>();
+  const Value x = g->Input("pixels", DType::kF32, {kBatch, kPixels});
+  const Value digits = g->Input("digits", DType::kI32, {kBatch});
+  const Parameter w1 = MakeParameter(*g, "hidden.weight", {kHidden, kPixels});
+  const Parameter b1 = MakeParameter(*g, "hidden.bias", {kHidden});
+  const Parameter w2 = MakeParameter(*g, "output.weight", {kDigits, kHidden});
+  const Parameter b2 = MakeParameter(*g, "output.bias", {kDigits});
+  const Value h = Relu(Linear(x, w1.value) + b1.value);
+  const Value scores = Linear(h, w2.value) + b2.value;
+  const Value loss = CrossEntropy(scores, digits);
+  g->Output("loss", loss);
+  g->Output("scores", scores);
+  const absl::Status added = AddAdamW(loss, {w1, b1, w2, b2});
+  EXPECT_TRUE(added.ok()) << added;
+  const absl::StatusOr<FusionReport> report = Optimize(*g);
+  EXPECT_TRUE(report.ok()) << report.status();
+  return g;
+}
+
+class Trained {
+ public:
+  explicit Trained(int threads) {
+    BackendOptions options;
+    options.threads = threads;
+    const auto backend = MakeBackend("cpu", options);
+    auto made = (*backend)->Compile(
+        Network(),
+        [](const Node&) -> absl::StatusOr<absl::Span<const std::byte>> {
+          return absl::NotFoundError("no weights");
+        });
+    EXPECT_TRUE(made.ok()) << made.status();
+    if (made.ok()) executable_ = *std::move(made);
+    for (const PlannedStep& step : executable_->plan().steps)
+      EXPECT_FALSE(step.on_reference) << step.kernel;
+  }
+
+  // Small random weights; the optimiser's states are zero.
+  void Begin(uint64_t seed) {
+    std::vector<std::byte> states = Save();
+    std::mt19937_64 random(seed);
+    std::normal_distribution<float> normal(0, 0.2f);
+    size_t at = 0;
+    // In the order of the graph; see Executable::SlotBytes.
+    for (const auto& [name, bytes] : States()) {
+      if (name == "hidden.weight" || name == "output.weight")
+        for (size_t i = 0; i < bytes; i += sizeof(float)) {
+          const float value = normal(random);
+          std::memcpy(states.data() + at + i, &value, sizeof(value));
+        }
+      at += bytes;
+    }
+    Load(states);
+  }
+
+  float Step(const Batch& batch, float rate) {
+    Fill("pixels", batch.pixels);
+    Fill("digits", batch.digits);
+    Fill("learning_rate", std::vector<float>{rate});
+    const absl::Status ran = executable_->Run({});
+    EXPECT_TRUE(ran.ok()) << ran;
+    return Read("loss")[0];
+  }
+
+  int Right(const Batch& batch) {
+    const absl::Span<const float> scores = Read("scores");
+    int right = 0;
+    for (size_t i = 0; i < kBatch; ++i) {
+      const float* row = scores.data() + i * kDigits;
+      right += std::max_element(row, row + kDigits) - row == batch.digits[i];
+    }
+    return right;
+  }
+
+  std::vector<std::byte> Save() {
+    std::vector<std::byte> out(static_cast<size_t>(executable_->SlotBytes(0)));
+    executable_->SaveSlot(0, 0, absl::MakeSpan(out));
+    return out;
+  }
+  void Load(const std::vector<std::byte>& in) {
+    executable_->LoadSlot(0, 0, in);
+  }
+
+ private:
+  std::vector<std::pair<std::string, size_t>> States() const {
+    std::vector<std::pair<std::string, size_t>> states;
+    const auto g = Network();
+    for (const NodeId id : g->order())
+      if (g->node(id).op->kind == OpKind::kState)
+        states.emplace_back(g->node(id).name,
+                            g->value(g->node(id).outputs[0]).type.BoundBytes());
+    return states;
+  }
+  template <class T>
+  void Fill(absl::string_view name, const std::vector<T>& values) {
+    const auto bytes = executable_->Input(name);
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    ASSERT_EQ(bytes->size(), values.size() * sizeof(T));
+    std::memcpy(bytes->data(), values.data(), bytes->size());
+  }
+  absl::Span<const float> Read(absl::string_view name) {
+    const auto bytes = executable_->Output(name);
+    EXPECT_TRUE(bytes.ok()) << bytes.status();
+    return {reinterpret_cast<const float*>(bytes->data()),
+            bytes->size() / sizeof(float)};
+  }
+
+  std::unique_ptr<Executable> executable_;
+};
+
+constexpr RateSchedule kSchedule = {
+    .peak = 0.02, .low = 0.001, .warm_up = 10, .steps = 300};
+
+TEST(TrainingRun, DigitsAreLearnt) {
+  Trained network(1);
+  network.Begin(1);
+  std::mt19937_64 random(2);
+  float first = 0, last = 0;
+  for (int64_t i = 0; i < kSchedule.steps; ++i) {
+    last = network.Step(Draw(random), static_cast<float>(RateAt(kSchedule, i)));
+    if (i == 0) first = last;
+  }
+  EXPECT_GT(first, 1.5f);
+  EXPECT_LT(last, 0.5f);
+  // Pictures that it has not seen.
+  int right = 0;
+  for (int i = 0; i < 10; ++i) {
+    const Batch batch = Draw(random);
+    network.Step(batch, 0);
+    right += network.Right(batch);
+  }
+  EXPECT_GE(right, 460) << "of 500";
+}
+
+TEST(TrainingRun, ThreadsAndResumesDoNotChangeABit) {
+  Trained one(1), three(3), resumed(1);
+  for (Trained* t : {&one, &three}) t->Begin(1);
+  std::mt19937_64 random(2);
+  std::vector<std::byte> checkpoint;
+  for (int64_t i = 0; i < 20; ++i) {
+    const Batch batch = Draw(random);
+    const float rate = static_cast<float>(RateAt(kSchedule, i));
+    if (i == 10) resumed.Load(one.Save());
+    const float loss = one.Step(batch, rate);
+    EXPECT_EQ(three.Step(batch, rate), loss) << i;
+    if (i >= 10) {
+      EXPECT_EQ(resumed.Step(batch, rate), loss) << i;
+    }
+  }
+  EXPECT_EQ(one.Save(), three.Save());
+  EXPECT_EQ(one.Save(), resumed.Save());
+}
+
+}  // namespace
+}  // namespace weft::inline v0
