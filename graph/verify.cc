@@ -94,7 +94,7 @@ absl::Status CheckTypes(const Graph& graph, const Node& node) {
 // Whether the writer's new content depends on what `reader` computes: then it
 // has been read before it is written.
 bool FlowsInto(const Graph& graph, NodeId reader, const Node& writer) {
-  absl::flat_hash_set<NodeId> seen = {writer.id};
+  HashSet<NodeId> seen = {writer.id};
   std::vector<NodeId> stack = {writer.id};
   while (!stack.empty()) {
     const NodeId id = stack.back();

@@ -30,6 +30,7 @@ absl::StatusOr<SessionOptions> ReadSessionOptions(
   WEFT_ASSIGN_OR_RETURN(out.kv_v, ReadDType("kv_v", o.kv_v, out.kv_v));
   out.numerics = o.exact != 0 ? Numerics::kExact : Numerics::kFast;
   out.embeddings = o.embeddings != 0;
+  out.pack_weights = o.pack_weights != 0;
   if (o.backend != nullptr) out.backend = o.backend;
   BackendOptions& backend = out.backend_options;
   backend.threads = o.threads;

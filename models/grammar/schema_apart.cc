@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "absl/container/flat_hash_set.h"
+#include "graph/hash.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -14,7 +14,7 @@ constexpr int64_t kMaxComparisons = 200'000;
 // Members within members; deeper ones count as the same.
 constexpr int kMaxDepth = 8;
 
-using Names = absl::flat_hash_set<std::string>;
+using Names = HashSet<std::string>;
 
 // The values that const or enum leave; nullopt without either.
 std::optional<std::vector<SchemaJson>> ValuesOf(const SchemaJson& schema) {

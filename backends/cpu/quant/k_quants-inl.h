@@ -123,9 +123,9 @@ struct CodecQ6_K {
 
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int, P& out) {
-    const F16Rows d_rows(rows.At(offsetof(Block, d)));
+    const F16Rows d_rows(rows.template Unit<Block>(offsetof(Block, d)));
     VU s0, s1, s2, s3;
-    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    Load4(rows.template Unit<Block>(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
       StoreScale(SignedByteOf<0>(s), out.scales[i]);
       StoreScale(SignedByteOf<1>(s), out.scales[i + 1]);
@@ -143,12 +143,15 @@ struct CodecQ6_K {
     for (size_t part = 0; part < 4; ++part) {
       const size_t half = part / 2, piece = part % 2;
       VU h0, h1, h2, h3, a0, a1, a2, a3, b0, b1, b2, b3;
-      Load4(rows.At(offsetof(Block, qh) + 32 * half + 16 * piece), h0, h1, h2,
-            h3);
-      Load4(rows.At(offsetof(Block, q) + 64 * half + 16 * piece), a0, a1, a2,
-            a3);
-      Load4(rows.At(offsetof(Block, q) + 64 * half + 32 + 16 * piece), b0, b1,
-            b2, b3);
+      Load4(rows.template Unit<Block>(offsetof(Block, qh) + 32 * half +
+                                      16 * piece),
+            h0, h1, h2, h3);
+      Load4(rows.template Unit<Block>(offsetof(Block, q) + 64 * half +
+                                      16 * piece),
+            a0, a1, a2, a3);
+      Load4(rows.template Unit<Block>(offsetof(Block, q) + 64 * half + 32 +
+                                      16 * piece),
+            b0, b1, b2, b3);
       const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
       const auto Up4 = [](VU h) HWY_ATTR { return hn::ShiftLeft<4>(h); };
       const auto Up2 = [](VU h) HWY_ATTR { return hn::ShiftLeft<2>(h); };

@@ -146,18 +146,6 @@ HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
   return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
 }
 
-template <class C>
-HWY_INLINE void PrefetchGroup(PackedRows rows) {
-#ifdef PFALL
-  constexpr bool kWanted = true;
-#else
-  constexpr bool kWanted = C::Block::kType == DType::kQ6_K;
-#endif
-  if constexpr (kWanted)
-    for (size_t at = 0; at < kPackedRows * kGroupBytes<C>; at += 64)
-      hwy::Prefetch(rows.data + at);
-}
-
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
@@ -176,7 +164,6 @@ struct FastTiles {
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
       const int blocks = m.template blocks_of<typename C::Block>(g);
       const int subs = SubsOf<C>(m, g);
-      if (g + 1 < m.groups()) PrefetchGroup<C>(rows.At(kGroupBytes<C>));
       for (size_t p = 0; p < kPanels; ++p) {
         TokenGroup<C, kDots> group(x[g]);
         C::Unpack(PackedRows{rows.data, p * kLanes}, blocks, group);

@@ -129,6 +129,11 @@ struct Rows {
   const uint8_t* data;
   size_t stride;
   Rows At(size_t offset) const { return {data + offset, stride}; }
+  // The unit at `offset` of a Block.
+  template <class Block>
+  Rows Unit(size_t offset) const {
+    return At(offset);
+  }
 };
 
 // The same of packed rows (graph/packed.h): `lane` is the first row's place
@@ -138,6 +143,10 @@ struct PackedRows {
   size_t lane;
   PackedRows At(size_t offset) const {
     return {data + kPackedRows * offset, lane};
+  }
+  template <class Block>
+  PackedRows Unit(size_t offset) const {
+    return At(PackedOffset<Block>(offset));
   }
 };
 

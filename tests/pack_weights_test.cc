@@ -1,0 +1,124 @@
+// Packed weights: which ones the pass takes, and that a model runs from them
+// with the same bits.
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "graph/packed.h"
+#include "gtest/gtest.h"
+#include "models/engine.h"
+#include "ops/pack.h"
+#include "tests/rules.h"
+#include "tests/tiny_llama.h"
+
+namespace weft::inline v0 {
+namespace {
+
+using ::testing::HasSubstr;
+
+class PackWeightsTest : public RulesTest {
+ protected:
+  // The dump after the pass.
+  std::string Pack() {
+    EXPECT_TRUE(graph_.Finish().ok()) << graph_.status();
+    const Pass pass = PackWeights();
+    const absl::Status status = RunPasses(graph_, {&pass, 1});
+    EXPECT_TRUE(status.ok()) << status;
+    return Text();
+  }
+};
+
+TEST_F(PackWeightsTest, PacksWhatIsMultiplied) {
+  const Value x = In("x", {T, 256});
+  const Value w = Weight("w", {32, 256}, DType::kQ4_K);
+  Output(QMatMul(x, w));
+  Output(QMatMul(x, w, In("bias", {32}), "silu"));
+  Pack();
+  EXPECT_EQ(graph_.value(graph_.outputs()[0].value).type.ToString(),
+            "f32[T,32]");
+  int packed = 0;
+  for (const NodeId id : graph_.order()) {
+    const Node& node = graph_.node(id);
+    if (node.op != &kWeightOp) continue;
+    EXPECT_EQ(graph_.Describe(node.outputs[0]), "w q4_k_r16[32,256]");
+    EXPECT_EQ(node.made_by, "pack_weights");
+    ++packed;
+  }
+  EXPECT_EQ(packed, 1);
+}
+
+TEST_F(PackWeightsTest, NotWhatIsReadInOtherWays) {
+  const Value x = In("x", {T, 256});
+  const Value table = Weight("table", {32, 256}, DType::kQ8_0);
+  Output(QMatMul(x, table));
+  Output(QGather(table, graph_.Input("ids", DType::kI32, {T})));
+  EXPECT_THAT(Pack(), ::testing::Not(HasSubstr("_r16")));
+}
+
+TEST_F(PackWeightsTest, NotOtherShapesAndFormats) {
+  const Value x = In("x", {T, 256});
+  Output(QMatMul(x, Weight("rows", {33, 256}, DType::kQ8_0)));
+  Output(QMatMul(x, Weight("half", {32, 256}, DType::kF16)));
+  EXPECT_THAT(Pack(), ::testing::Not(HasSubstr("_r16")));
+}
+
+TEST_F(PackWeightsTest, OnlyMatricesWithAMultipleOf16Rows) {
+  Weight("w", {33, 256}, PackedType(DType::kQ8_0));
+  EXPECT_THAT(std::string(graph_.Finish().message()),
+              HasSubstr("w q8_0_r16[33,256]: only matrices with a multiple of "
+                        "16 rows are packed"));
+}
+
+std::vector<float> Logits(const Model& model, SessionOptions options,
+                          bool pack) {
+  options.pack_weights = pack;
+  const auto session = model.NewSession(options);
+  EXPECT_TRUE(session.ok()) << session.status();
+  int packed = 0;
+  const Graph& graph = (*session)->graph();
+  for (int v = 0; v < graph.num_values(); ++v)
+    packed += IsPacked(graph.value(v).type.dtype);
+  EXPECT_EQ(packed > 0, pack);
+  std::vector<float> all;
+  const auto add = [&](const absl::StatusOr<absl::Span<const float>>& row) {
+    EXPECT_TRUE(row.ok()) << row.status();
+    all.insert(all.end(), row->begin(), row->end());
+  };
+  add((*session)->Prefill(0, {1, 4, 5, 6, 7}));
+  for (const Token token : {8, 9}) add((*session)->Decode(0, token));
+  return all;
+}
+
+TEST(PackedModel, GivesTheSameLogits) {
+  const auto model = Model::Load(TinyLlamaPath());
+  ASSERT_TRUE(model.ok()) << model.status();
+  for (const Numerics numerics : {Numerics::kFast, Numerics::kExact}) {
+    SessionOptions options;
+    options.numerics = numerics;
+    const auto in_rows = Logits(**model, options, false);
+    // The second session finds what the first has packed.
+    EXPECT_EQ(Logits(**model, options, true), in_rows);
+    EXPECT_EQ(Logits(**model, options, true), in_rows);
+    options.backend = "reference";
+    const auto reference = Logits(**model, options, false);
+    EXPECT_EQ(Logits(**model, options, true), reference);
+  }
+}
+
+TEST(PackedModel, SaysWhatItTakes) {
+  const auto model = Model::Load(TinyLlamaPath());
+  ASSERT_TRUE(model.ok()) << model.status();
+  SessionOptions options;
+  const auto without = (*model)->Estimate(options);
+  options.pack_weights = true;
+  const auto with = (*model)->Estimate(options);
+  ASSERT_TRUE(without.ok() && with.ok());
+  EXPECT_EQ(without->packed, 0);
+  EXPECT_GT(with->packed, 0);
+  EXPECT_LE(with->packed, with->weights);
+  EXPECT_EQ(with->weights, without->weights);
+}
+
+}  // namespace
+}  // namespace weft::inline v0
