@@ -60,10 +60,11 @@ Value Graph::AddSource(const OpDef& op, absl::string_view name, TensorType type,
                 at);
   if (IsPacked(type.dtype) &&
       (op.kind == OpKind::kState || type.shape.rank() != 2 ||
+       !type.shape.dim(0).is_constant() ||
        type.shape.dim(0).bound() % kPackedRows != 0))
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
-                             ": only matrices with a multiple of ",
-                             kPackedRows, " rows are packed"),
+                             ": only matrices with a multiple of ", kPackedRows,
+                             " rows are packed"),
                 at);
   if (type.BoundBytes() > kMaxTensorBytes)
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),

@@ -67,8 +67,9 @@ struct SessionOptions {
   // Keep a copy of the matrices that tokens are multiplied with, packed for
   // kernels and in large pages: the first session that asks for it makes it,
   // for all of the model. Decoding is up to twice as fast and results keep
-  // their bits; weights take their size in memory of the process, and their
-  // file's mapping no longer does. Off: everything runs from the mapping.
+  // their bits. The copy takes the size of the weights in memory of the process,
+  // beside BackendOptions::memory and max_bytes, and the pages of a mapped
+  // model go back to the system. Off: everything runs from the mapping.
   bool pack_weights = false;
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
@@ -105,8 +106,9 @@ struct EmbedOptions {
 
 // Memory that a session takes, before it is taken.
 struct MemoryEstimate {
-  int64_t weights = 0;  // mapped or packed, shared by all sessions of the model
-  int64_t packed = 0;   // of these, what SessionOptions::pack_weights copies
+  int64_t weights = 0;  // mapped, shared by all sessions of the model
+  int64_t packed = 0;   // copies that SessionOptions::pack_weights asks for,
+                        // likewise shared
   MemoryUse session;
 };
 

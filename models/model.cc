@@ -207,8 +207,12 @@ absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
     const TensorType& type = graph.value(node.outputs[0]).type;
     if (!IsPacked(type.dtype)) continue;
     WEFT_ASSIGN_OR_RETURN(const auto rows, FindWeight(node.name, o));
-    sources.push_back({RowsType(type.dtype), type.shape.dim(0).bound(), rows});
+    // What is cut off is the backend's to refuse.
+    if (static_cast<int64_t>(rows.size()) == type.BoundBytes())
+      sources.push_back(
+          {RowsType(type.dtype), type.shape.dim(0).bound(), rows});
   }
+  if (sources.empty()) return absl::OkStatus();
   // The host's threads are its own to use: its executor gets no such work.
   const int threads =
       o.backend_options.executor != nullptr ? 1 : o.backend_options.threads;
@@ -251,7 +255,12 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
   session->tap_costs_ = std::move(built.tap_costs);
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend(o.backend, o.backend_options));
-  WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+  // Before anything is taken: whether the session may take what it needs.
+  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan,
+                        backend->Plan(*session->graph_));
+  const int64_t allowed = o.backend_options.max_bytes;
+  if (allowed == 0 || plan.memory.total() <= allowed)
+    WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
   const auto weights =
       [&](const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
     WEFT_ASSIGN_OR_RETURN(const auto rows, FindWeight(node.name, o));

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "graph/packed.h"
@@ -65,12 +66,12 @@ void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
                                 const GgufFile& file) {
   const std::lock_guard lock(mutex_);
-  std::vector<Source> missing;
+  std::map<const std::byte*, Source> missing;
   size_t total = 0;
   for (const Source& source : sources) {
     if (packed_.contains(source.rows.data())) continue;
-    missing.push_back(source);
-    total += AlignUp(source.rows.size(), kAlignment);
+    if (missing.emplace(source.rows.data(), source).second)
+      total += AlignUp(source.rows.size(), kAlignment);
   }
   if (missing.empty()) return absl::OkStatus();
   const size_t size = AlignUp(total, kHugePage);
@@ -78,24 +79,25 @@ absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
   if (posix_memalign(&p, kHugePage, size) != 0)
     return absl::ResourceExhaustedError(absl::StrCat(
         "cannot allocate ", total, " bytes to pack the model's weights; ",
-        "without packing they are read from the file"));
-  memory_.emplace_back(static_cast<std::byte*>(p));
+        "sessions without pack_weights read them from the file"));
+  Memory memory(static_cast<std::byte*>(p));
   madvise(p, size, MADV_HUGEPAGE);
   std::vector<Piece> pieces;
-  std::byte* at = memory_.back().get();
-  for (const Source& source : missing) {
+  std::map<const std::byte*, absl::Span<const std::byte>> made;
+  std::byte* at = memory.get();
+  for (const auto& [rows, source] : missing) {
     AddPieces(source, at, pieces);
+    made[rows] = {at, source.rows.size()};
     at += AlignUp(source.rows.size(), kAlignment);
   }
   PackPieces(pieces, threads > 0 ? threads
                                  : static_cast<int>(
                                        std::thread::hardware_concurrency()));
-  at = memory_.back().get();
-  for (const Source& source : missing) {
-    packed_[source.rows.data()] = {at, source.rows.size()};
-    at += AlignUp(source.rows.size(), kAlignment);
-    file.Release(source.rows);
-  }
+  // All or nothing: from here on nothing throws.
+  memory_.reserve(memory_.size() + 1);
+  memory_.push_back(std::move(memory));
+  packed_.merge(made);
+  for (const auto& [rows, source] : missing) file.Release(source.rows);
   return absl::OkStatus();
 }
 

@@ -28,8 +28,9 @@ class PackedWeights {
   };
 
   // Packs those of the tensors that are not packed yet, with up to `threads`
-  // threads (0: one per core), and gives back the memory that their pages in
-  // the file's mapping take. ResourceExhausted when memory cannot be had.
+  // threads (0: one per core), and gives back the memory of their pages where
+  // they are of the mapping of `file`. ResourceExhausted when memory cannot be
+  // had; nothing is kept then.
   absl::Status Add(absl::Span<const Source> sources, int threads,
                    const GgufFile& file);
   // The packed form of the tensor whose rows lie there; empty: it has none.

@@ -41,15 +41,14 @@ struct OptimizeOptions {
 // OptimizeOptions::last_pass for a graph as it was built.
 inline constexpr char kNoPass[] = "as built";
 
-// Folds constants, merges common subexpressions, fuses and removes dead code,
-// verifying after each pass. Lossless but for Numerics::kFast: else only the
+// Folds constants, merges common subexpressions, fuses, removes dead code and
+// packs weights, verifying after each pass. Lossless but for Numerics::kFast: else only the
 // order of sums changes.
 absl::StatusOr<FusionReport> Optimize(Graph& graph,
                                       const OptimizeOptions& options = {});
 
-// Names of the passes, in order.
-std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact,
-                                   bool pack_weights = false);
+// Names of the passes, in order, but for pack_weights.
+std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact);
 
 }  // namespace weft::inline v0
 

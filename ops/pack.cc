@@ -1,5 +1,6 @@
 #include "ops/pack.h"
 
+#include <map>
 #include <vector>
 
 #include "graph/packed.h"
@@ -8,45 +9,46 @@
 namespace weft::inline v0 {
 namespace {
 
-bool OnlyMultiplied(const Graph& graph, ValueId weight) {
-  for (const NodeId id : graph.value(weight).users) {
-    const Node& user = graph.node(id);
-    // The second operand, and no other.
-    if (user.op != &kQMatMul || user.inputs[1] != weight) return false;
-    for (size_t i = 0; i < user.inputs.size(); ++i)
-      if (i != 1 && user.inputs[i] == weight) return false;
-  }
-  return !graph.value(weight).users.empty() && !graph.IsOutput(weight);
-}
+constexpr char kPassName[] = "pack_weights";
 
-bool Packable(const Graph& graph, const Node& node) {
-  if (node.op != &kWeightOp) return false;
-  const TensorType& type = graph.value(node.outputs[0]).type;
-  return CanPack(type.dtype) && type.shape.rank() == 2 &&
-         type.shape.dim(0).bound() % kPackedRows == 0 &&
-         OnlyMultiplied(graph, node.outputs[0]);
+// A matrix product and the weight that it reads.
+bool IsPackable(const Graph& graph, const Node& product) {
+  if (product.op != &kQMatMul) return false;
+  const ValueId w = product.inputs[1];
+  const TensorType& type = graph.value(w).type;
+  return graph.producer(w).op == &kWeightOp && CanPack(type.dtype) &&
+         type.shape.rank() == 2 && type.shape.dim(0).bound() % kPackedRows == 0;
 }
 
 absl::StatusOr<bool> Pack(Graph& graph) {
-  std::vector<NodeId> nodes;
+  std::vector<NodeId> products;
   for (const NodeId id : graph.order())
-    if (Packable(graph, graph.node(id))) nodes.push_back(id);
-  for (const NodeId id : nodes) {
-    const ValueId rows = graph.node(id).outputs[0];
-    const Graph::Origin origin(graph, graph.node(id), "pack_weights");
-    // Copies: a new node moves the others.
-    const std::string name = graph.node(id).name;
-    const TensorType type = graph.value(rows).type;
-    const Value packed = graph.Weight(name, PackedType(type.dtype), type.shape);
-    if (packed.poisoned()) return graph.status();
-    graph.ReplaceUses(rows, packed.id());
+    if (IsPackable(graph, graph.node(id))) products.push_back(id);
+  std::map<ValueId, Value> packed;  // by what it is packed from
+  for (const NodeId id : products) {
+    const Node product = graph.node(id);  // a copy: new nodes move the others
+    const ValueId rows = product.inputs[1];
+    Value& w = packed[rows];
+    if (w.poisoned()) {
+      const Node weight = graph.producer(rows);
+      const Graph::Origin origin(graph, weight, kPassName);
+      const TensorType type = graph.value(rows).type;
+      w = graph.Weight(weight.name, PackedType(type.dtype), type.shape);
+    }
+    const Graph::Origin origin(graph, product, product.made_by);
+    std::vector<Value> inputs;
+    for (const ValueId v : product.inputs) inputs.emplace_back(&graph, v);
+    inputs[1] = w;
+    const Value y = graph.Emit(kQMatMul, inputs, product.attrs, product.where);
+    if (y.poisoned()) return graph.status();
+    graph.ReplaceUses(product.outputs[0], y.id());
     graph.DropIfDead(id);
   }
-  return !nodes.empty();
+  return !products.empty();
 }
 
 }  // namespace
 
-Pass PackWeights() { return {"pack_weights", Pack}; }
+Pass PackWeights() { return {kPassName, Pack}; }
 
 }  // namespace weft::inline v0

@@ -6,8 +6,9 @@
 
 namespace weft::inline v0 {
 
-// Gives the weights that only matrix products read their packed type
-// (graph/packed.h), where they have one and a multiple of 16 rows. Lossless:
+// Gives the weights of matrix products their packed type (graph/packed.h), where
+// they have one and a multiple of 16 rows. Other readers of a weight, such as
+// gathers from the table of tokens, keep its rows. Lossless:
 // results keep their bits. Whoever binds the graph hands their packed bytes to
 // the backend.
 Pass PackWeights();

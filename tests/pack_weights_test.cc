@@ -1,7 +1,10 @@
 // Packed weights: which ones the pass takes, and that a model runs from them
 // with the same bits.
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -48,12 +51,19 @@ TEST_F(PackWeightsTest, PacksWhatIsMultiplied) {
   EXPECT_EQ(packed, 1);
 }
 
-TEST_F(PackWeightsTest, NotWhatIsReadInOtherWays) {
+TEST_F(PackWeightsTest, OtherReadersKeepRows) {
   const Value x = In("x", {T, 256});
   const Value table = Weight("table", {32, 256}, DType::kQ8_0);
   Output(QMatMul(x, table));
   Output(QGather(table, graph_.Input("ids", DType::kI32, {T})));
-  EXPECT_THAT(Pack(), ::testing::Not(HasSubstr("_r16")));
+  Pack();
+  std::vector<std::string> weights;
+  for (const NodeId id : graph_.order())
+    if (graph_.node(id).op == &kWeightOp)
+      weights.push_back(graph_.Describe(graph_.node(id).outputs[0]));
+  EXPECT_THAT(weights, ::testing::UnorderedElementsAre(
+                           "table q8_0[32,256]", "table q8_0_r16[32,256]"));
+  EXPECT_EQ(graph_.producer(graph_.outputs()[1].value).op, &kQGather);
 }
 
 TEST_F(PackWeightsTest, NotOtherShapesAndFormats) {
@@ -116,8 +126,31 @@ TEST(PackedModel, SaysWhatItTakes) {
   ASSERT_TRUE(without.ok() && with.ok());
   EXPECT_EQ(without->packed, 0);
   EXPECT_GT(with->packed, 0);
-  EXPECT_LE(with->packed, with->weights);
-  EXPECT_EQ(with->weights, without->weights);
+  // A session that may not take what it needs takes no copy either.
+  options.backend_options.max_bytes = 1;
+  EXPECT_TRUE(
+      absl::IsResourceExhausted((*model)->NewSession(options).status()));
+}
+
+TEST(PackedModel, ACutOffFileIsAnError) {
+  const auto file = GgufFile::Open(TinyLlamaPath());
+  ASSERT_TRUE(file.ok()) << file.status();
+  std::string bytes;
+  {
+    std::ifstream in(TinyLlamaPath(), std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  bytes.resize(bytes.size() / 2);
+  auto cut = GgufFile::Parse(
+      absl::MakeConstSpan(reinterpret_cast<const std::byte*>(bytes.data()),
+                          bytes.size()),
+      "cut", {.header_only = true});
+  ASSERT_TRUE(cut.ok()) << cut.status();
+  const auto model = Model::FromFile(*std::move(cut));
+  ASSERT_TRUE(model.ok()) << model.status();
+  SessionOptions options;
+  options.pack_weights = true;
+  EXPECT_FALSE((*model)->NewSession(options).ok());
 }
 
 }  // namespace

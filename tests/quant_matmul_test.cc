@@ -243,6 +243,19 @@ TEST_P(QuantMatMul, PackedRowsGiveTheSameBits) {
   PackRows(type, w.bytes.data(), kN, *RowBytes(type, k), packed.bytes.data());
   EXPECT_EQ(packed.ToFloats(), w.ToFloats()) << "seed " << Seed();
   Product in_rows(GetParam(), w), together(GetParam(), packed);
+  // Codes at their largest against activations of +-127: no sum wraps.
+  for (const int bits : {0x00, 0xFF, 0x80, 0x7F}) {
+    FillCodes(in_rows.w(), static_cast<unsigned char>(bits));
+    PackRows(type, in_rows.w().bytes.data(), kN, *RowBytes(type, k),
+             together.w().bytes.data());
+    std::vector<float> x(static_cast<size_t>(k), 1.0f);
+    for (const int step : {1, 2}) {  // all the same, by turns
+      for (size_t i = 0; i < x.size(); i += 2) x[i] = step == 1 ? 1.0f : -1.0f;
+      ASSERT_EQ(together.Run(x), in_rows.Run(x)) << "bits " << bits;
+    }
+  }
+  in_rows.w() = w;
+  together.w() = packed;
   for (const int64_t tokens : {1, 5, 64}) {
     if (tokens > kMostTokens) continue;
     const std::vector<float> x = NormalValues(tokens * k, Seed() + 1);

@@ -122,6 +122,7 @@ Json OptionsJson(const BenchOptions& o) {
       {"batch", o.session.batch},
       {"reps", o.reps},
       {"numerics", o.session.numerics == Numerics::kFast ? "fast" : "exact"},
+      {"pack", o.session.pack_weights},
       {"kv_k", Str(Name(o.session.kv_k))},
       {"kv_v", Str(Name(o.session.kv_v))},
       {"probe_bytes", o.probe_bytes}};

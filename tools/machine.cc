@@ -2,6 +2,7 @@
 
 #include <sys/utsname.h>
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -43,7 +44,12 @@ int64_t AvailableMemory() {
   int64_t kib = 0;
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(text, absl::MaxSplits(' ', 1));
-  return absl::SimpleAtoi(parts.first, &kib) ? kib * 1024 : 0;
+  const int64_t free = absl::SimpleAtoi(parts.first, &kib) ? kib * 1024 : 0;
+  // What a container may have; "max" where there is no limit.
+  std::string limit;
+  std::ifstream("/sys/fs/cgroup/memory.max") >> limit;
+  int64_t allowed = 0;
+  return absl::SimpleAtoi(limit, &allowed) ? std::min(free, allowed) : free;
 }
 
 std::string System() {

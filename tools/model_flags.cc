@@ -84,17 +84,23 @@ absl::StatusOr<Numerics> NumericsFromFlags() {
       absl::StrCat("--numerics is \"", text, "\"; expected fast or exact"));
 }
 
-absl::StatusOr<bool> PackFromFlags(const Model& model) {
+absl::StatusOr<PackWhen> PackFromFlags() {
   const std::string text = absl::GetFlag(FLAGS_pack);
-  if (text == "on" || text == "off") return text == "on";
-  if (text != "auto")
-    return absl::InvalidArgumentError(
-        absl::StrCat("--pack is \"", text, "\"; expected on, off or auto"));
-  uint64_t bytes = 0;
-  for (const GgufTensor& tensor : model.file().tensors())
-    bytes += tensor.data.size();
-  // A quarter more, for caches and whatever else runs.
-  return DescribeMachine().memory >= static_cast<int64_t>(bytes + bytes / 4);
+  if (text == "on") return PackWhen::kAlways;
+  if (text == "off") return PackWhen::kNever;
+  if (text == "auto") return PackWhen::kIfThereIsRoom;
+  return absl::InvalidArgumentError(
+      absl::StrCat("--pack is \"", text, "\"; expected on, off or auto"));
+}
+
+absl::StatusOr<bool> ShouldPack(PackWhen when, const Model& model,
+                                SessionOptions options) {
+  if (when != PackWhen::kIfThereIsRoom) return when == PackWhen::kAlways;
+  options.pack_weights = true;
+  WEFT_ASSIGN_OR_RETURN(const MemoryEstimate needs, model.Estimate(options));
+  // A quarter more, for whatever else runs.
+  const int64_t bytes = needs.packed + needs.session.total();
+  return DescribeMachine().memory >= bytes + bytes / 4;
 }
 
 namespace {

@@ -36,8 +36,13 @@ void ShowWarnings(absl::Span<const std::string> warnings);
 // --numerics.
 absl::StatusOr<Numerics> NumericsFromFlags();
 
-// --pack: whether sessions of the model pack its weights.
-absl::StatusOr<bool> PackFromFlags(const Model& model);
+// --pack; InvalidArgument for what it cannot be.
+enum class PackWhen { kNever, kAlways, kIfThereIsRoom };
+absl::StatusOr<PackWhen> PackFromFlags();
+
+// Whether such a session of the model should pack its weights.
+absl::StatusOr<bool> ShouldPack(PackWhen when, const Model& model,
+                                SessionOptions options);
 
 // What --kv means: a dtype that a KV cache can have, or two as "K,V".
 struct KvTypes {

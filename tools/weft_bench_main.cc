@@ -204,9 +204,10 @@ absl::Status Run(const Arguments&) {
   WEFT_ASSIGN_OR_RETURN(report.options, OptionsFromFlags());
   WEFT_ASSIGN_OR_RETURN(const std::vector<int> threads,
                         ParseThreads(absl::GetFlag(FLAGS_threads)));
+  WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
   WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
   WEFT_ASSIGN_OR_RETURN(report.options.session.pack_weights,
-                        PackFromFlags(*model));
+                        ShouldPack(pack, *model, report.options.session));
   if (absl::GetFlag(FLAGS_probe)) {
     const int64_t wanted = absl::GetFlag(FLAGS_probe_mib) << 20;
     report.options.probe_bytes = ProbeBytes(wanted);

@@ -162,8 +162,9 @@ void ShowSession(const Model& model, const Session& session) {
                    model.vocab_size(), ", trained for ",
                    model.trained_context(), " positions"));
   Say(absl::StrCat("memory    weights ", MiB(plan.plan.weight_bytes),
-                   " mapped, KV cache ", MiB(plan.memory.state),
-                   ", activations ", MiB(plan.memory.arena), ", scratch ",
+                   session.options().pack_weights ? " packed" : " mapped",
+                   ", KV cache ", MiB(plan.memory.state), ", activations ",
+                   MiB(plan.memory.arena), ", scratch ",
                    MiB(plan.memory.scratch)));
   Say(absl::StrCat("runs on   ", session.options().backend, " ", plan.target,
                    ", ", plan.steps.size(), " steps"));
@@ -200,17 +201,19 @@ struct Opened {
 absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
+  WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
   const Stopwatch time;
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
-  WEFT_ASSIGN_OR_RETURN(options.pack_weights, PackFromFlags(*model));
   options.embeddings = embed;
   options.context = absl::GetFlag(FLAGS_context);
   options.kv_k = kv.k;
   options.kv_v = kv.v;
   options.backend_options = BackendFromFlags();
   if (taps != nullptr) options.taps = TapRecorder::Globs();
+  WEFT_ASSIGN_OR_RETURN(options.pack_weights,
+                        ShouldPack(pack, *model, options));
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                         model->NewSession(options));
   if (taps != nullptr) taps->Attach(*session);

@@ -65,7 +65,7 @@ weft_code weft_session_estimate(const weft_model* model,
                           ReadSessionOptions(options, nullptr));
     WEFT_ASSIGN_OR_RETURN(const weft::MemoryEstimate estimate,
                           model->model->Estimate(o));
-    *bytes = estimate.session.total();
+    *bytes = estimate.session.total() + estimate.packed;
     return absl::OkStatus();
   });
 }

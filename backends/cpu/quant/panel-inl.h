@@ -4,11 +4,11 @@
 // A matmul on blocks wants one broadcast of four activations to meet as many
 // rows as a vector has lanes: no sum across lanes is ever needed, and the sums
 // of a row are added in the same order for one token and for many. Files store
-// rows one after the other, so kLanes rows x 256 columns (a group) are turned
-// when they are read: 16 bytes of each row at a time become four vectors of
-// dwords (Load4), at two shuffles a vector. What follows is the same
-// arithmetic for all rows at once, for quants and for scales alike. Nothing is
-// kept: a panel lives in L1 while the tokens pass by.
+// rows one after the other (packed.h: 16 together), so kLanes rows x 256
+// columns (a group) are turned when they are read: 16 bytes of each row at a
+// time become four vectors of dwords (Load4), at two shuffles a vector. What
+// follows is the same arithmetic for all rows at once, for quants and for
+// scales alike. Nothing is kept: a panel lives in L1 while the tokens pass by.
 #if defined(WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_PANEL_INL_H_
