@@ -281,6 +281,14 @@ void Graph::ReplaceUses(ValueId from, ValueId to) {
   if (fresh.name.empty()) fresh.name = std::move(old.name);
 }
 
+void Graph::ReplaceInput(NodeId node, size_t input, ValueId to) {
+  ValueId& in = nodes_[static_cast<size_t>(node)].inputs[input];
+  auto& users = values_[static_cast<size_t>(in)].users;
+  users.erase(absl::c_find(users, node));  // once for each use
+  in = to;
+  values_[static_cast<size_t>(to)].users.push_back(node);
+}
+
 bool Graph::EraseIfDead(NodeId id) {
   if (!DropIfDead(id)) return false;
   std::erase_if(order_, [this](NodeId other) { return !alive(other); });

@@ -203,6 +203,8 @@ class Graph {
   };
   // Every reader of `from`, and the outputs, read `to`; a name moves along.
   void ReplaceUses(ValueId from, ValueId to);
+  // One operand of one node.
+  void ReplaceInput(NodeId node, size_t input, ValueId to);
   // Removes the node if nothing reads it and it writes no state, then its
   // inputs' producers likewise. Inputs and states stay. True if it was removed.
   bool EraseIfDead(NodeId id);

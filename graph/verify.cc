@@ -1,11 +1,12 @@
 #include "graph/verify.h"
-#include "graph/hash.h"
 
 #include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "graph/hash.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -147,7 +148,11 @@ absl::Status CheckWriter(const Graph& graph, const Node& node) {
 class NameChecker {
  public:
   absl::Status Check(const Graph& graph, const Node& node) {
-    if (!node.name.empty() && !names_.insert(node.name).second)
+    // A weight can be there twice, as stored and packed. No name has a newline.
+    const bool packed = IsPacked(graph.value(node.outputs[0]).type.dtype);
+    if (!node.name.empty() &&
+        !names_.insert(absl::StrCat(node.name, packed ? "\npacked" : ""))
+             .second)
       return absl::InvalidArgumentError(absl::StrCat(
           node.where.ToString(), ": there are two tensors named ", node.name));
     for (const ValueId id : node.outputs)

@@ -26,23 +26,17 @@ absl::StatusOr<bool> Pack(Graph& graph) {
     if (IsPackable(graph, graph.node(id))) products.push_back(id);
   std::map<ValueId, Value> packed;  // by what it is packed from
   for (const NodeId id : products) {
-    const Node product = graph.node(id);  // a copy: new nodes move the others
-    const ValueId rows = product.inputs[1];
+    const ValueId rows = graph.node(id).inputs[1];
     Value& w = packed[rows];
     if (w.poisoned()) {
-      const Node weight = graph.producer(rows);
+      const Node weight = graph.producer(rows);  // a copy: a new node moves it
       const Graph::Origin origin(graph, weight, kPassName);
       const TensorType type = graph.value(rows).type;
       w = graph.Weight(weight.name, PackedType(type.dtype), type.shape);
+      if (w.poisoned()) return graph.status();
     }
-    const Graph::Origin origin(graph, product, product.made_by);
-    std::vector<Value> inputs;
-    for (const ValueId v : product.inputs) inputs.emplace_back(&graph, v);
-    inputs[1] = w;
-    const Value y = graph.Emit(kQMatMul, inputs, product.attrs, product.where);
-    if (y.poisoned()) return graph.status();
-    graph.ReplaceUses(product.outputs[0], y.id());
-    graph.DropIfDead(id);
+    graph.ReplaceInput(id, 1, w.id());
+    graph.DropIfDead(graph.value(rows).node);
   }
   return !products.empty();
 }
