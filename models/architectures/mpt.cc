@@ -51,12 +51,13 @@ void BuildMpt(ModelBuilder& b) {
   c.attend.alibi = b.Float("attention.max_alibi_bias", 0);
   b.Require(c.attend.alibi >= 0, "BIND-A7", "attention.max_alibi_bias",
             absl::StrCat(c.attend.alibi), "0 or more");
+  // Bounds the positions of a table only: a bias has a value for any distance.
+  const int64_t positions = b.Int("context_length", 1, kMaxContext);
   RefuseVariants(b);
   if (!b.status().ok()) return;
   const Value table = b.Weight("token_embd.weight", {c.vocab, c.width});
   Value x = Embed(b, table);
   if (b.HasTensor("position_embd.weight")) {
-    const int64_t positions = b.Int("context_length", 1, kMaxContext);
     RequireContext(b, positions);
     const Value places = b.Weight("position_embd.weight", {positions, c.width});
     x = x + GatherRows(Dequant(places), b.step().pos);
