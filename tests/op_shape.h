@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "ops/gradient_ops.h"
 #include "ops/ops.h"
 
 namespace weft::inline v0 {
@@ -62,9 +63,11 @@ class OpShape : public ::testing::Test {
 // "rms_norm" -> "RmsNorm", as in the names of tests; ops that share a shape
 // rule share its tests.
 inline std::string TestName(const OpDef& op) {
-  if (&op == &kAdd || &op == &kSub || &op == &kMul) return "Binary";
+  if (&op == &kAdd || &op == &kSub || &op == &kMul || &op == &kDiv)
+    return "Binary";
   if (&op == &kRmsNorm || &op == &kLayerNorm) return "Norm";
-  if (&op == &kExp || FindActivation(op.name) != nullptr) return "Unary";
+  if (&op == &kExp || &op == &kSqrt || FindActivation(op.name) != nullptr)
+    return "Unary";
   if (&op == &kMatMul) return "MatMul";
   std::string name;
   for (const absl::string_view word : absl::StrSplit(op.name, '_'))
@@ -91,9 +94,18 @@ inline void ExpectCovered(const OpDef& op) {
   }
 }
 
+// The ops of training, tested in op_shape_gradient_test.cc.
+inline bool IsOfTraining(const OpDef& op) {
+  return &op == &kActivationGradient || &op == &kNormGradient ||
+         &op == &kSoftmaxGradient || &op == &kScatterRows || &op == &kPad ||
+         &op == &kSumTo || &op == &kCrossEntropy ||
+         &op == &kCrossEntropyGradient || &op == &kAssign;
+}
+
 // The ops that move data, tested in move_shape_test.cc; the rest are in
 // op_shape_test.cc.
 inline bool MovesData(const OpDef& op) {
+  if (IsOfTraining(op)) return false;
   return op.view != ViewKind::kNone || op.writes_state || &op == &kConcat ||
          &op == &kRepeat || &op == &kGatherRows;
 }
