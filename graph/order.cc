@@ -1,5 +1,6 @@
 // The order of a graph's nodes and the numbers of its values.
 #include <algorithm>
+#include <exception>
 #include <functional>
 #include <queue>
 #include <tuple>
@@ -73,6 +74,9 @@ Graph::Origin::Origin(Graph& graph, const Node& like, absl::string_view made_by)
 
 Graph::Origin::~Origin() {
   graph_.has_origin_ = false;
+  // Memory ran out while a node was made: it has no values yet that could be
+  // numbered, and the graph goes no further.
+  if (std::uncaught_exceptions() > 0) return;
   try {
     // From what no other new node reads: the results, as a rule one.
     std::vector<NodeId> roots, rest;
