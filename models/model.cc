@@ -255,12 +255,17 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
   session->tap_costs_ = std::move(built.tap_costs);
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend(o.backend, o.backend_options));
-  // Before anything is taken: whether the session may take what it needs.
-  WEFT_ASSIGN_OR_RETURN(const BackendPlan plan,
-                        backend->Plan(*session->graph_));
-  const int64_t allowed = o.backend_options.max_bytes;
-  if (allowed == 0 || plan.memory.total() <= allowed)
-    WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+  if (o.pack_weights) {
+    // Not for a session that Compile() will refuse.
+    const int64_t allowed = o.backend_options.max_bytes;
+    int64_t needed = 0;
+    if (allowed > 0) {
+      WEFT_ASSIGN_OR_RETURN(const BackendPlan plan,
+                            backend->Plan(*session->graph_));
+      needed = plan.memory.total();
+    }
+    if (needed <= allowed) WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+  }
   const auto weights =
       [&](const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
     WEFT_ASSIGN_OR_RETURN(const auto rows, FindWeight(node.name, o));

@@ -6,6 +6,7 @@
 #include "ops/elementwise.h"
 #include "ops/matmul.h"
 #include "ops/norm.h"
+#include "ops/op_helpers.h"
 #include "ops/quantize.h"
 #include "ops/shape_ops.h"
 #include "ops/softmax.h"
@@ -20,8 +21,6 @@ Value Activate(Value x, absl::string_view name) {
   if (op == nullptr || x.poisoned()) return x;
   return x.graph()->Emit(*op, {x}, {}, Where());
 }
-
-bool IsSet(Value v) { return v.graph() != nullptr; }
 
 // The result of an op that quantises what it computed when the attribute
 // "quantized" is set: to how many values share a scale.

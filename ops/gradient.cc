@@ -6,11 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
+#include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
 namespace {
-
-bool IsSet(Value v) { return v.graph() != nullptr; }
 
 class Differentiator {
  public:

@@ -16,6 +16,9 @@ namespace weft::inline v0 {
 
 // ---- DSL functions ----
 
+// Whether an operand that may be left out was given.
+inline bool IsSet(Value v) { return v.graph() != nullptr; }
+
 // The graph of the first value that has one; null when none has.
 Graph* GraphOf(absl::Span<const Value> values);
 // Adds a node of `op` to the graph of its inputs. A default-constructed value

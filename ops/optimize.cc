@@ -65,8 +65,7 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
 std::vector<std::string> PassNames(Numerics numerics) {
   std::vector<std::string> names;
   FusionReport unused;
-  for (const Pass& pass :
-       AllPasses({.numerics = numerics}, &unused))
+  for (const Pass& pass : AllPasses({.numerics = numerics}, &unused))
     names.push_back(pass.name);
   return names;
 }

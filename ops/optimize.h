@@ -42,8 +42,8 @@ struct OptimizeOptions {
 inline constexpr char kNoPass[] = "as built";
 
 // Folds constants, merges common subexpressions, fuses, removes dead code and
-// packs weights, verifying after each pass. Lossless but for Numerics::kFast: else only the
-// order of sums changes.
+// packs weights, verifying after each pass. Lossless but for Numerics::kFast:
+// else only the order of sums changes.
 absl::StatusOr<FusionReport> Optimize(Graph& graph,
                                       const OptimizeOptions& options = {});
 

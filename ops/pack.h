@@ -6,11 +6,11 @@
 
 namespace weft::inline v0 {
 
-// Gives the weights of matrix products their packed type (graph/packed.h), where
-// they have one and a multiple of 16 rows. Other readers of a weight, such as
-// gathers from the table of tokens, keep its rows. Lossless:
-// results keep their bits. Whoever binds the graph hands their packed bytes to
-// the backend.
+// Gives the weights of matrix products their packed type (graph/packed.h),
+// where they have one and a multiple of 16 rows. Other readers of a weight,
+// such as gathers from the table of tokens, keep its rows. Lossless: results
+// keep their bits. Whoever binds the graph hands their packed bytes to the
+// backend.
 Pass PackWeights();
 
 }  // namespace weft::inline v0

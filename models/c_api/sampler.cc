@@ -8,33 +8,39 @@ using weft::c_api::IsNull;
 
 namespace {
 
+// The options that are numbers, which C and C++ name alike.
+template <class From, class To>
+void CopyNumbers(const From& from, To& to) {
+  to.temperature = from.temperature;
+  to.top_k = from.top_k;
+  to.top_p = from.top_p;
+  to.min_p = from.min_p;
+  to.repeat_penalty = from.repeat_penalty;
+  to.repeat_last_n = from.repeat_last_n;
+  to.seed = from.seed;
+  to.presence_penalty = from.presence_penalty;
+  to.frequency_penalty = from.frequency_penalty;
+  to.typical_p = from.typical_p;
+  to.top_n_sigma = from.top_n_sigma;
+  to.xtc_probability = from.xtc_probability;
+  to.xtc_threshold = from.xtc_threshold;
+  to.dynatemp_range = from.dynatemp_range;
+  to.dynatemp_exponent = from.dynatemp_exponent;
+  to.dry_multiplier = from.dry_multiplier;
+  to.dry_base = from.dry_base;
+  to.dry_allowed_length = from.dry_allowed_length;
+  to.dry_penalty_last_n = from.dry_penalty_last_n;
+  to.mirostat = from.mirostat;
+  to.mirostat_tau = from.mirostat_tau;
+  to.mirostat_eta = from.mirostat_eta;
+}
+
 weft_sampler_options Defaults() {
-  // Without the lists, which would allocate.
-  const weft::SamplerOptions o = {.chain = {}, .dry_sequence_breakers = {}};
   weft_sampler_options out = {};
   out.size = sizeof out;
-  out.temperature = o.temperature;
-  out.top_k = o.top_k;
-  out.top_p = o.top_p;
-  out.min_p = o.min_p;
-  out.repeat_penalty = o.repeat_penalty;
-  out.repeat_last_n = o.repeat_last_n;
-  out.seed = o.seed;
-  out.presence_penalty = o.presence_penalty;
-  out.frequency_penalty = o.frequency_penalty;
-  out.typical_p = o.typical_p;
-  out.top_n_sigma = o.top_n_sigma;
-  out.xtc_probability = o.xtc_probability;
-  out.xtc_threshold = o.xtc_threshold;
-  out.dynatemp_range = o.dynatemp_range;
-  out.dynatemp_exponent = o.dynatemp_exponent;
-  out.dry_multiplier = o.dry_multiplier;
-  out.dry_base = o.dry_base;
-  out.dry_allowed_length = o.dry_allowed_length;
-  out.dry_penalty_last_n = o.dry_penalty_last_n;
-  out.mirostat = o.mirostat;
-  out.mirostat_tau = o.mirostat_tau;
-  out.mirostat_eta = o.mirostat_eta;
+  // Without the lists, which would allocate.
+  CopyNumbers(weft::SamplerOptions{.chain = {}, .dry_sequence_breakers = {}},
+              out);
   return out;
 }
 
@@ -61,28 +67,7 @@ absl::Status ReadTexts(const weft_sampler_options& o,
 absl::StatusOr<weft::SamplerOptions> ReadOptions(
     const weft_sampler_options& o) {
   weft::SamplerOptions out;
-  out.temperature = o.temperature;
-  out.top_k = o.top_k;
-  out.top_p = o.top_p;
-  out.min_p = o.min_p;
-  out.repeat_penalty = o.repeat_penalty;
-  out.repeat_last_n = o.repeat_last_n;
-  out.seed = o.seed;
-  out.presence_penalty = o.presence_penalty;
-  out.frequency_penalty = o.frequency_penalty;
-  out.typical_p = o.typical_p;
-  out.top_n_sigma = o.top_n_sigma;
-  out.xtc_probability = o.xtc_probability;
-  out.xtc_threshold = o.xtc_threshold;
-  out.dynatemp_range = o.dynatemp_range;
-  out.dynatemp_exponent = o.dynatemp_exponent;
-  out.dry_multiplier = o.dry_multiplier;
-  out.dry_base = o.dry_base;
-  out.dry_allowed_length = o.dry_allowed_length;
-  out.dry_penalty_last_n = o.dry_penalty_last_n;
-  out.mirostat = o.mirostat;
-  out.mirostat_tau = o.mirostat_tau;
-  out.mirostat_eta = o.mirostat_eta;
+  CopyNumbers(o, out);
   WEFT_RETURN_IF_ERROR(ReadTexts(o, out));
   return out;
 }

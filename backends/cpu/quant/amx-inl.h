@@ -120,18 +120,15 @@ struct alignas(64) AmxPanel {
         if (kBias<C> != 0) c = hn::Sub(c, bias);
         return hn::BitCast(du, hn::Mul(c, twice));
       };
-      const auto Store = [&](VU v, uint8_t* to) HWY_ATTR {
-        hn::Store(hn::BitCast(DU8(), v), DU8(), to);
-      };
       for (int i = j * kSteps; i < (j + 1) * kSteps; ++i) {
         const VU codes = hn::BitCast(du, hn::Load(DU8(), panel.codes[i]));
         const VU even = Scaled(codes), odd = Scaled(hn::ShiftRight<8>(codes));
-        Store(
+        StoreCodes(
             hn::Or(hn::And(even, bytes), hn::ShiftLeft<8>(hn::And(odd, bytes))),
             low[i]);
-        Store(hn::Or(hn::And(hn::ShiftRight<8>(even), bytes),
-                     hn::AndNot(bytes, odd)),
-              high[i]);
+        StoreCodes(hn::Or(hn::And(hn::ShiftRight<8>(even), bytes),
+                          hn::AndNot(bytes, odd)),
+                   high[i]);
       }
     }
   }

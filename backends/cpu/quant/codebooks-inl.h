@@ -26,6 +26,13 @@ HWY_INLINE VU LookUp(hn::Vec<DI8> codebook, VU nibbles) {
       DU(), hn::TableLookupBytes(codebook, hn::BitCast(DI8(), nibbles)));
 }
 
+// PutNibbles with what the codebook has for them.
+template <class R, class P>
+HWY_INLINE void PutLookedUp(R rows, size_t to, hn::Vec<DI8> codebook, P& out) {
+  PutNibbles(rows, to, out,
+             [&](VU v, int) HWY_ATTR { return Signed(LookUp(codebook, v)); });
+}
+
 struct CodecIQ4_NL {
   using Block = BlockIQ4_NL;
   static constexpr int kSub = 32;
@@ -38,11 +45,9 @@ struct CodecIQ4_NL {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(kIq4Codebook);
-    const auto Code = [&](VU v, int)
-                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
     const BlockScales<CodecIQ4_NL> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out, Code);
+      PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
     });
     scales.Store(blocks, out);
   }
@@ -73,11 +78,9 @@ struct CodecIQ4_XS {
     StoreScale(Scale<6>(low, high), out.scales[6]);
     StoreScale(Scale<7>(low, high), out.scales[7]);
     const auto codebook = LoadCodebook(kIq4Codebook);
-    const auto Code = [&](VU v, int)
-                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
     for (size_t j = 0; j < 8; ++j) {
       out.template Begin<1>(j, 0);
-      PutNibbles(rows.At(offsetof(Block, q) + 16 * j), 8 * j, out, Code);
+      PutLookedUp(rows.At(offsetof(Block, q) + 16 * j), 8 * j, codebook, out);
       out.template End<1>(j, 0);
     }
   }
@@ -106,11 +109,9 @@ struct CodecMXFP4 {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(Block::kDoubled);
-    const auto Code = [&](VU v, int)
-                          HWY_ATTR { return Signed(LookUp(codebook, v)); };
     const Fields<Block, uint8_t> exponents(rows, blocks, offsetof(Block, e));
     ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out, Code);
+      PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
     });
     for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
       StoreScale(exponents.values[j], out.scales[j]);

@@ -97,6 +97,10 @@ struct alignas(64) PanelScales {
   float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
+HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
+  hn::Store(hn::BitCast(DU8(), v), DU8(), to);
+}
+
 // One group of a panel, unpacked. Codecs write it by what stands here; where
 // there is one token, they write into a TokenGroup (token-inl.h) instead.
 template <class C>
@@ -108,10 +112,10 @@ struct alignas(64) Panel : PanelScales<C> {
   // be put by turns: kSlot says of which.
   template <int kSlot>
   HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
-    hn::Store(hn::BitCast(DU8(), v0), DU8(), codes[i]);
-    hn::Store(hn::BitCast(DU8(), v1), DU8(), codes[i + 1]);
-    hn::Store(hn::BitCast(DU8(), v2), DU8(), codes[i + 2]);
-    hn::Store(hn::BitCast(DU8(), v3), DU8(), codes[i + 3]);
+    StoreCodes(v0, codes[i]);
+    StoreCodes(v1, codes[i + 1]);
+    StoreCodes(v2, codes[i + 2]);
+    StoreCodes(v3, codes[i + 3]);
   }
   // Around all that is put of the sub-blocks j + slot * stride for kSlots
   // slots. Integer scales of sub-blocks are stored before they end, floats when
