@@ -10,6 +10,7 @@
 #include "models/no_throw.h"
 #include "models/no_tokenizer.h"
 #include "ops/optimize.h"
+#include "ops/pack.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -227,13 +228,8 @@ absl::StatusOr<MemoryEstimate> Model::Estimate(
     WEFT_ASSIGN_OR_RETURN(const auto backend,
                           MakeBackend(o.backend, o.backend_options));
     WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
-    int64_t packed = 0;
-    for (const NodeId id : built.graph->order()) {
-      const TensorType& type =
-          built.graph->value(built.graph->node(id).outputs[0]).type;
-      if (IsPacked(type.dtype)) packed += type.BoundBytes();
-    }
-    return MemoryEstimate{plan.plan.weight_bytes, packed, plan.memory};
+    return MemoryEstimate{plan.plan.weight_bytes, PackedBytes(*built.graph),
+                          plan.memory};
   });
 }
 

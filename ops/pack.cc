@@ -43,6 +43,17 @@ absl::StatusOr<bool> Pack(Graph& graph) {
 
 }  // namespace
 
+int64_t PackedBytes(const Graph& graph) {
+  int64_t bytes = 0;
+  for (const NodeId id : graph.order()) {
+    const Node& node = graph.node(id);
+    const TensorType& type = graph.value(node.outputs[0]).type;
+    if (node.op == &kWeightOp && IsPacked(type.dtype))
+      bytes += type.BoundBytes();
+  }
+  return bytes;
+}
+
 Pass PackWeights() { return {kPassName, Pack}; }
 
 }  // namespace weft::inline v0

@@ -13,6 +13,9 @@ namespace weft::inline v0 {
 // backend.
 Pass PackWeights();
 
+// Bytes of the weights of a graph that are packed.
+int64_t PackedBytes(const Graph& graph);
+
 }  // namespace weft::inline v0
 
 #endif  // WEFT_OPS_PACK_H_

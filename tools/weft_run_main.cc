@@ -14,6 +14,7 @@
 #include "graph/status_macros.h"
 #include "models/chat_template.h"
 #include "models/engine.h"
+#include "ops/pack.h"
 #include "tools/backend_flags.h"
 #include "tools/chat.h"
 #include "tools/cli.h"
@@ -162,9 +163,9 @@ void ShowSession(const Model& model, const Session& session) {
                    model.vocab_size(), ", trained for ",
                    model.trained_context(), " positions"));
   Say(absl::StrCat("memory    weights ", MiB(plan.plan.weight_bytes),
-                   session.options().pack_weights ? " packed" : " mapped",
-                   ", KV cache ", MiB(plan.memory.state), ", activations ",
-                   MiB(plan.memory.arena), ", scratch ",
+                   ", of which ", MiB(PackedBytes(session.graph())),
+                   " packed, KV cache ", MiB(plan.memory.state),
+                   ", activations ", MiB(plan.memory.arena), ", scratch ",
                    MiB(plan.memory.scratch)));
   Say(absl::StrCat("runs on   ", session.options().backend, " ", plan.target,
                    ", ", plan.steps.size(), " steps"));
