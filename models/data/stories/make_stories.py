@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes simple children's stories from the plots and word lists beside it.
 
-    make_stories.py --stories=45000 --seed=1 > stories.txt
+    make_stories.py --stories=50000 --seed=1 > stories.txt
 
 Stories are separated by a line <|endoftext|>; none occurs twice. The same
 arguments give the same bytes.
@@ -28,8 +28,8 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stories", type=int, default=45000,
-                        help="how many (45000, about 40 MB)")
+    parser.add_argument("--stories", type=int, default=50000,
+                        help="how many (50000, about 50 MB)")
     parser.add_argument("--seed", type=int, default=1)
     flags = parser.parse_args()
     if flags.stories < 1:

@@ -59,8 +59,8 @@ def lost_way(s):
     of {adult}'s words.] They went on [over a hill and through the bushes|deeper and
     deeper into the forest|past the tall trees]. ~
     [Then they stopped.|Suddenly everything was quiet.] {hero} looked around. [All the
-    trees looked the same.|There was no path anywhere.] "[We are lost|Where are
-    we]," said {friend} [with a shaking voice|and began to cry]. {hero} [was
+    trees looked the same.|There was no path anywhere.] "[We are lost,|Where are we?]"
+    {friend} said [with a shaking voice|and began to cry]. {hero} [was
     afraid too, but {he} held {friend}'s hand|took a deep breath]. "[Let us
     think|Crying will not help, but thinking will]," {he} said. ~
     {he} [sat very still|closed {his} eyes] and tried to remember what {adult}
@@ -128,8 +128,8 @@ def stuck_high(s):
     were. "[What are you looking at|Why do you look so sad]?" asked {tall}.
     {hero} pointed up. "[The {thing} is stuck|My {thing} is up there]." {tall}
     [thought for a moment|scratched {tall_his} head]. "[I cannot reach it
-    alone|Even I am too small]. But [what if we stand on each other|if you climb
-    on my back, and {friend} climbs on yours, we may be tall enough]?" ~
+    alone|Even I am too small]. But [what if we stand on each other?"|if you climb
+    on my back, and {friend} climbs on yours, we may be tall enough."] ~
     So {hero} climbed on {tall}'s back. {friend} climbed on {hero}'s back. [They
     wobbled to the left, and they wobbled to the right.|"Hold still!" they all
     shouted.] {friend} stretched out {friend_his} arm, higher and higher. "[I
@@ -240,7 +240,7 @@ def race(s):
     {hero} was [ashamed|very quiet]. {he} went to {slow} and said, "[You won. I
     am sorry that I laughed at you|I was wrong to laugh. You never gave up]."
     {slow} [gave {him} {slow_his} hand|smiled]. "[Let us walk home together|Next
-    time we can run together]," said {slow_he}. And so they did[, slowly, and
+    time we can run together]," {slow_he} said. And so they did[, slowly, and
     saw many things that {hero} had never seen before|].""")
 
 

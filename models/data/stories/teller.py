@@ -20,6 +20,7 @@ import words
 
 _TOKEN = re.compile(r"[\[\]|]|[^\[\]|]+")
 _SLOT = re.compile(r"\{(\w+)\}")
+_BEFORE_STOP = re.compile(r" ([.,!?])")
 _SPACE = re.compile(r"\s+")
 _START = re.compile(r'((?:^|[.!?]) ?"?)([a-z])')
 _ARTICLE = re.compile(r"\b([Aa]) (?=[aeiou](?!ne\b|seful|nicorn))")
@@ -123,6 +124,7 @@ class Story:
         paragraphs = []
         for paragraph in " ".join(self._texts).split("~"):
             paragraph = _SPACE.sub(" ", paragraph).strip()
+            paragraph = _BEFORE_STOP.sub(r"\1", paragraph)
             paragraph = _START.sub(
                 lambda m: m[1] + m[2].upper(), paragraph)
             if paragraph:
