@@ -88,9 +88,7 @@ TEST(ProfileFiles, OfWeftBench) {
   ExpectTrace(ReadJson(trace), 2);
 }
 
-TEST(ProfileFiles, OfWeftRunNeedAModelAndAPlace) {
-  ExpectFailure(RunTool("weft-run", {"--demo", "--trace=x"}), "weft-run",
-                "--demo");
+TEST(ProfileFiles, OfWeftRunNeedAPlace) {
   const ToolResult result =
       RunTool("weft-run", {"--model=" + TinyLlamaPath(), "--prompt=a",
                            "--max_tokens=1", "--profile=/nowhere/p.json"});

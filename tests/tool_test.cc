@@ -1,4 +1,5 @@
 // The programs as users see them: output, messages, exit codes.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -191,8 +192,9 @@ TEST(WeftRun, TakesAFormatOfKeysAndOneOfValues) {
 
 TEST(WeftRun, RefusesValuesOutOfRange) {
   for (const char* flag :
-       {"--kv=q8", "--kv=f16,", "--kv=f16,f16,f16", "--kv=q6_k", "--max_tokens=-1", "--context=-1", "--temperature=-1",
-        "--top_p=2", "--min_p=nan", "--context=99999999999"}) {
+       {"--kv=q8", "--kv=f16,", "--kv=f16,f16,f16", "--kv=q6_k",
+        "--max_tokens=-1", "--context=-1", "--temperature=-1", "--top_p=2",
+        "--min_p=nan", "--context=99999999999"}) {
     const std::string name(flag + 2, std::string(flag).find('='));
     ExpectFailure(RunWeft({"--prompt=a", flag}), "weft-run",
                   name.substr(0, name.size() - 2));
@@ -233,14 +235,25 @@ TEST(WeftRun, StopsQuietlyWhenNobodyReads) {
   EXPECT_FALSE(absl::StrContains(result.err, "weft-run: cannot")) << result.err;
 }
 
-TEST(WeftRun, DemoSaysThatItsWeightsAreRandom) {
-  const ToolResult result = RunTool("weft-run", {"--demo", "--max_tokens=40"});
-  ExpectSuccess(result);
-  EXPECT_EQ(Columns(result.out), 40u);
-  EXPECT_TRUE(absl::StrContains(result.err, "RANDOM")) << result.err;
-  EXPECT_TRUE(absl::StrContains(result.err, "attention: 4 of 4 matched"))
-      << result.err;
-  for (const char c : result.out) EXPECT_TRUE(c >= 0x20 && c < 0x7F);
+// weft's own model, without --model. Which words it picks may differ between
+// CPUs, so most of a few stories have to be good.
+TEST(WeftRun, TellsStoriesOfItsOwn) {
+  int ended = 0, told = 0;
+  for (const char* seed : {"--seed=1", "--seed=2", "--seed=3", "--seed=4"}) {
+    const ToolResult result =
+        RunTool("weft-run", {"--prompt=Once upon a time", "--max_tokens=0",
+                             "--temperature=0.5", seed});
+    ExpectSuccess(result);
+    ended += absl::StrContains(result.err, "at the end of the text");
+    // Someone is named and spoken of again.
+    const std::vector<absl::string_view> words =
+        absl::StrSplit(result.out, absl::ByAnyChar(" .,!?\"\n'"));
+    const auto named = std::find(words.begin(), words.end(), "named");
+    told += words.size() > 60 && named < words.end() - 1 &&
+            std::count(words.begin(), words.end(), *(named + 1)) >= 4;
+  }
+  EXPECT_GE(ended, 3);
+  EXPECT_GE(told, 3);
 }
 
 }  // namespace

@@ -9,12 +9,14 @@
 #include "absl/strings/str_split.h"
 #include "graph/encode_row.h"
 #include "graph/status_macros.h"
+#include "tools/default_model.h"
 #include "tools/machine.h"
 #include "tools/terminal.h"
 
 ABSL_FLAG(std::string, model, "",
           "the model: a GGUF file, any of several (-00001-of-0000N.gguf) that "
-          "are one model, or a directory of safetensors with config.json");
+          "are one model, or a directory of safetensors with config.json; "
+          "without it weft's own small model of children's stories");
 ABSL_FLAG(std::string, target, "",
           "highest instruction set to use, such as AVX2; without it the best "
           "that the machine has");
@@ -33,10 +35,13 @@ namespace weft::inline v0 {
 
 absl::StatusOr<std::string> ModelPath() {
   std::string path = absl::GetFlag(FLAGS_model);
-  if (path.empty())
-    return absl::InvalidArgumentError(absl::StrCat(
-        "which model? --model=FILE names it; see ", ProgramName(), " --help"));
-  return path;
+  if (!path.empty()) return path;
+  if (std::optional<std::string> own = DefaultModelPath()) return *own;
+  return absl::InvalidArgumentError(
+      absl::StrCat("which model? --model=FILE names it (weft's own, "
+                   "share/weft/stories.gguf, "
+                   "is not beside this program); see ",
+                   ProgramName(), " --help"));
 }
 
 std::vector<AdapterOptions> AdaptersFromFlags() {

@@ -21,7 +21,7 @@ ABSL_DECLARE_FLAG(std::vector<std::string>, lora);
 
 namespace weft::inline v0 {
 
-// --model; InvalidArgument when it was not given.
+// --model, or weft's own; InvalidArgument when there is neither.
 absl::StatusOr<std::string> ModelPath();
 
 // --lora: each FILE or FILE:SCALE.

@@ -1,4 +1,4 @@
-// What weft-run generates with: a session of a model file, or the demo.
+// What weft-run generates with.
 #ifndef WEFT_TOOLS_TEXT_MODEL_H_
 #define WEFT_TOOLS_TEXT_MODEL_H_
 
@@ -10,7 +10,6 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "models/engine.h"
-#include "models/gguf.h"
 #include "models/tokenizer.h"
 
 namespace weft::inline v0 {
@@ -21,8 +20,6 @@ class TextModel {
   virtual ~TextModel() = default;
 
   virtual const Tokenizer& tokenizer() const = 0;
-  // The file that it comes from; null for none.
-  virtual const GgufFile* file() const { return nullptr; }
   virtual int64_t context() const = 0;   // positions there are
   virtual int64_t position() const = 0;  // positions taken
   virtual void Restart() = 0;            // none are taken
@@ -41,8 +38,8 @@ class SessionTextModel : public TextModel {
                    std::unique_ptr<Session> session)
       : model_(std::move(model)), session_(std::move(session)) {}
 
+  const Model& model() const { return *model_; }
   const Tokenizer& tokenizer() const override { return model_->tokenizer(); }
-  const GgufFile* file() const override { return &model_->file(); }
   int64_t context() const override { return session_->options().context; }
   int64_t position() const override { return session_->position(0); }
   void Restart() override { Rewind(0); }

@@ -18,7 +18,6 @@
 #include "tools/backend_flags.h"
 #include "tools/chat.h"
 #include "tools/cli.h"
-#include "tools/demo_model.h"
 #include "tools/embed_texts.h"
 #include "tools/generator.h"
 #include "tools/model_flags.h"
@@ -43,8 +42,6 @@ ABSL_FLAG(std::string, chat_template, "",
 ABSL_FLAG(bool, embed, false,
           "vectors of texts instead of text: of --prompt, or of each line of "
           "standard input");
-ABSL_FLAG(bool, demo, false,
-          "a small model with random weights instead of --model");
 ABSL_FLAG(int64_t, context, 0,
           "positions of the KV cache; 0: as the model says, at most 4096");
 ABSL_FLAG(std::string, kv, "f16",
@@ -64,12 +61,12 @@ namespace {
 constexpr char kUsage[] =
     R"(weft-run: generates text with a model
 
+  weft-run --prompt="Once upon a time"
   weft-run --model=stories.gguf --prompt="Once upon a time"
   weft-run --model=stories.gguf --temperature=0.8 --seed=7 < prompts.txt
   weft-run --model=stories.gguf      asks for prompts on a terminal
   weft-run --model=chat.gguf --chat --system="Be brief."
   weft-run --model=m.gguf --prompt=Hi --tap="layer.*" --tap_out=layers.npz
-  weft-run --demo                    needs no model file
   weft-run --model=bert.gguf --embed --embed_format=json < texts.txt
 
 The text that follows the prompt goes to standard output as it is made, and
@@ -90,8 +87,7 @@ where no answer is being made it ends the program, as the end of the input does.
 
 With temperature 0, the default, the best token is always taken; of the other
 samplers only those matter then that change logits (bias, penalties, DRY,
-grammar). --demo samples with 0.8 unless told otherwise. The samplers and their
-names are llama.cpp's:
+grammar). The samplers and their names are llama.cpp's:
 
   weft-run --model=F.gguf --temperature=0.8 --samplers="top_k;temperature;min_p"
   weft-run --model=F.gguf --grammar='root ::= "yes" | "no"' --prompt="Is it? "
@@ -103,7 +99,7 @@ constexpr int64_t kTraceRoom = 1 << 18;
 
 Program MakeProgram() {
   Program program = {.name = "weft-run", .usage = kUsage, .groups = {}};
-  program.groups = {{"Text", {"model", "lora", "prompt", "max_tokens", "demo"}},
+  program.groups = {{"Text", {"model", "lora", "prompt", "max_tokens"}},
                     {"Conversation", {"chat", "system", "chat_template"}}};
   program.groups.push_back(EmbedFlagGroup());
   for (FlagGroup& group : SamplerFlagGroups())
@@ -126,18 +122,12 @@ absl::Status CheckFlags(const Arguments& args) {
       CheckFlag("max_tokens", absl::GetFlag(FLAGS_max_tokens), 0, kMaxContext));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("context", absl::GetFlag(FLAGS_context), 0, kMaxContext));
-  if (absl::GetFlag(FLAGS_demo) && (Timed() || args.Given("tap")))
-    return absl::InvalidArgumentError(
-        "--profile, --trace and --tap need a model file, not --demo");
-  if (absl::GetFlag(FLAGS_demo) && args.Given("model"))
-    return absl::InvalidArgumentError("--demo or --model, not both");
   const bool chat = absl::GetFlag(FLAGS_chat);
   const bool embed = absl::GetFlag(FLAGS_embed);
   WEFT_RETURN_IF_ERROR(CheckEmbedFlags(args, embed));
-  if (embed && (chat || absl::GetFlag(FLAGS_demo) || Timed()))
+  if (embed && (chat || Timed()))
     return absl::InvalidArgumentError(
-        "--embed goes with a model file and without --chat, --profile and "
-        "--trace");
+        "--embed goes without --chat, --profile and --trace");
   if (chat && args.Given("prompt"))
     return absl::InvalidArgumentError(
         "--chat or --prompt, not both: a conversation reads standard input");
@@ -173,15 +163,10 @@ void ShowSession(const Model& model, const Session& session) {
 }
 
 // The template of --chat: that of a file, or the model's.
-absl::StatusOr<ChatTemplate> OpenTemplate(const TextModel& model) {
+absl::StatusOr<ChatTemplate> OpenTemplate(const Model& model) {
   const std::string path = absl::GetFlag(FLAGS_chat_template);
   const Tokenizer& tokenizer = model.tokenizer();
-  if (path.empty()) {
-    if (model.file() != nullptr)
-      return ChatTemplate::FromFile(*model.file(), tokenizer);
-    return absl::InvalidArgumentError(
-        "the demo has no chat template; --chat_template=FILE names one");
-  }
+  if (path.empty()) return ChatTemplate::FromFile(model.file(), tokenizer);
   WEFT_ASSIGN_OR_RETURN(const std::string source, ReadTextFile(path));
   const auto text = [&](std::optional<Token> token) {
     return token ? tokenizer.Piece(*token, true).value_or("") : std::string();
@@ -227,7 +212,7 @@ absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   return Opened{std::move(model), std::move(session)};
 }
 
-absl::StatusOr<std::unique_ptr<TextModel>> OpenModel(TapRecorder* taps) {
+absl::StatusOr<std::unique_ptr<SessionTextModel>> OpenModel(TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(Opened opened, OpenSession(/*embed=*/false, taps));
   auto& [model, session] = opened;
   if (Timed())
@@ -247,27 +232,6 @@ absl::Status WriteTimes(const TextModel& model) {
   if (const std::string path = absl::GetFlag(FLAGS_trace); !path.empty())
     WEFT_RETURN_IF_ERROR(WriteWhole(path, timed.Trace()));
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<TextModel>> MakeDemo() {
-  DemoOptions options;
-  WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
-  options.kv_k = kv.k;
-  options.kv_v = kv.v;
-  WEFT_ASSIGN_OR_RETURN(options.numerics, NumericsFromFlags());
-  if (const int64_t context = absl::GetFlag(FLAGS_context); context > 0)
-    options.context = context;
-  options.backend_options = BackendFromFlags();
-  const Stopwatch time;
-  WEFT_ASSIGN_OR_RETURN(auto demo, DemoModel::Make(options));
-  Say(absl::StrFormat(
-      "A llama of %d parameters, built in memory in %.3f s; it runs on %s.\n"
-      "What the rules fused in its graph:",
-      demo->parameters(), time.Seconds(), demo->plan().target));
-  Say(demo->fusion_report().Summary());
-  Say("ITS WEIGHTS ARE RANDOM, so the text below is noise. For a real one:\n"
-      "  weft-run --model=FILE.gguf --prompt=\"Once upon a time\"\n");
-  return demo;
 }
 
 const char* Describe(StopReason reason) {
@@ -390,26 +354,22 @@ class Runner {
   std::unique_ptr<Progress> progress_;
 };
 
-absl::Status RunWith(const Arguments& args, TextModel& model,
+absl::Status RunWith(const Arguments& args, SessionTextModel& model,
                      SamplerOptions sampler, const std::atomic<bool>& cancel) {
   Runner runner(model, std::move(sampler), cancel);
   if (absl::GetFlag(FLAGS_chat)) {
     // An answer ends where the model ends it.
     if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
-    WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template, OpenTemplate(model));
+    WEFT_ASSIGN_OR_RETURN(ChatTemplate chat_template,
+                          OpenTemplate(model.model()));
     return runner.RunChat(std::move(chat_template));
   }
   return args.Given("prompt") ? runner.RunPrompt(absl::GetFlag(FLAGS_prompt))
-         : absl::GetFlag(FLAGS_demo) ? runner.RunPrompt("Once upon a time")
-                                     : runner.RunLines();
+                              : runner.RunLines();
 }
 
 absl::Status Run(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckFlags(args));
-  const bool demo = absl::GetFlag(FLAGS_demo);
-  // The best token of random weights is soon the same one for ever.
-  if (demo && !args.Given("temperature"))
-    absl::SetFlag(&FLAGS_temperature, 0.8);
   // Here already, so that nobody waits for a model to be told.
   WEFT_ASSIGN_OR_RETURN(SamplerOptions sampler, SamplerFromFlags(args));
   const std::atomic<bool>& cancel = CatchInterrupt();
@@ -425,8 +385,8 @@ absl::Status Run(const Arguments& args) {
                                     cancel));
     return taps ? taps->Write() : absl::OkStatus();
   }
-  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<TextModel> model,
-                        demo ? MakeDemo() : OpenModel(recorder));
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<SessionTextModel> model,
+                        OpenModel(recorder));
   WEFT_RETURN_IF_ERROR(RunWith(args, *model, std::move(sampler), cancel));
   if (taps) WEFT_RETURN_IF_ERROR(taps->Write());
   return WriteTimes(*model);
