@@ -1,0 +1,99 @@
+#include "tools/train/train_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "graph/status_macros.h"
+#include "models/input_error.h"
+#include "tools/normal.h"
+#include "tools/synth.h"
+
+namespace weft::inline v0 {
+namespace {
+
+constexpr float kSpread = 0.02f;
+
+absl::Status MakeFile(TrainModel& model, const std::string& source) {
+  WEFT_ASSIGN_OR_RETURN(
+      model.header, MakeGgufHeader(model.key_values, model.tensors, source));
+  WEFT_ASSIGN_OR_RETURN(
+      GgufFile file,
+      GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(
+                                              model.header.data()),
+                                          model.header.size()),
+                      source, {.header_only = true}));
+  model.file = std::make_shared<const GgufFile>(std::move(file));
+  return absl::OkStatus();
+}
+
+// What GPT-2 would give a tensor that weft-synth gives `tensor`'s spread, which
+// is a gain over sqrt(columns): below 1 for what adds to the residual stream.
+float FirstSpread(const SynthTensor& tensor) {
+  if (tensor.dims.size() < 2 || tensor.mean != 0) return 0;
+  const float gain =
+      tensor.spread * std::sqrt(static_cast<float>(tensor.dims.back()));
+  return kSpread * std::min(gain, 1.0f);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TrainModel>> MakeNewModel(
+    const NewModelOptions& options) {
+  const SynthModel& m = options.shape;
+  WEFT_RETURN_IF_ERROR(CheckSynthModel(m));
+  WEFT_ASSIGN_OR_RETURN(SynthShape shape, ShapeOf(m));
+  if (options.tied && shape.tensors.back().name == "output.weight")
+    shape.tensors.pop_back();
+  auto model = std::make_unique<TrainModel>();
+  GgufKeyValues& kv = model->key_values;
+  kv.SetString("general.architecture", m.arch);
+  kv.SetString("general.type", "model");
+  kv.SetString("general.name", m.name);
+  kv.SetAll(shape.keys);
+  kv.SetUint32(absl::StrCat(m.arch, ".vocab_size"),
+               static_cast<uint32_t>(m.vocab));
+  kv.SetAll(options.vocab);
+  for (const SynthTensor& tensor : shape.tensors)
+    model->tensors.push_back({tensor.name, DType::kF32, tensor.dims});
+  model->values = [tensors = std::move(shape.tensors), seed = options.seed](
+                      size_t i, absl::Span<float> out) {
+    const SynthTensor& tensor = tensors[i];
+    FillNormal(
+        {StreamKey(seed, tensor.name), 0, tensor.mean, FirstSpread(tensor)},
+        out);
+  };
+  WEFT_RETURN_IF_ERROR(MakeFile(*model, m.name));
+  return model;
+}
+
+absl::StatusOr<std::unique_ptr<TrainModel>> ContinueModel(
+    const GgufFile& file) {
+  auto model = std::make_unique<TrainModel>();
+  WEFT_ASSIGN_OR_RETURN(model->key_values, GgufKeyValues::CopyOf(file));
+  for (const char* key : {"general.file_type", "general.quantization_version",
+                          "split.no", "split.count", "split.tensors.count"})
+    model->key_values.Remove(key);
+  for (const GgufTensor& tensor : file.tensors()) {
+    if (!IsDecodable(tensor.dtype))
+      return absl::UnimplementedError(
+          absl::StrCat(file.source(), ": tensor ", QuoteInput(tensor.name),
+                       ": weft cannot decode ", Name(tensor.dtype), " yet"));
+    model->tensors.push_back({std::string(tensor.name),
+                              DType::kF32,
+                              {tensor.dims.begin(), tensor.dims.end()}});
+  }
+  model->values = [&file](size_t i, absl::Span<float> out) {
+    const GgufTensor& tensor = file.tensors()[i];
+    const DTypeInfo& type = Info(tensor.dtype);
+    type.decode(tensor.data.data(),
+                static_cast<int64_t>(out.size()) / type.block_values,
+                out.data());
+    file.Release(tensor.data);
+  };
+  WEFT_RETURN_IF_ERROR(MakeFile(*model, file.source()));
+  return model;
+}
+
+}  // namespace weft::inline v0
