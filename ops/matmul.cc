@@ -92,17 +92,25 @@ std::vector<Sample> MatMulSamples() {
           MatMulSample("batch_outer", {2, 1, 3, 4}, {5, 4, 6})};
 }
 
+bool IsTranspose(Value x) {
+  return x.graph()->producer(x.id()).op == &kTranspose;
+}
+
 // The transpose; of a transpose, what it transposed.
 Value Turned(Value x) {
-  const Node& node = x.graph()->producer(x.id());
-  if (node.op == &kTranspose) return Value(x.graph(), node.inputs[0]);
-  return Transpose(x);
+  if (!IsTranspose(x)) return Transpose(x);
+  return Value(x.graph(), x.graph()->producer(x.id()).inputs[0]);
+}
+
+// a^T b; as (b^T a)^T where `turn`, so that a transpose takes it back.
+Value TransposedProduct(Value a, Value b, bool turn) {
+  return turn ? Transpose(MatMul(Turned(b), a)) : MatMul(Turned(a), b);
 }
 
 Values MatMulGradient(const GradientCall& c) {
   const Value a = c.in[0], b = c.in[1], g = c.grad[0];
   return {SumTo(MatMul(g, Turned(b)), a.shape()),
-          SumTo(MatMul(Turned(a), g), b.shape())};
+          SumTo(TransposedProduct(a, g, IsTranspose(b)), b.shape())};
 }
 
 void SwapBack(Shape& shape) { std::swap(shape.dim(-1), shape.dim(-2)); }
@@ -173,7 +181,7 @@ const OpDef kTranspose = {
                }}};
     },
     .gradient = [](const GradientCall& c) -> Values {
-      return {Transpose(c.grad[0])};
+      return {Turned(c.grad[0])};
     },
 };
 

@@ -26,8 +26,8 @@ constexpr const OpDef* kAllOps[] = {
     &kReshape, &kPermute, &kSlice, &kConcat, &kRepeat, &kGatherRows, &kAppend,
     &kAssign, &kCausalConv, &kSelectiveScan,
     // Fused: what rules make.
-    &kQMatMul, &kQGather, &kAttention, &kRmsNormMul, &kAddRmsNorm,
-    &kLayerNormMulAdd, &kGated, &kQMatMulById};
+    &kQMatMul, &kMatMulTransposed, &kQGather, &kAttention, &kRmsNormMul,
+    &kAddRmsNorm, &kLayerNormMulAdd, &kGated, &kQMatMulById};
 
 }  // namespace
 

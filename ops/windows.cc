@@ -131,7 +131,9 @@ class Copier {
     const Value v = Cached(Of(values.inputs[1]), heads, at);
     const Value rows = Permute(
         Reshape(q, {windows, length, heads, q.dim(2)}, at), {0, 2, 1, 3}, at);
-    Value s = MatMul(rows, Permute(k, {0, 2, 3, 1}, at), at);
+    // Two steps: products read the first strided and the second transposed.
+    const Value keys_by_head = Permute(k, {0, 2, 1, 3}, at);
+    Value s = MatMul(rows, Transpose(keys_by_head, at), at);
     s = Scale(s, a.Float("scale", 1), at);
     if (const double cap = a.Float("softcap"); cap > 0)
       s = Scale(Tanh(Scale(s, 1 / cap, at), at), cap, at);
