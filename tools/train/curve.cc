@@ -51,6 +51,24 @@ double TickOf(double range) {
   return power * (tenths < 2 ? 0.25 : tenths < 5 ? 0.5 : 1);
 }
 
+// Where the axis of losses has its lines.
+std::vector<double> LossTicks(double low, double high) {
+  std::vector<double> ticks;
+  const auto add = [&](double tick) {
+    if (tick >= low && tick <= high) ticks.push_back(tick);
+  };
+  if (high > 2 * low) {
+    for (double power = 1e-6; power <= high; power *= 10)
+      for (const double x : {1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0}) add(x * power);
+  } else {
+    const double step = TickOf(high - low);
+    for (double i = std::ceil(low / step); i * step <= high; ++i) add(i * step);
+  }
+  return ticks;
+}
+
+// Losses have a logarithmic axis: the first steps, whose losses are many times
+// those of all others, would flatten the rest.
 class Picture {
  public:
   Picture(double steps, double low, double high)
@@ -64,9 +82,7 @@ class Picture {
   }
 
   void Axes() {
-    const double loss_tick = TickOf(high_ - low_);
-    for (double y = std::ceil(low_ / loss_tick) * loss_tick; y <= high_;
-         y += loss_tick) {
+    for (const double y : LossTicks(low_, high_)) {
       Line(kLeft, Y(y), kWidth - kRight, Y(y));
       Text(kLeft - 8, Y(y) + 4, "end", absl::StrFormat("%.4g", y));
     }
@@ -103,7 +119,8 @@ class Picture {
     return kLeft + step / steps_ * (kWidth - kLeft - kRight);
   }
   double Y(double loss) const {
-    return kTop + (high_ - loss) / (high_ - low_) * (kHeight - kTop - kBottom);
+    return kTop + std::log(high_ / loss) / std::log(high_ / low_) *
+                      (kHeight - kTop - kBottom);
   }
   void Line(double x1, double y1, double x2, double y2) {
     absl::StrAppendFormat(
@@ -154,9 +171,10 @@ std::string CurveSvg(absl::Span<const CurvePoint> curve) {
       high = std::max(high, loss);
     }
   if (low > high) low = 0;
-  const double room = std::max(0.05 * (high - low), 0.01);
-  Picture picture(std::max(1.0, static_cast<double>(curve.size())), low - room,
-                  high + room);
+  // A logarithm has to exist.
+  low = std::max(low, 1e-6);
+  Picture picture(std::max(1.0, static_cast<double>(curve.size())), low / 1.05,
+                  std::max(high, low) * 1.05);
   picture.Axes();
   picture.Curve(training, kTrainingColor, 0, "training loss, nats per token");
   if (!validation.empty())

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
+#include "tools/mixture.h"
 #include "tools/normal.h"
 #include "tools/synth.h"
 
@@ -18,12 +20,7 @@ constexpr float kSpread = 0.02f;
 absl::Status MakeFile(TrainModel& model, const std::string& source) {
   WEFT_ASSIGN_OR_RETURN(
       model.header, MakeGgufHeader(model.key_values, model.tensors, source));
-  WEFT_ASSIGN_OR_RETURN(
-      GgufFile file,
-      GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const std::byte*>(
-                                              model.header.data()),
-                                          model.header.size()),
-                      source, {.header_only = true}));
+  WEFT_ASSIGN_OR_RETURN(GgufFile file, ParseHeader(model.header, source));
   model.file = std::make_shared<const GgufFile>(std::move(file));
   return absl::OkStatus();
 }
@@ -38,6 +35,13 @@ float FirstSpread(const SynthTensor& tensor) {
 }
 
 }  // namespace
+
+absl::StatusOr<GgufFile> ParseHeader(const std::string& header,
+                                     std::string source) {
+  const auto* bytes = reinterpret_cast<const std::byte*>(header.data());
+  return GgufFile::Parse(absl::MakeConstSpan(bytes, header.size()),
+                         std::move(source), {.header_only = true});
+}
 
 absl::StatusOr<std::unique_ptr<TrainModel>> MakeNewModel(
     const NewModelOptions& options) {
@@ -92,7 +96,46 @@ absl::StatusOr<std::unique_ptr<TrainModel>> ContinueModel(
                 out.data());
     file.Release(tensor.data);
   };
+  model->source = &file;
   WEFT_RETURN_IF_ERROR(MakeFile(*model, file.source()));
+  return model;
+}
+
+absl::StatusOr<std::unique_ptr<TrainModel>> MakeAdapter(
+    const GgufFile& base, const NewAdapterOptions& options) {
+  auto model = std::make_unique<TrainModel>();
+  model->source = &base;
+  model->is_adapter = true;
+  WEFT_ASSIGN_OR_RETURN(const absl::string_view architecture,
+                        base.GetString("general.architecture"));
+  GgufKeyValues& kv = model->key_values;
+  kv.SetString("general.type", "adapter");
+  kv.SetString("general.architecture", architecture);
+  kv.SetString("adapter.type", "lora");
+  kv.SetFloat("adapter.lora.alpha", options.alpha);
+  for (const GgufTensor& tensor : base.tensors()) {
+    if (tensor.dims.size() != 2 || !absl::StartsWith(tensor.name, "blk.") ||
+        !IsQuantizable(tensor.name, tensor.dims))
+      continue;
+    model->tensors.push_back({absl::StrCat(tensor.name, ".lora_a"),
+                              DType::kF32,
+                              {options.rank, tensor.dims[1]}});
+    model->tensors.push_back({absl::StrCat(tensor.name, ".lora_b"),
+                              DType::kF32,
+                              {tensor.dims[0], options.rank}});
+  }
+  if (model->tensors.empty())
+    return absl::InvalidArgumentError(absl::StrCat(
+        base.source(), ": the model has no matrices in its layers (blk.*)"));
+  model->values = [m = model.get(), seed = options.seed](
+                      size_t i, absl::Span<float> out) {
+    const NewGgufTensor& tensor = m->tensors[i];
+    const auto columns = static_cast<float>(tensor.dims.back());
+    const float spread =
+        absl::EndsWith(tensor.name, ".lora_a") ? 1 / std::sqrt(columns) : 0;
+    FillNormal({StreamKey(seed, tensor.name), 0, 0, spread}, out);
+  };
+  WEFT_RETURN_IF_ERROR(MakeFile(*model, "the adapter"));
   return model;
 }
 

@@ -1,4 +1,5 @@
-// The model that is trained: what its file will say, and its first values.
+// What is trained, a model or an adapter of one: what its file will say, and
+// its first values.
 #ifndef WEFT_TOOLS_TRAIN_TRAIN_MODEL_H_
 #define WEFT_TOOLS_TRAIN_TRAIN_MODEL_H_
 
@@ -25,7 +26,17 @@ struct TrainModel {
   // The same as a file without data; views `header`.
   std::shared_ptr<const GgufFile> file;
   std::string header;
+  // Where it goes on from, with the values of what is not trained; null: new.
+  const GgufFile* source = nullptr;
+  bool is_adapter = false;  // of `source`, which stays as it is
+
+  // The model's file, which has its vocabulary.
+  const GgufFile& model_file() const { return is_adapter ? *source : *file; }
 };
+
+// A file without data, from the bytes of MakeGgufHeader, which outlive it.
+absl::StatusOr<GgufFile> ParseHeader(const std::string& header,
+                                     std::string source);
 
 struct NewModelOptions {
   SynthModel shape;
@@ -46,6 +57,19 @@ absl::StatusOr<std::unique_ptr<TrainModel>> MakeNewModel(
 // A model that goes on from a file, which outlives it, with its matrices
 // decoded to f32. Unimplemented for formats that weft cannot decode.
 absl::StatusOr<std::unique_ptr<TrainModel>> ContinueModel(const GgufFile& file);
+
+struct NewAdapterOptions {
+  int64_t rank = 8;
+  float alpha = 16;  // what the adapter adds is scaled by alpha / rank
+  uint64_t seed = 0;
+};
+
+// An adapter (models/lora.h) of all matrices in the layers of `base`, which
+// outlives it: lora_a begins as N(0, 1 / columns), lora_b as 0, so that at
+// first it changes nothing (Hu et al. 2021). InvalidArgument where there are
+// none.
+absl::StatusOr<std::unique_ptr<TrainModel>> MakeAdapter(
+    const GgufFile& base, const NewAdapterOptions& options);
 
 }  // namespace weft::inline v0
 

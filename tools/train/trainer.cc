@@ -24,6 +24,25 @@ uint64_t Fingerprint(absl::Span<const Token> tokens) {
                                    tokens.size() * sizeof(Token)});
 }
 
+// One that differs for another model: other metadata than its name, or other
+// weights that it goes on from (the beginnings of them).
+uint64_t Fingerprint(const TrainModel& model) {
+  constexpr size_t kSample = 4096;
+  GgufKeyValues kv = model.key_values;
+  kv.Remove("general.name");
+  std::string bytes;
+  kv.AppendTo(bytes);
+  uint64_t mixed = StreamKey(0, bytes);
+  if (model.source == nullptr) return mixed;
+  for (const GgufTensor& tensor : model.source->tensors()) {
+    const auto sample =
+        tensor.data.first(std::min(kSample, tensor.data.size()));
+    mixed = StreamKey(
+        mixed, {reinterpret_cast<const char*>(sample.data()), sample.size()});
+  }
+  return mixed;
+}
+
 absl::Span<float> Floats(absl::Span<std::byte> bytes) {
   return absl::MakeSpan(reinterpret_cast<float*>(bytes.data()),
                         bytes.size() / sizeof(float));
@@ -65,15 +84,19 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(
   loss.windows = options.windows;
   loss.length = options.length;
   loss.backend = options.backend;
+  std::vector<std::byte>& states = trainer->states_;
+  loss.weights = [&](absl::string_view name) {
+    if (const StateRows* state = FindState(trainer->training_ == nullptr
+                                               ? absl::Span<const StateRows>()
+                                               : trainer->training_->states(),
+                                           name))
+      return absl::MakeConstSpan(states).subspan(state->offset, state->bytes);
+    return model.source->FindTensor(name)->data;
+  };
   loss.optimizer = options.optimizer;
   WEFT_ASSIGN_OR_RETURN(trainer->training_, WindowLoss::Make(model, loss));
-  std::vector<std::byte>& states = trainer->states_;
   states.resize(trainer->training_->state_bytes());
   loss.optimizer.reset();
-  loss.weights = [&](absl::string_view name) {
-    const StateRows* state = FindState(trainer->training_->states(), name);
-    return absl::MakeConstSpan(states).subspan(state->offset, state->bytes);
-  };
   WEFT_ASSIGN_OR_RETURN(trainer->validation_, WindowLoss::Make(model, loss));
   trainer->Begin();
   return trainer;
@@ -104,7 +127,11 @@ TrainerMemory Trainer::memory() const {
 std::vector<std::string> Trainer::Settings() const {
   const AdamWOptions& o = options_.optimizer;
   const RateSchedule& r = options_.rate;
-  return {absl::StrCat("batch=", options_.windows),
+  return {absl::StrFormat(
+              "model=%s, %016x",
+              model_.file->GetString("general.architecture").value_or(""),
+              Fingerprint(model_)),
+          absl::StrCat("batch=", options_.windows),
           absl::StrCat("context=", options_.length),
           absl::StrCat("steps=", r.steps),
           absl::StrFormat("rate=%.17g", r.peak),
@@ -208,6 +235,10 @@ void Trainer::Report(double seconds, int64_t steps, double left) {
 absl::Status Trainer::Run(const std::atomic<bool>& cancel) {
   const auto total = options_.rate.steps;
   const auto first = static_cast<int64_t>(curve_.size());
+  if (first == 0 && validation_windows_.count() > 0) {
+    WEFT_ASSIGN_OR_RETURN(const float loss, Validate());
+    Say(absl::StrFormat("%s  validation %.4f", Where(), loss));
+  }
   const Stopwatch whole;
   double computing = 0;  // seconds of steps since the last line
   int64_t reported = first;

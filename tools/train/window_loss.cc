@@ -4,8 +4,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "graph/status_macros.h"
 #include "models/architecture.h"
+#include "models/lora.h"
 #include "ops/loss.h"
 #include "ops/optimize.h"
 #include "ops/windows.h"
@@ -17,58 +19,61 @@ namespace {
 constexpr char kTargetsInput[] = "targets";
 constexpr char kLossOutput[] = "loss";
 
-absl::StatusOr<Value> ConstantOf(const TrainModel& model, Graph& into,
-                                 const Node& weight) {
-  for (size_t i = 0; i < model.tensors.size(); ++i) {
-    const NewGgufTensor& tensor = model.tensors[i];
-    if (tensor.name != weight.name) continue;
-    HostTensor values(DType::kF32, {tensor.dims.begin(), tensor.dims.end()});
-    model.values(i, absl::MakeSpan(values.f32(),
-                                   static_cast<size_t>(values.elements())));
-    return into.Constant(std::move(values), weight.where);
+// The name that ApplyLora gives a half of the only adapter.
+constexpr char kAdapterPrefix[] = "lora.0.";
+
+// The decoder as its architecture builds it, with the adapter that is trained.
+absl::StatusOr<std::unique_ptr<Graph>> BuildDecoder(
+    const TrainModel& model, const WindowLossOptions& options) {
+  BuildOptions build;
+  build.max_tokens = options.windows * options.length;
+  build.max_rows = build.max_tokens;
+  build.context = options.length;
+  build.kv_k = build.kv_v = DType::kF32;
+  std::optional<LoraAdapter> adapter;
+  if (model.is_adapter) {
+    WEFT_ASSIGN_OR_RETURN(GgufFile file,
+                          ParseHeader(model.header, "the adapter"));
+    WEFT_ASSIGN_OR_RETURN(
+        adapter, LoraAdapter::FromFile(std::move(file), *model.source));
+    build.adapters.push_back({&*adapter});
   }
-  return absl::NotFoundError(weight.name);
+  WEFT_ASSIGN_OR_RETURN(const Architecture* const architecture,
+                        FindArchitecture(model.model_file()));
+  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> decoder,
+                        BuildModel(model.model_file(), *architecture, build));
+  if (decoder->outputs()[0].name != kLogitsOutput)
+    return absl::InvalidArgumentError(
+        absl::StrCat(model.model_file().source(), ": ", architecture->name,
+                     " models have no logits; expected one that writes text"));
+  return decoder;
 }
 
 absl::StatusOr<std::shared_ptr<Graph>> BuildGraph(
     const TrainModel& model, const WindowLossOptions& options) {
-  const int64_t tokens = options.windows * options.length;
-  BuildOptions build;
-  build.max_tokens = tokens;
-  build.max_rows = tokens;
-  build.context = options.length;
-  build.kv_k = build.kv_v = DType::kF32;
-  WEFT_ASSIGN_OR_RETURN(const Architecture* const architecture,
-                        FindArchitecture(*model.file));
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Graph> decoder,
-                        BuildModel(*model.file, *architecture, build));
+                        BuildDecoder(model, options));
   auto graph = std::make_shared<Graph>();
   std::vector<Parameter> parameters;
-  absl::Status constants;
   WindowOptions windows;
   windows.windows = options.windows;
   windows.length = options.length;
   windows.weight = [&](Graph& into, const Node& node) {
-    if (absl::StartsWith(node.name, "rope_")) {
-      absl::StatusOr<Value> value = ConstantOf(model, into, node);
-      constants.Update(value.status());
-      return value.ok() ? *value : Value();
-    }
+    absl::string_view name = node.name;
     const TensorType& type = decoder->value(node.outputs[0]).type;
-    if (!options.optimizer)
-      return into.Weight(node.name, DType::kF32, type.shape, node.where);
-    parameters.push_back(
-        MakeParameter(into, node.name, type.shape, node.where));
+    // Factors of rope's frequencies are no weights that one learns.
+    const bool trained = model.is_adapter
+                             ? absl::ConsumePrefix(&name, kAdapterPrefix)
+                             : !absl::StartsWith(name, "rope_");
+    if (!trained || !options.optimizer)
+      return into.Weight(name, type.dtype, type.shape, node.where);
+    parameters.push_back(MakeParameter(into, name, type.shape, node.where));
     return parameters.back().value;
   };
   WEFT_ASSIGN_OR_RETURN(const Values outputs,
                         CopyForWindows(*decoder, windows, *graph));
-  WEFT_RETURN_IF_ERROR(constants);
-  if (decoder->outputs()[0].name != kLogitsOutput)
-    return absl::InvalidArgumentError(absl::StrCat(
-        model.file->source(), ": a model of the architecture ",
-        architecture->name, " has no logits; expected one that writes text"));
-  const Value targets = graph->Input(kTargetsInput, DType::kI32, {tokens});
+  const Value targets = graph->Input(kTargetsInput, DType::kI32,
+                                     {options.windows * options.length});
   const Value loss = CrossEntropy(outputs[0], targets);
   graph->Output(kLossOutput, loss);
   if (options.optimizer)

@@ -24,10 +24,10 @@ namespace weft::inline v0 {
 struct WindowLossOptions {
   int64_t windows = 1;   // of a step
   int64_t length = 128;  // tokens of each
-  // With an optimiser the weights are states; unset: the loss alone, of the
-  // weights at `weights`, by name, which stay there and may change between
-  // steps.
+  // With an optimiser what is trained is a state; unset: the loss alone.
   std::optional<AdamWOptions> optimizer;
+  // All other weights, by name. They stay where they are and may change between
+  // steps.
   std::function<absl::Span<const std::byte>(absl::string_view name)> weights;
   BackendOptions backend;
 };
@@ -41,9 +41,8 @@ struct StateRows {
 
 class WindowLoss {
  public:
-  // Parameters are zero at first; see Load(). Tensors for rope's frequencies
-  // are constants. Unimplemented for an architecture that cannot be trained,
-  // naming the node.
+  // Parameters are zero at first; see Load(). Unimplemented for an architecture
+  // that cannot be trained, naming the node.
   static absl::StatusOr<std::unique_ptr<WindowLoss>> Make(
       const TrainModel& model, const WindowLossOptions& options);
 
