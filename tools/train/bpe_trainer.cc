@@ -238,9 +238,9 @@ absl::StatusOr<NewVocab> TrainSpm(const WordCounts& counts, int64_t size) {
       size - kSpecialsAndBytes - static_cast<int64_t>(characters.size());
   if (pieces < 0)
     return absl::InvalidArgumentError(absl::StrCat(
-        "a vocabulary of ", size, " tokens is too small; expected at least ",
-        size - pieces, ": 3 special ones, 256 bytes and the corpus's ",
-        characters.size(), " characters"));
+        "--vocab_size is ", size, "; expected at least ", size - pieces,
+        ": 3 special ones, 256 bytes and the corpus's ", characters.size(),
+        " characters"));
   float score = 0;
   PieceLearner learner(words, characters);
   for (int64_t i = 0; i < pieces; ++i) {

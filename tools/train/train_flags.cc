@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <system_error>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "tools/backend_flags.h"
 #include "tools/model_flags.h"
 #include "tools/parallel.h"
+#include "tools/synth.h"
 
 ABSL_FLAG(std::string, corpus, "",
           "the text: a file, or a folder of files, in UTF-8");
@@ -208,6 +210,7 @@ absl::StatusOr<TrainJob> TrainJobFromFlags(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(job.mixture,
                         FindMixture(absl::GetFlag(FLAGS_type), false));
   job.shape = ShapeFromFlags(job.out);
+  if (job.init.empty()) WEFT_RETURN_IF_ERROR(CheckSynthModel(job.shape));
   WEFT_RETURN_IF_ERROR(ReadTrainingFlags(job.training));
   WEFT_RETURN_IF_ERROR(
       CheckFlag("threads", absl::GetFlag(FLAGS_threads), 0, 1024));
@@ -221,7 +224,12 @@ absl::StatusOr<TrainJob> TrainJobFromFlags(const Arguments& args) {
       if (!input.empty()) WEFT_RETURN_IF_ERROR(CheckNotSameFile(input, output));
     WEFT_RETURN_IF_ERROR(CheckOutput(output));
   }
-  WEFT_RETURN_IF_ERROR(CheckNotSameFile(job.out, o.checkpoint));
+  // Neither needs to exist yet.
+  std::error_code ignored;
+  if (std::filesystem::weakly_canonical(job.out, ignored) ==
+      std::filesystem::weakly_canonical(o.checkpoint, ignored))
+    return absl::InvalidArgumentError(
+        absl::StrCat("--out and --checkpoint are the same file, ", job.out));
   if (!o.curve.empty())
     WEFT_RETURN_IF_ERROR(CheckOutput(absl::StrCat(o.curve, ".csv")));
   return job;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "graph/status_macros.h"
+#include "tools/machine.h"
 #include "tools/normal.h"
 #include "tools/stopwatch.h"
 #include "tools/terminal.h"
@@ -61,6 +62,15 @@ const StateRows* FindState(absl::Span<const StateRows> states,
   return nullptr;
 }
 
+// What does not fit needs to be known in terms of flags.
+absl::Status Explained(const absl::Status& status, const TrainerOptions& o) {
+  if (!absl::IsResourceExhausted(status)) return status;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a step of ", o.windows, " windows of ", o.length,
+                   " tokens does not fit into memory: ", status.message(),
+                   "; a smaller --batch or --context takes less"));
+}
+
 }  // namespace
 
 Trainer::Trainer(const TrainModel& model, const CorpusTokens& tokens,
@@ -84,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(
   loss.windows = options.windows;
   loss.length = options.length;
   loss.backend = options.backend;
+  loss.backend.max_bytes = DescribeMachine().memory;
   std::vector<std::byte>& states = trainer->states_;
   loss.weights = [&](absl::string_view name) {
     if (const StateRows* state = FindState(trainer->training_ == nullptr
@@ -94,10 +105,14 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(
     return model.source->FindTensor(name)->data;
   };
   loss.optimizer = options.optimizer;
-  WEFT_ASSIGN_OR_RETURN(trainer->training_, WindowLoss::Make(model, loss));
+  auto training = WindowLoss::Make(model, loss);
+  WEFT_RETURN_IF_ERROR(Explained(training.status(), options));
+  trainer->training_ = *std::move(training);
   states.resize(trainer->training_->state_bytes());
   loss.optimizer.reset();
-  WEFT_ASSIGN_OR_RETURN(trainer->validation_, WindowLoss::Make(model, loss));
+  auto validation = WindowLoss::Make(model, loss);
+  WEFT_RETURN_IF_ERROR(Explained(validation.status(), options));
+  trainer->validation_ = *std::move(validation);
   trainer->Begin();
   return trainer;
 }
