@@ -238,10 +238,15 @@ absl::Status Run(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(trainer->Run(cancel));
   EncodeContext context;
   context.threads = job.threads;
-  WEFT_RETURN_IF_ERROR(WriteTrainedModel(
+  const absl::Status written = WriteTrainedModel(
       job.out, *model,
       [&](absl::string_view name) { return trainer->Values(name); },
-      job.mixture, context));
+      job.mixture, context);
+  if (!written.ok())
+    return absl::Status(
+        written.code(),
+        absl::StrCat(written.message(), "; nothing is lost: --resume writes ",
+                     "it from ", o.checkpoint));
   Say(absl::StrFormat("wrote %s after %s; %s of memory at most", job.out,
                       DurationText(time.Seconds()), MiB(PeakResidentBytes())));
   return absl::OkStatus();

@@ -162,9 +162,14 @@ std::vector<std::string> Trainer::Settings() const {
 }
 
 absl::Status Trainer::Resume() {
-  WEFT_ASSIGN_OR_RETURN(
-      curve_, ReadCheckpoint(options_.checkpoint, Settings(),
-                             training_->states(), absl::MakeSpan(states_)));
+  auto curve = ReadCheckpoint(options_.checkpoint, Settings(),
+                              training_->states(), absl::MakeSpan(states_));
+  if (absl::IsNotFound(curve.status()))
+    return absl::NotFoundError(
+        absl::StrCat(curve.status().message(),
+                     "; without --resume the run begins at its first step"));
+  WEFT_RETURN_IF_ERROR(curve.status());
+  curve_ = *std::move(curve);
   training_->Load(states_);
   saved_ = static_cast<int64_t>(curve_.size());
   return absl::OkStatus();
