@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
@@ -16,6 +17,8 @@ namespace {
 
 // Longer pieces are whole phrases of a corpus that repeats itself.
 constexpr size_t kMaxCharacters = 16;
+// Longer runs of letters are no words but data; cut there, they cost no more.
+constexpr size_t kMaxWordBytes = 64;
 // The share of the corpus's characters that get a token; the rarest are bytes.
 constexpr double kCoverage = 0.9999;
 
@@ -76,7 +79,13 @@ class PieceLearner {
     for (const std::string& character : characters)
       rank_[Index(Intern(character, 1))] = kCharacter;
     for (const auto& [word, count] : words) AddWord(word, count);
-    for (size_t w = 0; w < words_.size(); ++w) Count(w, +1);
+    for (size_t w = 0; w < words_.size(); ++w)
+      for (const int32_t symbol : Pairs(words_[w])) {
+        count_[Index(symbol)] += words_[w].count;
+        Note(symbol, w);
+      }
+    for (size_t i = 0; i < count_.size(); ++i)
+      if (count_[i] > 0) queue_.emplace(count_[i], -static_cast<int32_t>(i));
   }
 
   // The next piece; "" when no pair occurs twice.
@@ -152,37 +161,51 @@ class PieceLearner {
     return symbol;
   }
 
-  void Count(size_t w, int sign) {
-    const Word& word = words_[w];
+  // The pairs of a word, by what they make.
+  std::vector<int32_t> Pairs(const Word& word) {
+    std::vector<int32_t> pairs;
     for (size_t i = 0; i + 1 < word.symbols.size(); ++i) {
       const int32_t symbol = Joined(word.symbols[i], word.symbols[i + 1]);
-      if (length_[Index(symbol)] > kMaxCharacters) continue;
-      count_[Index(symbol)] += sign * word.count;
-      if (sign < 0) continue;
-      std::vector<size_t>& where = where_[Index(symbol)];
-      if (where.empty() || where.back() != w) where.push_back(w);
-      queue_.emplace(count_[Index(symbol)], -symbol);
+      if (length_[Index(symbol)] <= kMaxCharacters) pairs.push_back(symbol);
     }
+    return pairs;
+  }
+
+  void Note(int32_t symbol, size_t word) {
+    std::vector<size_t>& where = where_[Index(symbol)];
+    if (where.empty() || where.back() != word) where.push_back(word);
   }
 
   // Merges by rank, the leftmost of equals first, until there is nothing left.
   void Resegment(size_t w) {
-    Count(w, -1);
-    std::vector<int32_t>& symbols = words_[w].symbols;
-    while (true) {
-      size_t best = 0;
-      int32_t best_rank = learnt_;
-      for (size_t i = 0; i + 1 < symbols.size(); ++i) {
-        const int32_t rank = rank_[Index(Joined(symbols[i], symbols[i + 1]))];
-        if (rank < 0 || rank >= best_rank) continue;
-        best = i;
-        best_rank = rank;
-      }
-      if (best_rank == learnt_) break;
-      symbols[best] = Joined(symbols[best], symbols[best + 1]);
-      symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(best) + 1);
+    Word& word = words_[w];
+    const std::vector<int32_t> before = Pairs(word);
+    while (MergeBest(word.symbols)) {
     }
-    Count(w, +1);
+    const std::vector<int32_t> after = Pairs(word);
+    for (const int32_t symbol : before) count_[Index(symbol)] -= word.count;
+    for (const int32_t symbol : after) {
+      count_[Index(symbol)] += word.count;
+      // Only what is new in the word can have become more frequent.
+      if (absl::c_linear_search(before, symbol)) continue;
+      Note(symbol, w);
+      queue_.emplace(count_[Index(symbol)], -symbol);
+    }
+  }
+
+  bool MergeBest(std::vector<int32_t>& symbols) {
+    size_t best = 0;
+    int32_t best_rank = learnt_;
+    for (size_t i = 0; i + 1 < symbols.size(); ++i) {
+      const int32_t rank = rank_[Index(Joined(symbols[i], symbols[i + 1]))];
+      if (rank < 0 || rank >= best_rank) continue;
+      best = i;
+      best_rank = rank;
+    }
+    if (best_rank == learnt_) return false;
+    symbols[best] = Joined(symbols[best], symbols[best + 1]);
+    symbols.erase(symbols.begin() + static_cast<ptrdiff_t>(best) + 1);
+    return true;
   }
 
   absl::flat_hash_map<std::string, int32_t> symbols_;  // by text
@@ -212,7 +235,7 @@ void WordCounts::Add(absl::string_view text) {
     const size_t size = ReadUtf8(text).size;
     const CharClass now = ClassOf(text[0]);
     const bool goes_on =
-        now != CharClass::kSpace &&
+        now != CharClass::kSpace && word.size() < kMaxWordBytes &&
         (last == CharClass::kSpace ||
          (now == last && now != CharClass::kDigit && now != CharClass::kBreak));
     if (!goes_on) end();

@@ -86,6 +86,19 @@ absl::Status Encode(absl::string_view text, const Tokenizer& tokenizer,
   return absl::OkStatus();
 }
 
+// Of all documents, by those that are encoded: a vector that grows would take
+// twice as much.
+size_t ExpectedTokens(const Corpus& corpus,
+                      absl::Span<const std::vector<Token>> encoded) {
+  double bytes = 0, tokens = 0;
+  for (size_t i = 0; i < encoded.size(); ++i) {
+    bytes += static_cast<double>(corpus.documents()[i].size());
+    tokens += static_cast<double>(encoded[i].size());
+  }
+  return static_cast<size_t>(1.1 * tokens / bytes *
+                             static_cast<double>(corpus.bytes()));
+}
+
 }  // namespace
 
 absl::StatusOr<Corpus> Corpus::Open(const std::string& path,
@@ -151,6 +164,7 @@ absl::StatusOr<CorpusTokens> TokenizeCorpus(const Corpus& corpus,
       statuses[at] = Encode(documents[static_cast<size_t>(begin) + at],
                             tokenizer, tokens[at]);
     });
+    if (begin == 0) all.training.reserve(ExpectedTokens(corpus, tokens));
     for (int64_t i = 0; i < n; ++i) {
       const auto at = static_cast<size_t>(i);
       WEFT_RETURN_IF_ERROR(statuses[at]);
