@@ -172,6 +172,8 @@ void Describe(const TrainModel& model, const CorpusTokens& tokens,
       "checkpoints %s, validation %s, tokens %s)",
       MiB(m.total()), MiB(m.activations), MiB(m.states), MiB(m.copies),
       MiB(m.validation), MiB(m.tokens)));
+  if (const std::string ops = trainer.SlowOps(); !ops.empty())
+    Warn(absl::StrCat("slow, for want of a kernel: ", ops));
   if (o.peak > 0)
     Say(absl::StrFormat(
         "machine: %.0f GFLOP/s in f32 at most; a step takes %.1f GFLOP",
@@ -247,8 +249,10 @@ absl::Status Run(const Arguments& args) {
         written.code(),
         absl::StrCat(written.message(), "; nothing is lost: --resume writes ",
                      "it from ", o.checkpoint));
-  Say(absl::StrFormat("wrote %s after %s; %s of memory at most", job.out,
-                      DurationText(time.Seconds()), MiB(PeakResidentBytes())));
+  Say(absl::StrFormat("wrote %s after %s; %s of memory at most, %s planned",
+                      job.out, DurationText(time.Seconds()),
+                      MiB(PeakResidentBytes()),
+                      MiB(trainer->memory().total())));
   return absl::OkStatus();
 }
 

@@ -61,6 +61,9 @@ class Trainer {
   int64_t windows_per_epoch() const { return windows_.per_epoch(); }
   int64_t operations() const { return training_->operations(); }  // of a step
 
+  // Ops of a step that no kernel computes, "gelu, tanh"; "" when all have one.
+  std::string SlowOps() const { return training_->SlowOps(); }
+
   // Goes on from the checkpoint; its errors.
   absl::Status Resume();
   // All steps that are left, with a line of progress now and then. Saves a

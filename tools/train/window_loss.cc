@@ -1,9 +1,11 @@
 #include "tools/train/window_loss.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "graph/status_macros.h"
 #include "models/architecture.h"
@@ -152,6 +154,13 @@ absl::Status WindowLoss::Bind(int64_t windows, int64_t length) {
 absl::Status WindowLoss::Run(float rate) {
   if (rate_ != nullptr) *rate_ = rate;
   return executable_->Run({});
+}
+
+std::string WindowLoss::SlowOps() const {
+  std::set<absl::string_view> ops;
+  for (const PlannedStep& step : plan().steps)
+    if (step.on_reference) ops.insert(graph_->node(step.node).op->name);
+  return absl::StrJoin(ops, ", ");
 }
 
 size_t WindowLoss::state_bytes() const {

@@ -61,6 +61,8 @@ class WindowLoss {
   void Load(absl::Span<const std::byte> bytes);
 
   const BackendPlan& plan() const { return executable_->plan(); }
+  // Ops that run on the scalar reference, "gelu, tanh".
+  std::string SlowOps() const;
   int64_t operations() const { return operations_; }  // of a step, f32
 
  private:
