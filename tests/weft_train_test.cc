@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,7 +20,9 @@
 #include "models/tokenizer.h"
 #include "tests/golden.h"
 #include "tests/tool_runner.h"
+#include "tools/train/batches.h"
 #include "tools/train/bpe_trainer.h"
+#include "tools/train/corpus.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -100,6 +103,77 @@ TEST(BpeTrainer, EveryPieceIsWhatItsTextIsEncodedTo) {
     EXPECT_EQ(*tokens, std::vector<Token>{static_cast<Token>(i)}) << piece;
   }
   EXPECT_GT(words, 50);
+}
+
+// ---- The corpus and its windows ----
+
+TEST(Corpus, DocumentsAreWhatStandsBetweenTheSeparators) {
+  const std::string folder = ScratchPath("folder");
+  fs::create_directories(folder + "/deeper");
+  WriteBytes(folder + "/b.txt", "\n one\r\nline \n  <stop>\r\n\n<stop>\ntwo");
+  WriteBytes(folder + "/deeper/c.txt", "three <stop>\n");
+  WriteBytes(folder + "/a.txt", "zero\n<stop>");
+  WriteBytes(folder + "/.hidden", "\xFF");
+  const auto corpus = Corpus::Open(folder, "<stop>");
+  ASSERT_TRUE(corpus.ok()) << corpus.status();
+  EXPECT_EQ(
+      std::vector<std::string>(corpus->documents().begin(),
+                               corpus->documents().end()),
+      (std::vector<std::string>{"zero", "one\r\nline", "two", "three <stop>"}));
+  EXPECT_EQ(Corpus::Open(folder, "")->documents().size(), 3u);
+}
+
+TEST(Windows, AnEpochHasEachOnceInAnOrderOfItsOwn) {
+  std::vector<Token> tokens(1003);
+  std::iota(tokens.begin(), tokens.end(), 0);
+  auto windows = ShuffledWindows::Make(tokens, 10, 1);
+  ASSERT_TRUE(windows.ok()) << windows.status();
+  const int64_t n = windows->per_epoch();
+  ASSERT_EQ(n, 99);
+  std::vector<std::vector<int32_t>> begins(2);
+  std::vector<int32_t> in(10), out(10);
+  const WindowSpan span = {absl::MakeSpan(in), absl::MakeSpan(out)};
+  for (int64_t i = 0; i < 2 * n; ++i) {
+    windows->Fill(i, span);
+    begins[static_cast<size_t>(i / n)].push_back(in[0]);
+    for (int32_t k = 0; k < 10; ++k) {
+      const auto at = static_cast<size_t>(k);
+      EXPECT_EQ(in[at], in[0] + k);
+      EXPECT_EQ(out[at], in[0] + k + 1);
+    }
+  }
+  EXPECT_NE(begins[0], begins[1]);
+  for (std::vector<int32_t>& epoch : begins) {
+    EXPECT_FALSE(std::is_sorted(epoch.begin(), epoch.end()));
+    std::sort(epoch.begin(), epoch.end());
+    for (size_t i = 1; i < epoch.size(); ++i)
+      EXPECT_EQ(epoch[i], epoch[i - 1] + 10);
+    EXPECT_LE(epoch.back() + 10, 1002);
+  }
+  // From the middle, as a resumed run begins.
+  const int32_t want = in[0];
+  auto again = ShuffledWindows::Make(tokens, 10, 1);
+  again->Fill(2 * n - 1, span);
+  EXPECT_EQ(in[0], want);
+}
+
+TEST(Windows, ThoseOfValidationAreSpreadAndTheLastMayBeShort) {
+  std::vector<Token> tokens(96);
+  std::iota(tokens.begin(), tokens.end(), 0);
+  std::vector<int32_t> in(10), out(10);
+  const WindowSpan span = {absl::MakeSpan(in), absl::MakeSpan(out)};
+  const FixedWindows all(tokens, 10, 1000), some(tokens, 10, 5);
+  ASSERT_EQ(all.count(), 10);
+  int64_t targets = 0;
+  for (int64_t i = 0; i < 12; ++i) targets += all.Fill(i, span);
+  EXPECT_EQ(targets, 95);  // every token but the first
+  EXPECT_EQ(all.Fill(9, span), 5);
+  EXPECT_EQ(out,
+            (std::vector<int32_t>{91, 92, 93, 94, 95, -1, -1, -1, -1, -1}));
+  ASSERT_EQ(some.count(), 5);
+  some.Fill(4, span);
+  EXPECT_EQ(in[0], 80);
+  EXPECT_EQ(FixedWindows({}, 10, 5).count(), 0);
 }
 
 // ---- The program ----
@@ -237,6 +311,21 @@ TEST(WeftTrain, GoesOnFromAFile) {
   EXPECT_LT(losses[0], 1) << "not the weights of the file";
   EXPECT_LT(losses[1], losses[0] + 0.01);
   EXPECT_LT(fs::file_size(out), 0.7 * fs::file_size(ModelPath()));
+}
+
+TEST(WeftTrain, GoesOnFromARealModel) {
+  const std::string model = SharedPath("models/stories260K.gguf");
+  if (model.empty()) GTEST_SKIP() << "no shared/models";
+  const ToolResult result = RunTool(
+      "weft-train", {"--corpus=" + CorpusPath(), "--init=" + model,
+                     "--out=" + ScratchPath("stories.gguf"), "--steps=6",
+                     "--batch=2", "--context=64", "--rate=1e-3", "--threads=1",
+                     "--noprobe", "--validation_windows=2"});
+  ExpectSuccess(result);
+  const std::vector<double> losses = ValidationLosses(result);
+  ASSERT_EQ(losses.size(), 2u) << result.err;
+  EXPECT_LT(losses[0], 5) << "not the weights of the file";
+  EXPECT_LT(losses[1], 0.8 * losses[0]) << result.err;
 }
 
 // Of sentences in another order than those that the model was trained on.
