@@ -1,5 +1,5 @@
-// Training on the CPU backend: a digit classifier learns, with the same bits
-// for any number of threads and after a resume.
+// Training on the CPU backend: the same bits for any number of threads and
+// after a resume.
 #include <algorithm>
 #include <cstring>
 #include <map>
@@ -20,40 +20,18 @@ namespace {
 
 constexpr int64_t kPixels = 64, kHidden = 24, kDigits = 10, kBatch = 50;
 
-// Digits of 5 x 7 pixels.
-constexpr const char* kGlyphs[] = {".###.#...##...##...##...##...#.###.",
-                                   "..#...##....#....#....#....#...###.",
-                                   ".###.#...#....#...#...#...#...#####",
-                                   "####.....#....#.###.....#....#####.",
-                                   "...#...##..#.#.#..#.#####...#....#.",
-                                   "######....####.....#....##...#.###.",
-                                   "..##..#...#....####.#...##...#.###.",
-                                   "#####....#...#...#...#...#....#....",
-                                   ".###.#...##...#.###.#...##...#.###.",
-                                   ".###.#...##...#.####....#...#..##.."};
-
 struct Batch {
   std::vector<float> pixels;
   std::vector<int32_t> digits;
 };
 
-// Digits moved about in 8 x 8 pixels, up to four of which are changed.
+// What is drawn does not matter here; tests/examples/train_digits.cc learns.
 Batch Draw(std::mt19937_64& random) {
   Batch b;
-  b.pixels.resize(kBatch * kPixels);
-  for (int64_t i = 0; i < kBatch; ++i) {
-    float* pixels = b.pixels.data() + i * kPixels;
+  for (int64_t i = 0; i < kBatch * kPixels; ++i)
+    b.pixels.push_back(static_cast<float>(random() % 2));
+  for (int64_t i = 0; i < kBatch; ++i)
     b.digits.push_back(static_cast<int32_t>(random() % kDigits));
-    const int64_t dx = static_cast<int64_t>(random() % 4);
-    const int64_t dy = static_cast<int64_t>(random() % 2);
-    for (int64_t at = 0; at < 35; ++at)
-      if (kGlyphs[b.digits.back()][at] == '#')
-        pixels[(at / 5 + dy) * 8 + at % 5 + dx] = 1;
-    for (uint64_t n = random() % 5; n > 0; --n) {
-      float& pixel = pixels[random() % kPixels];
-      pixel = 1 - pixel;
-    }
-  }
   return b;
 }
 
@@ -69,7 +47,6 @@ std::shared_ptr<Graph> Network() {
   const Value scores = Linear(h, w2.value) + b2.value;
   const Value loss = CrossEntropy(scores, digits);
   g->Output("loss", loss);
-  g->Output("scores", scores);
   const absl::Status added = AddAdamW(loss, {w1, b1, w2, b2});
   EXPECT_TRUE(added.ok()) << added;
   const absl::StatusOr<FusionReport> report = Optimize(*g);
@@ -121,16 +98,6 @@ class Trained {
     return Read("loss")[0];
   }
 
-  int Right(const Batch& batch) {
-    const absl::Span<const float> scores = Read("scores");
-    int right = 0;
-    for (size_t i = 0; i < kBatch; ++i) {
-      const float* row = scores.data() + i * kDigits;
-      right += std::max_element(row, row + kDigits) - row == batch.digits[i];
-    }
-    return right;
-  }
-
   std::vector<std::byte> Save() {
     std::vector<std::byte> out(static_cast<size_t>(executable_->SlotBytes(0)));
     executable_->SaveSlot(0, 0, absl::MakeSpan(out));
@@ -169,27 +136,6 @@ class Trained {
 
 constexpr RateSchedule kSchedule = {
     .peak = 0.02, .low = 0.001, .warm_up = 10, .steps = 300};
-
-TEST(TrainingRun, DigitsAreLearnt) {
-  Trained network(1);
-  network.Begin(1);
-  std::mt19937_64 random(2);
-  float first = 0, last = 0;
-  for (int64_t i = 0; i < kSchedule.steps; ++i) {
-    last = network.Step(Draw(random), static_cast<float>(RateAt(kSchedule, i)));
-    if (i == 0) first = last;
-  }
-  EXPECT_GT(first, 1.5f);
-  EXPECT_LT(last, 0.5f);
-  // Pictures that it has not seen.
-  int right = 0;
-  for (int i = 0; i < 10; ++i) {
-    const Batch batch = Draw(random);
-    network.Step(batch, 0);
-    right += network.Right(batch);
-  }
-  EXPECT_GE(right, 460) << "of 500";
-}
 
 TEST(TrainingRun, ThreadsAndResumesDoNotChangeABit) {
   Trained one(1), three(3), resumed(1);

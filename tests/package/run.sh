@@ -64,7 +64,8 @@ shown=$(grep -rhoE '#include "absl/[^"]+"' "$prefix/include/weft" | sort -u |
 examples static all -- -DCMAKE_CXX_STANDARD=20 -DCMAKE_CXX_COMPILER=g++
 says "static, g++, C++20" "$work/static/bin/generate" "$model" "$prompt"
 says "C program, static" "$work/static/bin/generate_c" "$model" "$prompt"
-"$work/static/bin/digits" tests/examples/digits.gguf \
+"$work/static/bin/train_digits" "$work/digits.gguf" >/dev/null
+"$work/static/bin/digits" "$work/digits.gguf" \
   <tests/examples/digits.txt | tr -d '\n' | grep -qx 0123456789 ||
   fail "digits: wrong"
 "$work/static/bin/conversations" "$model" | grep -c . | grep -qx 8 ||
