@@ -299,6 +299,20 @@ TEST(WeftTrain, AResumedRunIsTheSameBitForBit) {
   ExpectError(Train(Flags(out, 80), {"--resume"}), "without --resume");
 }
 
+TEST(WeftTrain, MemoryIsSparedWithoutAnotherModel) {
+  const std::string out = ScratchPath("spared.gguf");
+  ExpectSuccess(Train(Flags(out, 80), {"--recompute"}));
+  EXPECT_EQ(ReadText(out), ReadText(ModelPath()));
+  // The same windows in two parts: sums of another order.
+  const auto first_steps = [&](const std::vector<std::string>& more) {
+    const ToolResult result = Train(Flags(out, 4), more);
+    ExpectSuccess(result);
+    return ValidationLosses(result).back();
+  };
+  EXPECT_NEAR(first_steps({"--batch=2", "--accumulate=2"}), first_steps({}),
+              2e-3);
+}
+
 TEST(WeftTrain, GoesOnFromAFile) {
   const std::string out = ScratchPath("better.gguf");
   const ToolResult result = RunTool(

@@ -163,8 +163,9 @@ void Describe(const TrainModel& model, const CorpusTokens& tokens,
       model.file->GetString("general.architecture").value_or(""),
       parameters / kMega, model.tensors.size()));
   Say(absl::StrFormat("steps: %d of %d x %d tokens, %.2f epochs", o.rate.steps,
-                      o.windows, o.length,
-                      static_cast<double>(o.rate.steps * o.windows) /
+                      trainer.step_windows(), o.length,
+                      static_cast<double>(o.rate.steps) *
+                          static_cast<double>(trainer.step_windows()) /
                           static_cast<double>(trainer.windows_per_epoch())));
   const TrainerMemory m = trainer.memory();
   Say(absl::StrFormat(
@@ -228,7 +229,8 @@ absl::Status Run(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(
       const ShuffledWindows windows,
       ShuffledWindows::Make(tokens.training, o.length, o.seed));
-  o.rate = ScheduleFromFlags(windows.per_epoch(), o.windows);
+  o.rate = ScheduleFromFlags(windows.per_epoch(),
+                             o.windows * o.optimizer.accumulate);
   o.peak = MeasurePeak(job);
   WEFT_ASSIGN_OR_RETURN(const auto trainer, Trainer::Make(*model, tokens, o));
   Describe(*model, tokens, *trainer, o);

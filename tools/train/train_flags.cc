@@ -58,7 +58,14 @@ ABSL_FLAG(double, lora_alpha, 0,
 ABSL_FLAG(int64_t, context, 256,
           "tokens of a window, and the context length of a new model; at most "
           "that of --init");
-ABSL_FLAG(int64_t, batch, 8, "windows of a step");
+ABSL_FLAG(int64_t, batch, 8, "windows that are computed at once");
+ABSL_FLAG(
+    int64_t, accumulate, 1,
+    "batches whose gradients make one step: memory for one, as if --batch "
+    "were so many times as large");
+ABSL_FLAG(bool, recompute, false,
+          "keep of each layer its result alone and compute the rest again on "
+          "the way back: less memory, a third more time");
 ABSL_FLAG(int64_t, steps, 0, "steps; 0: as many as --epochs takes");
 ABSL_FLAG(double, epochs, 1, "how often the whole corpus is seen");
 ABSL_FLAG(double, rate, 1e-3, "the highest learning rate");
@@ -121,6 +128,8 @@ absl::Status ReadTrainingFlags(TrainerOptions& o) {
   WEFT_RETURN_IF_ERROR(
       CheckFlag("batch", absl::GetFlag(FLAGS_batch), 1, 1 << 16));
   WEFT_RETURN_IF_ERROR(
+      CheckFlag("accumulate", absl::GetFlag(FLAGS_accumulate), 1, 1 << 16));
+  WEFT_RETURN_IF_ERROR(
       CheckFlag("steps", absl::GetFlag(FLAGS_steps), 0, 1 << 30));
   WEFT_RETURN_IF_ERROR(
       CheckNumber("epochs", absl::GetFlag(FLAGS_epochs), 1e-6, 1e6));
@@ -147,6 +156,8 @@ absl::Status ReadTrainingFlags(TrainerOptions& o) {
       "checkpoint_every", absl::GetFlag(FLAGS_checkpoint_every), 1, 1 << 30));
   o.windows = absl::GetFlag(FLAGS_batch);
   o.length = absl::GetFlag(FLAGS_context);
+  o.optimizer.accumulate = absl::GetFlag(FLAGS_accumulate);
+  o.recompute = absl::GetFlag(FLAGS_recompute);
   o.optimizer.beta1 = absl::GetFlag(FLAGS_beta1);
   o.optimizer.beta2 = absl::GetFlag(FLAGS_beta2);
   o.optimizer.weight_decay = absl::GetFlag(FLAGS_weight_decay);
@@ -235,14 +246,15 @@ absl::StatusOr<TrainJob> TrainJobFromFlags(const Arguments& args) {
   return job;
 }
 
-RateSchedule ScheduleFromFlags(int64_t windows_per_epoch, int64_t batch) {
+RateSchedule ScheduleFromFlags(int64_t windows_per_epoch,
+                               int64_t step_windows) {
   RateSchedule r;
   r.steps = absl::GetFlag(FLAGS_steps);
   if (r.steps == 0)
     r.steps = std::max<int64_t>(
         1, std::llround(absl::GetFlag(FLAGS_epochs) *
                         static_cast<double>(windows_per_epoch) /
-                        static_cast<double>(batch)));
+                        static_cast<double>(step_windows)));
   r.warm_up = absl::GetFlag(FLAGS_warm_up);
   if (r.warm_up < 0) r.warm_up = (r.steps + 49) / 50;
   r.peak = absl::GetFlag(FLAGS_rate);
@@ -258,8 +270,9 @@ std::vector<FlagGroup> TrainFlagGroups() {
        {"out", "type", "name", "init", "arch", "layers", "width", "heads",
         "kv_heads", "ff", "tied", "lora_rank", "lora_alpha"}},
       {"Training",
-       {"context", "batch", "steps", "epochs", "rate", "low_rate", "warm_up",
-        "beta1", "beta2", "weight_decay", "clip", "seed"}},
+       {"context", "batch", "accumulate", "recompute", "steps", "epochs",
+        "rate", "low_rate", "warm_up", "beta1", "beta2", "weight_decay", "clip",
+        "seed"}},
       {"Progress",
        {"validate_every", "validation_windows", "checkpoint",
         "checkpoint_every", "resume", "curve", "probe"}},

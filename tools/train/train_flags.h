@@ -35,7 +35,7 @@ struct TrainJob {
 absl::StatusOr<TrainJob> TrainJobFromFlags(const Arguments& args);
 
 // The schedule, once it is known what an epoch is.
-RateSchedule ScheduleFromFlags(int64_t windows_per_epoch, int64_t batch);
+RateSchedule ScheduleFromFlags(int64_t windows_per_epoch, int64_t step_windows);
 
 // The groups of --help.
 std::vector<FlagGroup> TrainFlagGroups();

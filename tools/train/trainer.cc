@@ -68,7 +68,8 @@ absl::Status Explained(const absl::Status& status, const TrainerOptions& o) {
   return absl::ResourceExhaustedError(
       absl::StrCat("a step of ", o.windows, " windows of ", o.length,
                    " tokens does not fit into memory: ", status.message(),
-                   "; a smaller --batch or --context takes less"));
+                   "; a smaller --batch (with --accumulate), a "
+                   "smaller --context or --recompute takes less"));
 }
 
 }  // namespace
@@ -93,6 +94,7 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Make(
   WindowLossOptions loss;
   loss.windows = options.windows;
   loss.length = options.length;
+  loss.recompute = options.recompute;
   loss.backend = options.backend;
   loss.backend.max_bytes = DescribeMachine().memory;
   std::vector<std::byte>& states = trainer->states_;
@@ -147,6 +149,7 @@ std::vector<std::string> Trainer::Settings() const {
               model_.file->GetString("general.architecture").value_or(""),
               Fingerprint(model_)),
           absl::StrCat("batch=", options_.windows),
+          absl::StrCat("accumulate=", o.accumulate),
           absl::StrCat("context=", options_.length),
           absl::StrCat("steps=", r.steps),
           absl::StrFormat("rate=%.17g", r.peak),
@@ -182,13 +185,18 @@ std::string Trainer::Where() const {
 absl::Status Trainer::Step() {
   const auto step = static_cast<int64_t>(curve_.size());
   const Stopwatch time;
-  for (int64_t i = 0; i < options_.windows; ++i)
-    windows_.Fill(step * options_.windows + i,
-                  WindowOf(*training_, i, options_.length));
   CurvePoint point;
   point.rate = static_cast<float>(RateAt(options_.rate, step));
-  WEFT_RETURN_IF_ERROR(training_->Run(point.rate));
-  point.loss = training_->loss();
+  double loss = 0;
+  const int64_t runs = options_.optimizer.accumulate;
+  for (int64_t run = 0; run < runs; ++run) {
+    const int64_t first = (step * runs + run) * options_.windows;
+    for (int64_t i = 0; i < options_.windows; ++i)
+      windows_.Fill(first + i, WindowOf(*training_, i, options_.length));
+    WEFT_RETURN_IF_ERROR(training_->Run(point.rate, run + 1 == runs));
+    loss += training_->loss();
+  }
+  point.loss = static_cast<float>(loss / static_cast<double>(runs));
   point.gradient_norm = training_->gradient_norm();
   point.seconds = static_cast<float>(time.Seconds());
   curve_.push_back(point);
@@ -227,7 +235,7 @@ absl::Status Trainer::Save() {
                                        training_->states(), states_));
   saved_ = static_cast<int64_t>(curve_.size());
   if (options_.curve.empty()) return absl::OkStatus();
-  return WriteCurve(options_.curve, curve_, options_.windows * options_.length);
+  return WriteCurve(options_.curve, curve_, step_tokens());
 }
 
 void Trainer::Report(double seconds, int64_t steps, double left) {
@@ -240,9 +248,9 @@ void Trainer::Report(double seconds, int64_t steps, double left) {
                                      loss / static_cast<double>(steps));
   if (!std::isnan(p.validation))
     absl::StrAppendFormat(&line, "  validation %.4f", p.validation);
-  absl::StrAppendFormat(
-      &line, "  rate %.2e  norm %.2f  %.0f tokens/s", p.rate, p.gradient_norm,
-      rate * static_cast<double>(options_.windows * options_.length));
+  absl::StrAppendFormat(&line, "  rate %.2e  norm %.2f  %.0f tokens/s", p.rate,
+                        p.gradient_norm,
+                        rate * static_cast<double>(step_tokens()));
   if (options_.peak > 0)
     absl::StrAppend(
         &line, "  ",

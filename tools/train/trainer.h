@@ -23,7 +23,7 @@
 namespace weft::inline v0 {
 
 struct TrainerOptions {
-  int64_t windows = 8;   // of a step
+  int64_t windows = 8;   // of a run of the graph
   int64_t length = 256;  // tokens of each
   RateSchedule rate;     // and the number of steps
   AdamWOptions optimizer;
@@ -32,7 +32,8 @@ struct TrainerOptions {
   int64_t validation_windows = 64;
   std::string checkpoint;  // the file
   int64_t checkpoint_every = 500;
-  std::string curve;  // stem of the curve's files; "": none
+  std::string curve;       // stem of the curve's files; "": none
+  bool recompute = false;  // see WindowLossOptions
   BackendOptions backend;
   double peak = 0;  // f32 operations in a second; 0: not known
 };
@@ -59,7 +60,14 @@ class Trainer {
 
   TrainerMemory memory() const;
   int64_t windows_per_epoch() const { return windows_.per_epoch(); }
-  int64_t operations() const { return training_->operations(); }  // of a step
+  // Of a step: f32 operations, windows, tokens.
+  int64_t operations() const {
+    return training_->operations() * options_.optimizer.accumulate;
+  }
+  int64_t step_windows() const {
+    return options_.windows * options_.optimizer.accumulate;
+  }
+  int64_t step_tokens() const { return step_windows() * options_.length; }
 
   // Ops of a step that no kernel computes, "gelu, tanh"; "" when all have one.
   std::string SlowOps() const { return training_->SlowOps(); }

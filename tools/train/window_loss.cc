@@ -60,6 +60,7 @@ absl::StatusOr<std::shared_ptr<Graph>> BuildGraph(
   WindowOptions windows;
   windows.windows = options.windows;
   windows.length = options.length;
+  windows.checkpoint_layers = options.optimizer && options.recompute;
   windows.weight = [&](Graph& into, const Node& node) {
     absl::string_view name = node.name;
     const TensorType& type = decoder->value(node.outputs[0]).type;
@@ -144,6 +145,8 @@ absl::Status WindowLoss::Bind(int64_t windows, int64_t length) {
   }
   if (const auto rate = executable_->Input("learning_rate"); rate.ok())
     rate_ = reinterpret_cast<float*>(rate->data());
+  if (const auto apply = executable_->Input("apply"); apply.ok())
+    apply_ = reinterpret_cast<float*>(apply->data());
   WEFT_ASSIGN_OR_RETURN(const auto loss, executable_->Output(kLossOutput));
   loss_ = reinterpret_cast<const float*>(loss.data());
   if (const auto norm = executable_->Output("gradient_norm"); norm.ok())
@@ -151,8 +154,9 @@ absl::Status WindowLoss::Bind(int64_t windows, int64_t length) {
   return absl::OkStatus();
 }
 
-absl::Status WindowLoss::Run(float rate) {
+absl::Status WindowLoss::Run(float rate, bool apply) {
   if (rate_ != nullptr) *rate_ = rate;
+  if (apply_ != nullptr) *apply_ = apply ? 1 : 0;
   return executable_->Run({});
 }
 

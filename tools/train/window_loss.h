@@ -24,6 +24,8 @@ namespace weft::inline v0 {
 struct WindowLossOptions {
   int64_t windows = 1;   // of a step
   int64_t length = 128;  // tokens of each
+  // Keep of each layer its result alone and compute the rest again backwards.
+  bool recompute = false;
   // With an optimiser what is trained is a state; unset: the loss alone.
   std::optional<AdamWOptions> optimizer;
   // All other weights, by name. They stay where they are and may change between
@@ -49,8 +51,9 @@ class WindowLoss {
   // i32[windows * length] each; a target below 0 does not count.
   absl::Span<int32_t> tokens() { return tokens_; }
   absl::Span<int32_t> targets() { return targets_; }
-  // One step; `rate` counts where there is an optimiser.
-  absl::Status Run(float rate = 0);
+  // One run of the graph. With an optimiser it adds to the gradient, and when
+  // `apply` is set (every `accumulate`-th time) it makes the step.
+  absl::Status Run(float rate = 0, bool apply = true);
   float loss() const { return *loss_; }  // mean of the targets, in nats
   float gradient_norm() const { return *norm_; }
 
@@ -63,7 +66,7 @@ class WindowLoss {
   const BackendPlan& plan() const { return executable_->plan(); }
   // Ops that run on the scalar reference, "gelu, tanh".
   std::string SlowOps() const;
-  int64_t operations() const { return operations_; }  // of a step, f32
+  int64_t operations() const { return operations_; }  // of a run, f32
 
  private:
   WindowLoss() = default;
@@ -75,6 +78,7 @@ class WindowLoss {
   std::vector<StateRows> states_;
   absl::Span<int32_t> tokens_, targets_;
   float* rate_ = nullptr;
+  float* apply_ = nullptr;
   const float* loss_ = nullptr;
   const float* norm_ = nullptr;
   int64_t operations_ = 0;
