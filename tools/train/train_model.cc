@@ -114,15 +114,20 @@ absl::StatusOr<std::unique_ptr<TrainModel>> MakeAdapter(
   kv.SetString("adapter.type", "lora");
   kv.SetFloat("adapter.lora.alpha", options.alpha);
   for (const GgufTensor& tensor : base.tensors()) {
-    if (tensor.dims.size() != 2 || !absl::StartsWith(tensor.name, "blk.") ||
-        !IsQuantizable(tensor.name, tensor.dims))
+    const bool experts =
+        tensor.dims.size() == 3 && absl::StrContains(tensor.name, "_exps.");
+    if (!absl::StartsWith(tensor.name, "blk.") ||
+        !IsQuantizable(tensor.name, tensor.dims) ||
+        (tensor.dims.size() != 2 && !experts))
       continue;
-    model->tensors.push_back({absl::StrCat(tensor.name, ".lora_a"),
-                              DType::kF32,
-                              {options.rank, tensor.dims[1]}});
-    model->tensors.push_back({absl::StrCat(tensor.name, ".lora_b"),
-                              DType::kF32,
-                              {tensor.dims[0], options.rank}});
+    // Both halves have a part for each expert.
+    std::vector<int64_t> a(tensor.dims.begin(), tensor.dims.end()), b = a;
+    a[a.size() - 2] = options.rank;
+    b.back() = options.rank;
+    model->tensors.push_back(
+        {absl::StrCat(tensor.name, ".lora_a"), DType::kF32, a});
+    model->tensors.push_back(
+        {absl::StrCat(tensor.name, ".lora_b"), DType::kF32, b});
   }
   if (model->tensors.empty())
     return absl::InvalidArgumentError(absl::StrCat(

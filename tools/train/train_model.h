@@ -64,10 +64,10 @@ struct NewAdapterOptions {
   uint64_t seed = 0;
 };
 
-// An adapter (models/lora.h) of all matrices in the layers of `base`, which
-// outlives it: lora_a begins as N(0, 1 / columns), lora_b as 0, so that at
-// first it changes nothing (Hu et al. 2021). InvalidArgument where there are
-// none.
+// An adapter (models/lora.h) of the matrices and experts in the layers of
+// `base`, which outlives it: lora_a begins as N(0, 1 / columns), lora_b as 0,
+// so that at first it changes nothing (Hu et al. 2021). InvalidArgument where
+// there are none.
 absl::StatusOr<std::unique_ptr<TrainModel>> MakeAdapter(
     const GgufFile& base, const NewAdapterOptions& options);
 
