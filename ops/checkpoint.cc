@@ -18,6 +18,10 @@ absl::StatusOr<TensorTypes> InferSame(const Call& call) {
   return OneType(call.in[0].dtype, call.in[0].shape);
 }
 
+absl::StatusOr<TensorTypes> InferAfter(const Call& call) {
+  return OneType(call.in[0].dtype, call.in[0].shape);
+}
+
 absl::Status CopyReference(const RefCall& call) {
   call.out[0]->bytes = call.in[0]->bytes;
   return absl::OkStatus();
@@ -48,9 +52,8 @@ const OpDef kAfter = {
         "y = x, not before `after` is computed: what the backward pass "
         "computes again reads it, so that it is not computed too early, nor "
         "taken for what was computed before.\n"
-        "x [...], after [...] -> as x\n"
-        "C1: blocks of x's dtype hold one value.",
-    .infer = InferSame,
+        "x [...], after [...] -> as x",
+    .infer = InferAfter,
     .reference = CopyReference,
     .samples = []() -> std::vector<Sample> {
       return {{"rows", [](SampleGraph& g) -> Values {

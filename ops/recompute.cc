@@ -5,6 +5,7 @@
 #include "graph/hash.h"
 #include "ops/gradient.h"
 #include "ops/gradient_ops.h"
+#include "ops/matmul.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -21,9 +22,23 @@ Recomputer::Recomputer(Graph& graph, absl::Span<const NodeId> order,
 }
 
 Value Recomputer::ForRule(ValueId id, Value after) {
+  if (const Value decoded = DecodedAgain(id, after); IsSet(decoded))
+    return decoded;
   if (!IsComputedAgain(id)) return Value(&graph_, id);
   for (const NodeId node : NotYetAgain(id)) Repeat(node, after);
   return again_[static_cast<size_t>(id)];
+}
+
+Value Recomputer::DecodedAgain(ValueId id, Value after) {
+  const Node node = graph_.producer(id);  // copies: the graph grows
+  if (node.op == &kTranspose) {
+    const Value x = DecodedAgain(node.inputs[0], after);
+    return IsSet(x) ? Transpose(x, node.where) : Value();
+  }
+  if (node.op != &kDequant || graph_.producer(node.inputs[0]).op != &kWeightOp)
+    return Value();
+  const Graph::Origin origin(graph_, node, "recompute");
+  return Dequant(After(Value(&graph_, node.inputs[0]), after), node.where);
 }
 
 void Recomputer::MarkBeforeCheckpoints(absl::Span<const NodeId> order) {

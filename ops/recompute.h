@@ -9,7 +9,8 @@
 
 namespace weft::inline v0 {
 
-// Computes values again from the checkpoints before them.
+// Computes values again from the checkpoints before them, and decodes weights
+// again.
 class Recomputer {
  public:
   Recomputer(Graph& graph, absl::Span<const NodeId> order,
@@ -20,6 +21,9 @@ class Recomputer {
   Value ForRule(ValueId id, Value after);
 
  private:
+  // A decoded weight, which may be transposed, decoded again; else unset. The
+  // way forward reads it as it is stored: one f32 copy at a time is enough.
+  Value DecodedAgain(ValueId id, Value after);
   void MarkBeforeCheckpoints(absl::Span<const NodeId> order);
   bool IsComputedAgain(ValueId id) const;
   std::vector<NodeId> NotYetAgain(ValueId id) const;

@@ -235,14 +235,6 @@ TEST_F(OpShape, Checkpoint_C1_BlocksMustHoldOneValue) {
       "than one value");
 }
 
-TEST_F(OpShape, After_C1_BlocksMustHoldOneValue) {
-  EXPECT_EQ(TypeOf(After(I32("ids", {T}), F32("g", {3}))), "i32[T]");
-  After(In("w", DType::kQ8_0, {2, 32}), F32("h", {3}), kAt);
-  ExpectError(
-      "after(w q8_0[2,32], h f32[3]): C1: operand 0 is q8_0, whose blocks hold "
-      "more than one value");
-}
-
 TEST_F(OpShape, RouteGradient_C1_TypesOfOperands) {
   EXPECT_EQ(TypeOf(RouteGradient(F32("a", {T, 8}), I32("b", {T, 2}),
                                  F32("c", {T, 2}), {})),

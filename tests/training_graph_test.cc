@@ -295,6 +295,26 @@ TEST(Checkpoints, ComputeAgainWhatLiesBetweenThem) {
   EXPECT_EQ(ops["sigmoid"], 1) << PrintText(g);  // its rule reads its operand
 }
 
+// The way forward reads weights as they are stored; the way back decodes them,
+// one after the other.
+TEST(Checkpoints, OneDecodedWeightAtATimeIsEnough) {
+  constexpr int64_t kWidth = 256, kBytes = kWidth * kWidth * sizeof(float);
+  Graph g;
+  const Value x = g.Input("x", DType::kF32, {4, kWidth});
+  Value h = x;
+  for (int i = 0; i < 4; ++i)
+    h = Linear(h,
+               g.Weight(absl::StrCat("w", i), DType::kQ8_0, {kWidth, kWidth}));
+  const auto gradients = Gradient(SumTo(h * h, {1}), {x});
+  ASSERT_TRUE(gradients.ok()) << gradients.status();
+  g.Output("gradient", (*gradients)[0]);
+  ASSERT_TRUE(Optimize(g).ok());
+  const auto plan = (*MakeBackend("cpu"))->Plan(g);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_GT(plan->memory.arena, kBytes);
+  EXPECT_LT(plan->memory.arena, 3 * kBytes / 2);
+}
+
 // ---- AdamW ----
 
 // Two steps on loss = sum(w * x), whose gradient is x, by the formula.

@@ -170,9 +170,9 @@ void Describe(const TrainModel& model, const CorpusTokens& tokens,
   const TrainerMemory m = trainer.memory();
   Say(absl::StrFormat(
       "memory: %s (activations %s, weights and moments %s, a copy for "
-      "checkpoints %s, validation %s, tokens %s)",
+      "checkpoints %s, validation %s, tokens %s, the model's file %s)",
       MiB(m.total()), MiB(m.activations), MiB(m.states), MiB(m.copies),
-      MiB(m.validation), MiB(m.tokens)));
+      MiB(m.validation), MiB(m.tokens), MiB(m.mapped)));
   if (const std::string ops = trainer.SlowOps(); !ops.empty())
     Warn(absl::StrCat("slow, for want of a kernel: ", ops));
   if (o.peak > 0)

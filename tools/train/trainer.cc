@@ -138,6 +138,9 @@ TrainerMemory Trainer::memory() const {
   memory.copies = static_cast<int64_t>(states_.size());
   memory.tokens = static_cast<int64_t>(
       (tokens_.training.size() + tokens_.validation.size()) * sizeof(Token));
+  if (model_.is_adapter)
+    for (const GgufTensor& tensor : model_.source->tensors())
+      memory.mapped += static_cast<int64_t>(tensor.bytes);
   return memory;
 }
 

@@ -45,8 +45,9 @@ struct TrainerMemory {
   int64_t validation = 0;   // its executable
   int64_t copies = 0;       // of the states, for checkpoints and validation
   int64_t tokens = 0;
+  int64_t mapped = 0;  // weights beside an adapter, in their file
   int64_t total() const {
-    return activations + states + validation + copies + tokens;
+    return activations + states + validation + copies + tokens + mapped;
   }
 };
 
