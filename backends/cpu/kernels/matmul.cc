@@ -30,7 +30,7 @@ using D = hn::ScalableTag<float>;
 
 // Rows and columns of a task. A multiple of 4, 6 and 8 rows; small enough that
 // the gradient of a matrix of 128 x 256 is several tasks, large enough that
-// packing a for 256 columns is 3 % of them.
+// packing a for 256 columns costs little.
 constexpr int64_t kBlockRows = 48;
 constexpr int64_t kBlockColumns = 256;
 // Of k: a panel of b (16 KB with 512-bit vectors) then stays in L1 while the
@@ -130,7 +130,7 @@ void PackB(const KernelArgs& args, int64_t begin, int64_t end) {
                .lane_stride = p.b.column_stride,
                .k_stride = p.b.row_stride,
                .count = std::min(p.width, p.n - column)},
-              p.k, p.width, panels + task * p.panel_size());
+              p.k, p.width, 1, panels + task * p.panel_size());
   }
 }
 
@@ -154,18 +154,50 @@ struct Block {
   }
 };
 
-// Columns of k from `k` on: packs rows of a, and multiplies them with every
-// panel.
+// Where the tile of rows from `r` on of a block is read: as it lies, or packed.
+struct TileRows {
+  const float* from;
+  int64_t row_stride, k_stride;
+};
+
+// Columns of k from `k` on of a block's rows. Whole tiles of rows that lie
+// along k are read as they lie; else they are packed, the last few padded.
+class BlockRows {
+ public:
+  BlockRows(const Product& p, const Block& block, int64_t k, int64_t depth,
+            float* scratch)
+      : a_(p.a),
+        at_(p.a.At(p.a.BatchOf(p.y, block.batch), block.row, k)),
+        depth_(depth),
+        scratch_(scratch),
+        packed_from_(p.a.column_stride == 1 ? block.rows / kTileRows * kTileRows
+                                            : 0) {
+    const int64_t rest = block.rows - packed_from_;
+    PackLanes({.from = at_ + packed_from_ * a_.row_stride,
+               .lane_stride = a_.row_stride,
+               .k_stride = a_.column_stride,
+               .count = rest},
+              depth, kTileRows, CeilDiv(rest, kTileRows), scratch);
+  }
+
+  TileRows At(int64_t r) const {
+    if (r < packed_from_)
+      return {at_ + r * a_.row_stride, a_.row_stride, a_.column_stride};
+    return {scratch_ + (r - packed_from_) * depth_, 1, kTileRows};
+  }
+
+ private:
+  const Operand& a_;
+  const float* at_;
+  int64_t depth_;
+  float* scratch_;
+  int64_t packed_from_;  // row
+};
+
+// Columns of k from `k` on: every tile of rows with every panel.
 void RunSlice(const Product& p, const Block& block, int64_t k, int64_t depth,
               const float* panels, float* scratch) {
-  const int64_t a_batch = p.a.BatchOf(p.y, block.batch);
-  const int64_t tile_size = kTileRows * depth;
-  for (int64_t r = 0; r < block.rows; r += kTileRows)
-    PackLanes({.from = p.a.At(a_batch, block.row + r, k),
-               .lane_stride = p.a.row_stride,
-               .k_stride = p.a.column_stride,
-               .count = std::min(kTileRows, block.rows - r)},
-              depth, kTileRows, scratch + r / kTileRows * tile_size);
+  const BlockRows block_rows(p, block, k, depth, scratch);
   float* edge = scratch + kBlockRows * kBlockK;
   for (int64_t c = 0; c < block.columns; c += p.width) {
     const float* panel =
@@ -173,7 +205,10 @@ void RunSlice(const Product& p, const Block& block, int64_t k, int64_t depth,
     const int64_t columns = std::min(p.width, block.columns - c);
     for (int64_t r = 0; r < block.rows; r += kTileRows) {
       const int64_t rows = std::min(kTileRows, block.rows - r);
-      const TileArgs tile = {.a = scratch + r / kTileRows * tile_size,
+      const TileRows a = block_rows.At(r);
+      const TileArgs tile = {.a = a.from,
+                             .a_row = a.row_stride,
+                             .a_k = a.k_stride,
                              .b = panel,
                              .k = depth,
                              .first = k == 0,
