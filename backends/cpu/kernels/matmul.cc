@@ -36,6 +36,9 @@ constexpr int64_t kBlockColumns = 256;
 // Of k: a panel of b (16 KB with 512-bit vectors) then stays in L1 while the
 // rows pass by.
 constexpr int64_t kBlockK = 128;
+// Floats of a block's part of a.
+constexpr int64_t kBlockPanels =
+    kBlockRows / kTileRows * PanelStride(kBlockK, kTileRows);
 // With fewer rows packing b costs more than it gives.
 constexpr int64_t kPackRows = 4;
 
@@ -130,7 +133,7 @@ void PackB(const KernelArgs& args, int64_t begin, int64_t end) {
                .lane_stride = p.b.column_stride,
                .k_stride = p.b.row_stride,
                .count = std::min(p.width, p.n - column)},
-              p.k, p.width, 1, panels + task * p.panel_size());
+              p.k, ColumnsWidth(), 1, panels + task * p.panel_size());
   }
 }
 
@@ -170,20 +173,22 @@ class BlockRows {
         at_(p.a.At(p.a.BatchOf(p.y, block.batch), block.row, k)),
         depth_(depth),
         scratch_(scratch),
-        packed_from_(p.a.column_stride == 1 ? block.rows / kTileRows * kTileRows
-                                            : 0) {
+        packed_from_(p.a.column_stride == 1 || block.columns <= p.width
+                         ? block.rows / kTileRows * kTileRows
+                         : 0) {
     const int64_t rest = block.rows - packed_from_;
     PackLanes({.from = at_ + packed_from_ * a_.row_stride,
                .lane_stride = a_.row_stride,
                .k_stride = a_.column_stride,
                .count = rest},
-              depth, kTileRows, CeilDiv(rest, kTileRows), scratch);
+              depth, RowsWidth(), CeilDiv(rest, kTileRows), scratch);
   }
 
   TileRows At(int64_t r) const {
     if (r < packed_from_)
       return {at_ + r * a_.row_stride, a_.row_stride, a_.column_stride};
-    return {scratch_ + (r - packed_from_) * depth_, 1, kTileRows};
+    const int64_t panel = (r - packed_from_) / kTileRows;
+    return {scratch_ + panel * PanelStride(depth_, kTileRows), 1, kTileRows};
   }
 
  private:
@@ -198,7 +203,7 @@ class BlockRows {
 void RunSlice(const Product& p, const Block& block, int64_t k, int64_t depth,
               const float* panels, float* scratch) {
   const BlockRows block_rows(p, block, k, depth, scratch);
-  float* edge = scratch + kBlockRows * kBlockK;
+  float* edge = scratch + kBlockPanels;
   for (int64_t c = 0; c < block.columns; c += p.width) {
     const float* panel =
         panels + (block.column + c) / p.width * p.panel_size() + k * p.width;
@@ -282,7 +287,7 @@ int64_t SharedBytes(const KernelArgs& args) {
 
 // A block of a, and a tile for the edges.
 int64_t ScratchBytes(const KernelArgs&) {
-  return (kBlockRows * kBlockK + kTileRows * TileColumns()) *
+  return (kBlockPanels + kTileRows * TileColumns()) *
          static_cast<int64_t>(sizeof(float));
 }
 

@@ -13,6 +13,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 
 #include "backends/cpu/simd-inl.h"
 #include "hwy/highway.h"
@@ -93,20 +94,37 @@ HWY_INLINE void PackAcross(const Lanes& in, int64_t k, int64_t width,
           lane < in.count ? in.from[lane * in.lane_stride + i] : 0.0f;
 }
 
-// Lanes that lie together: n of them for each k.
-HWY_INLINE void CopyLanes(const float* from, int64_t n, float* to) {
-  const hn::FixedTag<float, 4> d;
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) hn::StoreU(hn::LoadU(d, from + i), d, to + i);
-  for (; i < n; ++i) to[i] = from[i];
+// The width of a panel of a, known to the compiler; that of b is TileColumns().
+struct RowsWidth {
+  constexpr operator int64_t() const { return kTileRows; }
+  HWY_INLINE void Copy(const float* from, float* to) const {
+    std::memcpy(to, from, kTileRows * sizeof(float));
+  }
+};
+struct ColumnsWidth {
+  operator int64_t() const { return TileColumns(); }
+  HWY_INLINE void Copy(const float* from, float* to) const {
+    const ProductD d;
+    const size_t n = hn::Lanes(d);
+    hn::StoreU(hn::LoadU(d, from), d, to);
+    hn::StoreU(hn::LoadU(d, from + n), d, to + n);
+  }
+};
+
+// Floats from a panel to the next. A cache line more than they hold: 128 k of 8
+// rows are 4 KB, and rows of several panels written in turn would drive each
+// other out of the cache.
+constexpr int64_t PanelStride(int64_t k, int64_t width) {
+  return k * width + 16;
 }
 
-// `panels` panels of `width` lanes each, one after the other:
+// `panels` panels of `width` lanes each, PanelStride() apart:
 // to[panel][k][width].
-HWY_INLINE void PackLanes(Lanes in, int64_t k, int64_t width, int64_t panels,
+template <class Width>
+HWY_INLINE void PackLanes(Lanes in, int64_t k, Width width, int64_t panels,
                           float* to) {
   if (in.lane_stride != 1) {
-    for (; panels > 0; --panels, to += k * width) {
+    for (; panels > 0; --panels, to += PanelStride(k, width)) {
       PackAcross(in, k, width, to);
       in.from += width * in.lane_stride;
       in.count -= width;
@@ -115,10 +133,15 @@ HWY_INLINE void PackLanes(Lanes in, int64_t k, int64_t width, int64_t panels,
   }
   for (int64_t i = 0; i < k; ++i, in.from += in.k_stride) {
     for (int64_t p = 0; p < panels; ++p) {
-      float* at = to + (p * k + i) * width;
-      const int64_t lanes = std::min(width, in.count - p * width);
-      CopyLanes(in.from + p * width, lanes, at);
-      std::fill(at + lanes, at + width, 0.0f);
+      const float* from = in.from + p * width;
+      float* at = to + p * PanelStride(k, width) + i * width;
+      const int64_t lanes = in.count - p * width;
+      if (lanes >= width) {
+        width.Copy(from, at);
+      } else {
+        std::copy_n(from, lanes, at);
+        std::fill(at + lanes, at + width, 0.0f);
+      }
     }
   }
 }
