@@ -122,10 +122,12 @@ double LossOf(const Training& t, const Tensors& data) {
   return loss / static_cast<double>(kTokens);
 }
 
-// The error is relative to the norm of the whole gradient. References compute
-// in double and round each value of the graph to f32 once: about 1e-7 of the
-// loss, over steps of 0.002, which stay well below the rows that norms divide
-// by.
+// The error is relative to the norm of each parameter's gradient. References
+// compute in double and round each value of the graph to f32 once, about 2e-7
+// of the loss: over a step of 0.006 3e-5, which the smallest gradients, of the
+// norms' weights, show as 1e-5 to 6e-5. Where a loss bends so much that the
+// seventh derivative shows, half the step leaves a 64th of that, and twice the
+// rounding: the best of three counts.
 TEST(TrainingGraph, LlamasGradientIsTheLimitOfDifferences) {
   const uint64_t seed = 1 + static_cast<uint64_t>(GTEST_FLAG_GET(random_seed));
   SCOPED_TRACE(seed);
@@ -141,12 +143,6 @@ TEST(TrainingGraph, LlamasGradientIsTheLimitOfDifferences) {
   EXPECT_EQ(t.parameters.size(), 21u);
   EXPECT_NEAR(run->values[static_cast<size_t>(t.loss.id())].f32()[0],
               LossOf(t, t.data), 1e-6);
-  double whole = 0;  // squared
-  for (const Value& gradient : *gradients) {
-    const HostTensor& g = run->values[static_cast<size_t>(gradient.id())];
-    for (int64_t i = 0; i < g.elements(); ++i)
-      whole += static_cast<double>(g.f32()[i]) * g.f32()[i];
-  }
   for (size_t p = 0; p < t.parameters.size(); ++p) {
     const std::string& name = t.graph.producer(t.parameters[p].id()).name;
     const HostTensor& g =
@@ -168,12 +164,17 @@ TEST(TrainingGraph, LlamasGradientIsTheLimitOfDifferences) {
       }
       return sum / (2 * step);
     };
-    // Sixth order.
-    constexpr double kStep = 0.002;
-    const double got = 1.5 * difference(kStep) - 0.6 * difference(2 * kStep) +
-                       0.1 * difference(3 * kStep);
+    const auto sixth_order = [&](double step) {
+      return 1.5 * difference(step) - 0.6 * difference(2 * step) +
+             0.1 * difference(3 * step);
+    };
+    double got = 0;
+    for (const double step : {0.006, 0.003, 0.0015}) {
+      got = sixth_order(step);
+      if (std::abs(got - want) <= 1e-4 * std::sqrt(norm)) break;
+    }
     EXPECT_GT(norm, 0) << name;
-    EXPECT_NEAR(got, want, 1e-4 * std::sqrt(whole)) << name;
+    EXPECT_NEAR(got, want, 1e-4 * std::sqrt(norm)) << name;
   }
 }
 

@@ -30,12 +30,15 @@ using D = hn::ScalableTag<float>;
 
 // Rows and columns of a task. A multiple of 4, 6 and 8 rows; small enough that
 // the gradient of a matrix of 128 x 256 is several tasks, large enough that
-// packing a for 256 columns is 3 % of them.
+// packing a for 256 columns costs little.
 constexpr int64_t kBlockRows = 48;
 constexpr int64_t kBlockColumns = 256;
 // Of k: a panel of b (16 KB with 512-bit vectors) then stays in L1 while the
 // rows pass by.
 constexpr int64_t kBlockK = 128;
+// Floats of a block's part of a.
+constexpr int64_t kBlockPanels =
+    kBlockRows / kTileRows * PanelStride(kBlockK, kTileRows);
 // With fewer rows packing b costs more than it gives.
 constexpr int64_t kPackRows = 4;
 
@@ -130,7 +133,7 @@ void PackB(const KernelArgs& args, int64_t begin, int64_t end) {
                .lane_stride = p.b.column_stride,
                .k_stride = p.b.row_stride,
                .count = std::min(p.width, p.n - column)},
-              p.k, p.width, panels + task * p.panel_size());
+              p.k, ColumnsWidth(), 1, panels + task * p.panel_size());
   }
 }
 
@@ -154,26 +157,63 @@ struct Block {
   }
 };
 
-// Columns of k from `k` on: packs rows of a, and multiplies them with every
-// panel.
+// Where the tile of rows from `r` on of a block is read: as it lies, or packed.
+struct TileRows {
+  const float* from;
+  int64_t row_stride, k_stride;
+};
+
+// Columns of k from `k` on of a block's rows. Whole tiles of rows that lie
+// along k are read as they lie; else they are packed, the last few padded.
+class BlockRows {
+ public:
+  BlockRows(const Product& p, const Block& block, int64_t k, int64_t depth,
+            float* scratch)
+      : a_(p.a),
+        at_(p.a.At(p.a.BatchOf(p.y, block.batch), block.row, k)),
+        depth_(depth),
+        scratch_(scratch),
+        packed_from_(p.a.column_stride == 1 || block.columns <= p.width
+                         ? block.rows / kTileRows * kTileRows
+                         : 0) {
+    const int64_t rest = block.rows - packed_from_;
+    PackLanes({.from = at_ + packed_from_ * a_.row_stride,
+               .lane_stride = a_.row_stride,
+               .k_stride = a_.column_stride,
+               .count = rest},
+              depth, RowsWidth(), CeilDiv(rest, kTileRows), scratch);
+  }
+
+  TileRows At(int64_t r) const {
+    if (r < packed_from_)
+      return {at_ + r * a_.row_stride, a_.row_stride, a_.column_stride};
+    const int64_t panel = (r - packed_from_) / kTileRows;
+    return {scratch_ + panel * PanelStride(depth_, kTileRows), 1, kTileRows};
+  }
+
+ private:
+  const Operand& a_;
+  const float* at_;
+  int64_t depth_;
+  float* scratch_;
+  int64_t packed_from_;  // row
+};
+
+// Columns of k from `k` on: every tile of rows with every panel.
 void RunSlice(const Product& p, const Block& block, int64_t k, int64_t depth,
               const float* panels, float* scratch) {
-  const int64_t a_batch = p.a.BatchOf(p.y, block.batch);
-  const int64_t tile_size = kTileRows * depth;
-  for (int64_t r = 0; r < block.rows; r += kTileRows)
-    PackLanes({.from = p.a.At(a_batch, block.row + r, k),
-               .lane_stride = p.a.row_stride,
-               .k_stride = p.a.column_stride,
-               .count = std::min(kTileRows, block.rows - r)},
-              depth, kTileRows, scratch + r / kTileRows * tile_size);
-  float* edge = scratch + kBlockRows * kBlockK;
+  const BlockRows block_rows(p, block, k, depth, scratch);
+  float* edge = scratch + kBlockPanels;
   for (int64_t c = 0; c < block.columns; c += p.width) {
     const float* panel =
         panels + (block.column + c) / p.width * p.panel_size() + k * p.width;
     const int64_t columns = std::min(p.width, block.columns - c);
     for (int64_t r = 0; r < block.rows; r += kTileRows) {
       const int64_t rows = std::min(kTileRows, block.rows - r);
-      const TileArgs tile = {.a = scratch + r / kTileRows * tile_size,
+      const TileRows a = block_rows.At(r);
+      const TileArgs tile = {.a = a.from,
+                             .a_row = a.row_stride,
+                             .a_k = a.k_stride,
                              .b = panel,
                              .k = depth,
                              .first = k == 0,
@@ -247,7 +287,7 @@ int64_t SharedBytes(const KernelArgs& args) {
 
 // A block of a, and a tile for the edges.
 int64_t ScratchBytes(const KernelArgs&) {
-  return (kBlockRows * kBlockK + kTileRows * TileColumns()) *
+  return (kBlockPanels + kTileRows * TileColumns()) *
          static_cast<int64_t>(sizeof(float));
 }
 

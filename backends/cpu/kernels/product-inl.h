@@ -13,6 +13,7 @@
 #endif
 
 #include <algorithm>
+#include <cstring>
 
 #include "backends/cpu/simd-inl.h"
 #include "hwy/highway.h"
@@ -46,7 +47,7 @@ HWY_INLINE int64_t TileColumns() {
 struct Lanes {
   const float* from;
   int64_t lane_stride, k_stride;
-  int64_t count;  // those beyond are zeros
+  int64_t count;  // those beyond become zeros
 };
 
 // The rows 4 x 4 at `from`, `stride` floats apart, as columns of `to`.
@@ -78,7 +79,7 @@ HWY_INLINE void TransposeFour(const float* from, int64_t stride, float* to,
 HWY_INLINE void PackAcross(const Lanes& in, int64_t k, int64_t width,
                            float* to) {
   int64_t lane = 0;
-  for (; lane + 4 <= in.count; lane += 4) {
+  for (; lane + 4 <= std::min(in.count, width); lane += 4) {
     const float* from = in.from + lane * in.lane_stride;
     int64_t i = 0;
     for (; i + 4 <= k; i += 4)
@@ -93,14 +94,55 @@ HWY_INLINE void PackAcross(const Lanes& in, int64_t k, int64_t width,
           lane < in.count ? in.from[lane * in.lane_stride + i] : 0.0f;
 }
 
-// to[k][width].
-HWY_INLINE void PackLanes(const Lanes& in, int64_t k, int64_t width,
+// The width of a panel of a, known to the compiler; that of b is TileColumns().
+struct RowsWidth {
+  constexpr operator int64_t() const { return kTileRows; }
+  HWY_INLINE void Copy(const float* from, float* to) const {
+    std::memcpy(to, from, kTileRows * sizeof(float));
+  }
+};
+struct ColumnsWidth {
+  operator int64_t() const { return TileColumns(); }
+  HWY_INLINE void Copy(const float* from, float* to) const {
+    const ProductD d;
+    const size_t n = hn::Lanes(d);
+    hn::StoreU(hn::LoadU(d, from), d, to);
+    hn::StoreU(hn::LoadU(d, from + n), d, to + n);
+  }
+};
+
+// Floats from a panel to the next. A cache line more than they hold: 128 k of 8
+// rows are 4 KB, and rows of several panels written in turn would drive each
+// other out of the cache.
+constexpr int64_t PanelStride(int64_t k, int64_t width) {
+  return k * width + 16;
+}
+
+// `panels` panels of `width` lanes each, PanelStride() apart:
+// to[panel][k][width].
+template <class Width>
+HWY_INLINE void PackLanes(Lanes in, int64_t k, Width width, int64_t panels,
                           float* to) {
-  if (in.lane_stride != 1) return PackAcross(in, k, width, to);
-  for (int64_t i = 0; i < k; ++i, to += width) {
-    const float* from = in.from + i * in.k_stride;
-    for (int64_t lane = 0; lane < width; ++lane)
-      to[lane] = lane < in.count ? from[lane] : 0.0f;
+  if (in.lane_stride != 1) {
+    for (; panels > 0; --panels, to += PanelStride(k, width)) {
+      PackAcross(in, k, width, to);
+      in.from += width * in.lane_stride;
+      in.count -= width;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < k; ++i, in.from += in.k_stride) {
+    for (int64_t p = 0; p < panels; ++p) {
+      const float* from = in.from + p * width;
+      float* at = to + p * PanelStride(k, width) + i * width;
+      const int64_t lanes = in.count - p * width;
+      if (lanes >= width) {
+        width.Copy(from, at);
+      } else {
+        std::copy_n(from, lanes, at);
+        std::fill(at + lanes, at + width, 0.0f);
+      }
+    }
   }
 }
 
@@ -108,7 +150,8 @@ HWY_INLINE void PackLanes(const Lanes& in, int64_t k, int64_t width,
 // element is one chain of multiply-adds, continued from y: cutting k changes no
 // bit.
 struct TileArgs {
-  const float* a;  // [k][kTileRows]
+  const float* a;  // element (row, k) at a[row * a_row + k * a_k]
+  int64_t a_row, a_k;
   const float* b;  // [k][TileColumns()]
   int64_t k;
   bool first;
@@ -123,25 +166,26 @@ HWY_NOINLINE void RunTile(const TileArgs& t) {
   constexpr int64_t kN = static_cast<int64_t>(hn::MaxLanes(ProductD()));
   hn::Vec<ProductD> sums[kTileRows][kTileVectors];
   HWY_UNROLL(8)
-  for (int64_t r = 0; r < kTileRows; ++r)
-    HWY_UNROLL(2)
-    for (int64_t v = 0; v < kTileVectors; ++v) sums[r][v] =
+  for (int64_t r = 0; r < kTileRows; ++r) HWY_UNROLL(2)
+  for (int64_t v = 0; v < kTileVectors; ++v)
+    sums[r][v] =
         t.first ? hn::Zero(d) : hn::LoadU(d, t.y + r * t.y_stride + v * kN);
-  const float* a = t.a;
+  const float* a[kTileRows];
+  for (int64_t r = 0; r < kTileRows; ++r) a[r] = t.a + r * t.a_row;
   const float* b = t.b;
-  for (int64_t k = 0; k < t.k; ++k, a += kTileRows, b += kTileVectors * kN) {
+  const int64_t end = t.k * t.a_k;
+  for (int64_t k = 0; k < end; k += t.a_k, b += kTileVectors * kN) {
     const auto b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + kN);
     HWY_UNROLL(8) for (int64_t r = 0; r < kTileRows; ++r) {
-      const auto x = hn::Set(d, a[r]);
+      const auto x = hn::Set(d, a[r][k]);
       sums[r][0] = hn::MulAdd(x, b0, sums[r][0]);
       sums[r][1] = hn::MulAdd(x, b1, sums[r][1]);
     }
   }
   HWY_UNROLL(8)
-  for (int64_t r = 0; r < kTileRows; ++r)
-    HWY_UNROLL(2)
-    for (int64_t v = 0; v < kTileVectors; ++v)
-        hn::StoreU(sums[r][v], d, t.y + r * t.y_stride + v * kN);
+  for (int64_t r = 0; r < kTileRows; ++r) HWY_UNROLL(2)
+  for (int64_t v = 0; v < kTileVectors; ++v)
+    hn::StoreU(sums[r][v], d, t.y + r * t.y_stride + v * kN);
 }
 
 #else  // SVE
@@ -157,10 +201,10 @@ HWY_NOINLINE void RunTile(const TileArgs& t) {
        s30 = begin(3, 0), s31 = begin(3, 1);
   const float* a = t.a;
   const float* b = t.b;
-  for (int64_t k = 0; k < t.k; ++k, a += kTileRows, b += kTileVectors * n) {
+  for (int64_t k = 0; k < t.k; ++k, a += t.a_k, b += kTileVectors * n) {
     const auto b0 = hn::LoadU(d, b), b1 = hn::LoadU(d, b + n);
-    const auto x0 = hn::Set(d, a[0]), x1 = hn::Set(d, a[1]),
-               x2 = hn::Set(d, a[2]), x3 = hn::Set(d, a[3]);
+    const auto x0 = hn::Set(d, a[0]), x1 = hn::Set(d, a[t.a_row]),
+               x2 = hn::Set(d, a[2 * t.a_row]), x3 = hn::Set(d, a[3 * t.a_row]);
     s00 = hn::MulAdd(x0, b0, s00);
     s01 = hn::MulAdd(x0, b1, s01);
     s10 = hn::MulAdd(x1, b0, s10);
