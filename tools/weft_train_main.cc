@@ -89,7 +89,15 @@ absl::Status CopyVocab(const std::string& path, NewModelOptions& model) {
 absl::Status LearnVocab(const Corpus& corpus, NewModelOptions& model) {
   const Stopwatch time;
   WordCounts counts;
-  for (const absl::string_view text : corpus.documents()) counts.Add(text);
+  Progress progress("reading");
+  double done = 0;
+  for (const absl::string_view text : corpus.documents()) {
+    counts.Add(text);
+    done += static_cast<double>(text.size());
+    progress.Update(done / static_cast<double>(corpus.bytes()));
+    if (CatchInterrupt()) return absl::CancelledError("interrupted");
+  }
+  progress.Clear();
   const int64_t wanted = model.shape.vocab;
   WEFT_ASSIGN_OR_RETURN(const NewVocab vocab, TrainSpm(counts, wanted));
   model.shape.vocab = static_cast<int64_t>(vocab.texts.size());
@@ -168,11 +176,13 @@ void Describe(const TrainModel& model, const CorpusTokens& tokens,
                           static_cast<double>(trainer.step_windows()) /
                           static_cast<double>(trainer.windows_per_epoch())));
   const TrainerMemory m = trainer.memory();
+  const std::string mapped =
+      m.mapped == 0 ? "" : absl::StrCat(", the model's file ", MiB(m.mapped));
   Say(absl::StrFormat(
       "memory: %s (activations %s, weights and moments %s, a copy for "
-      "checkpoints %s, validation %s, tokens %s, the model's file %s)",
+      "checkpoints %s, validation %s, tokens %s%s)",
       MiB(m.total()), MiB(m.activations), MiB(m.states), MiB(m.copies),
-      MiB(m.validation), MiB(m.tokens), MiB(m.mapped)));
+      MiB(m.validation), MiB(m.tokens), mapped));
   if (const std::string ops = trainer.SlowOps(); !ops.empty())
     Warn(absl::StrCat("slow, for want of a kernel: ", ops));
   if (o.peak > 0)
@@ -207,6 +217,9 @@ absl::StatusOr<CorpusTokens> Tokenize(const TrainJob& job, const Corpus& corpus,
   split.validation_share = job.validation;
   split.seed = job.training.seed;
   split.threads = job.threads;
+  split.cancel = &CatchInterrupt();
+  Progress progress("tokenizing");
+  split.progress = [&](double share) { progress.Update(share); };
   return TokenizeCorpus(corpus, *tokenizer, split);
 }
 
@@ -221,9 +234,10 @@ absl::Status Run(const Arguments& args) {
     // Not needed any more once it is tokens.
     WEFT_ASSIGN_OR_RETURN(const Corpus corpus, OpenCorpus(job));
     WEFT_ASSIGN_OR_RETURN(model, MakeModel(job, corpus, source));
+    if (!job.name.empty())
+      model->key_values.SetString("general.name", job.name);
     WEFT_ASSIGN_OR_RETURN(tokens, Tokenize(job, corpus, *model));
   }
-  if (cancel) return absl::CancelledError("interrupted");
   FitWindow(*model, job);
   TrainerOptions& o = job.training;
   WEFT_ASSIGN_OR_RETURN(

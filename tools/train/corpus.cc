@@ -19,7 +19,7 @@ namespace {
 // Longer documents are encoded in parts, cut at the ends of lines.
 constexpr size_t kPartBytes = 1 << 20;
 // Documents that are encoded before their tokens are joined.
-constexpr int64_t kBlock = 4096;
+constexpr int64_t kBlock = 1024;
 
 absl::Status CheckUtf8(const std::string& path, absl::string_view text) {
   absl::string_view rest = text;
@@ -156,6 +156,10 @@ absl::StatusOr<CorpusTokens> TokenizeCorpus(const Corpus& corpus,
   const uint64_t key = StreamKey(options.seed, "validation");
   CorpusTokens all;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
+    if (options.cancel != nullptr && *options.cancel)
+      return absl::CancelledError("interrupted");
+    if (options.progress)
+      options.progress(static_cast<double>(begin) / static_cast<double>(count));
     const int64_t n = std::min(kBlock, count - begin);
     std::vector<std::vector<Token>> tokens(static_cast<size_t>(n));
     std::vector<absl::Status> statuses(static_cast<size_t>(n));

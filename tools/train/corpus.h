@@ -2,7 +2,9 @@
 #ifndef WEFT_TOOLS_TRAIN_CORPUS_H_
 #define WEFT_TOOLS_TRAIN_CORPUS_H_
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -53,9 +55,12 @@ struct SplitOptions {
   double validation_share = 0.01;
   uint64_t seed = 0;
   int threads = 1;
+  const std::atomic<bool>* cancel = nullptr;
+  std::function<void(double share)> progress = nullptr;  // from 0 to 1
 };
 
-// The same for any number of threads. The errors of Tokenizer::Encode.
+// The same for any number of threads. The errors of Tokenizer::Encode;
+// Cancelled.
 absl::StatusOr<CorpusTokens> TokenizeCorpus(const Corpus& corpus,
                                             const Tokenizer& tokenizer,
                                             const SplitOptions& options);

@@ -28,7 +28,8 @@ ABSL_FLAG(std::string, type, "f32",
           "the format of the matrices written, or a mixture: f32, f16, bf16, "
           "q8_0, Q4_K_M, ... Training computes in f32");
 ABSL_FLAG(std::string, name, "",
-          "the model's name in the file; empty: the file's name");
+          "the model's name in the file; empty: that of --init, or of a new "
+          "model the file's name");
 ABSL_FLAG(std::string, init, "",
           "a GGUF file to go on from: its shape, vocabulary and weights, "
           "decoded to f32");
@@ -201,6 +202,7 @@ absl::StatusOr<TrainJob> TrainJobFromFlags(const Arguments& args) {
   job.out = absl::GetFlag(FLAGS_out);
   job.init = absl::GetFlag(FLAGS_init);
   job.vocab = absl::GetFlag(FLAGS_vocab);
+  job.name = absl::GetFlag(FLAGS_name);
   job.separator = absl::GetFlag(FLAGS_separator);
   job.tied = absl::GetFlag(FLAGS_tied);
   job.validation = absl::GetFlag(FLAGS_validation);

@@ -20,6 +20,7 @@ struct TrainJob {
   std::string corpus, separator;
   std::string out;
   std::string init, vocab;  // GGUF files; "": none
+  std::string name;         // "": as it is
   Mixture mixture;          // of the matrices written
   SynthModel shape;         // of a new model
   bool tied = true;

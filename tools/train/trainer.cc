@@ -266,7 +266,7 @@ void Trainer::Report(double seconds, int64_t steps, double left) {
 absl::Status Trainer::Run(const std::atomic<bool>& cancel) {
   const auto total = options_.rate.steps;
   const auto first = static_cast<int64_t>(curve_.size());
-  if (first == 0 && validation_windows_.count() > 0) {
+  if (first == 0 && !cancel && validation_windows_.count() > 0) {
     WEFT_ASSIGN_OR_RETURN(const float loss, Validate());
     Say(absl::StrFormat("%s  validation %.4f", Where(), loss));
   }
@@ -293,6 +293,9 @@ absl::Status Trainer::Run(const std::atomic<bool>& cancel) {
     if (done % options_.checkpoint_every == 0 && done < total)
       WEFT_RETURN_IF_ERROR(Save());
   }
+  // An older checkpoint is worth more than one of no step.
+  if (curve_.empty())
+    return absl::CancelledError("interrupted before the first step");
   if (saved_ != static_cast<int64_t>(curve_.size()))
     WEFT_RETURN_IF_ERROR(Save());
   if (static_cast<int64_t>(curve_.size()) < total)
