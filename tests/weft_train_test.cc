@@ -278,7 +278,8 @@ TEST(WeftTrain, AResumedRunIsTheSameBitForBit) {
   // The signal may come too late.
   ToolResult broken;
   for (int i = 0; i < 5 && broken.exit_code != 1; ++i)
-    broken = Train(Flags(out, 80), {}, {.interrupt_at = "step 0/80"});
+    broken = Train(Flags(out, 80), {"--validate_every=20"},
+                   {.interrupt_at = "step 20/80"});
   ExpectError(broken, "--resume goes on");
   fs::remove(out);
   ExpectSuccess(Train(Flags(out, 80), {"--resume", "--threads=2"}));
