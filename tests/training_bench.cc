@@ -4,6 +4,7 @@
 // 256 tokens. Counts 6 operations a token and parameter of the products (2
 // forward, 4 backward) and, of attention, the pairs that a token may see:
 //   weft-kernel-bench --benchmark_filter=training
+// training_checkpoints/ keeps the results of layers alone.
 // "%OP" is the share of the step that an op's kernels took.
 #include <algorithm>
 #include <cstring>
@@ -52,7 +53,8 @@ double OperationsPerToken() {
   return 6.0 * kMatrices + 3 * kAttention;
 }
 
-std::shared_ptr<Graph> BuildStep(int64_t windows, std::string& error) {
+std::shared_ptr<Graph> BuildStep(int64_t windows, bool checkpoints,
+                                 std::string& error) {
   Graph model;
   LlamaGraphOptions shape = kShape;
   shape.tokens = windows * kLength;
@@ -62,6 +64,7 @@ std::shared_ptr<Graph> BuildStep(int64_t windows, std::string& error) {
   WindowOptions options;
   options.windows = windows;
   options.length = kLength;
+  options.checkpoint_layers = checkpoints;
   options.weight = [&](Graph& into, const Node& node) {
     parameters.push_back(MakeParameter(
         into, node.name, model.value(node.outputs[0]).type.shape));
@@ -127,10 +130,10 @@ double PeakOf(const Backend& backend) {
 }
 
 void RunTraining(benchmark::State& state, const std::string& target,
-                 int threads) {
+                 int threads, bool checkpoints) {
   const int64_t windows = state.range(0);
   std::string error;
-  const std::shared_ptr<Graph> g = BuildStep(windows, error);
+  const std::shared_ptr<Graph> g = BuildStep(windows, checkpoints, error);
   const auto backend =
       MakeBackend("cpu", {.threads = threads, .target = target});
   if (g == nullptr || !backend.ok()) {
@@ -168,14 +171,19 @@ void RunTraining(benchmark::State& state, const std::string& target,
 
 const bool registered = [] {
   for (const std::string& target : (*MakeBackend("cpu"))->Targets())
-    for (const int threads : {1, 2})
-      benchmark::RegisterBenchmark(
-          absl::StrCat("training/", target, "/threads:", threads).c_str(),
-          [=](benchmark::State& s) { RunTraining(s, target, threads); })
-          ->Unit(benchmark::kMillisecond)
-          ->UseRealTime()
-          ->Arg(8)
-          ->Arg(16);
+    for (const bool checkpoints : {false, true})
+      for (const int threads : {1, 2})
+        benchmark::RegisterBenchmark(
+            absl::StrCat("training", checkpoints ? "_checkpoints/" : "/",
+                         target, "/threads:", threads)
+                .c_str(),
+            [=](benchmark::State& s) {
+              RunTraining(s, target, threads, checkpoints);
+            })
+            ->Unit(benchmark::kMillisecond)
+            ->UseRealTime()
+            ->Arg(8)
+            ->Arg(16);
   return true;
 }();
 
