@@ -14,7 +14,7 @@
 
 #include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/quant/dot-inl.h"
-#include "backends/cpu/quant/exact-inl.h"
+#include "backends/cpu/quant/exact_token-inl.h"
 #include "backends/cpu/quant/token-inl.h"
 #include "hwy/cache_control.h"
 
@@ -146,31 +146,41 @@ HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
   return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
 }
 
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+// One token times the 16 packed rows from `row` on: group by group, so that
+// panels of fewer rows find the lines of a group in L1. `group_of(g)` is what
+// group g is unpacked into.
+template <class C, class F>
+HWY_INLINE void MultiplyToken(const MatMulArgs& m, int64_t row, float* y,
+                              const F& group_of) {
+  constexpr size_t kPanels = kPackedRows / kLanes;
+  const DF32 df;
+  PackedRows rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
+  for (size_t p = 0; p < kPanels; ++p)
+    hn::StoreU(hn::Zero(df), df, y + p * kLanes);
+  for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
+    const int blocks = m.template blocks_of<typename C::Block>(g);
+    const int subs = SubsOf<C>(m, g);
+    for (size_t p = 0; p < kPanels; ++p) {
+      auto group = group_of(g);
+      C::Unpack(PackedRows{rows.data, p * kLanes}, blocks, group);
+      float* sums = y + p * kLanes;
+      hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
+    }
+  }
+}
+#endif
+
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
   static constexpr bool kHasToken = true;
-  // One token times the 16 packed rows from `row` on: group by group, so that
-  // panels of fewer rows find the lines of a group in L1.
   static HWY_NOINLINE void RunToken(const MatMulArgs& m, int64_t row,
                                     float* y) {
-    constexpr size_t kPanels = kPackedRows / kLanes;
-    const DF32 df;
     const auto* x = m.x->template RowAs<const Activations<C>>(0);
-    PackedRows rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
-    for (size_t p = 0; p < kPanels; ++p)
-      hn::StoreU(hn::Zero(df), df, y + p * kLanes);
-    for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
-      const int blocks = m.template blocks_of<typename C::Block>(g);
-      const int subs = SubsOf<C>(m, g);
-      for (size_t p = 0; p < kPanels; ++p) {
-        TokenGroup<C, kDots> group(x[g]);
-        C::Unpack(PackedRows{rows.data, p * kLanes}, blocks, group);
-        float* sums = y + p * kLanes;
-        hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
-      }
-    }
+    MultiplyToken<C>(
+        m, row, y, [x](int g) HWY_ATTR { return TokenGroup<C, kDots>(x[g]); });
   }
 #else
   static constexpr bool kHasToken = false;
@@ -222,7 +232,18 @@ struct FastTiles {
 
 template <class C>
 struct ExactTiles {
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+  static constexpr bool kHasToken = true;
+  static HWY_NOINLINE void RunToken(const MatMulArgs& m, int64_t row,
+                                    float* y) {
+    const auto* x = m.x->template RowAs<const float>(0);
+    MultiplyToken<C>(m, row, y, [x](int g) HWY_ATTR {
+      return ExactGroup<C>(x + g * kGroupSize);
+    });
+  }
+#else
   static constexpr bool kHasToken = false;
+#endif
   template <int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panel, int g,
                              int groups, int last_subs, int64_t t, float* y) {
