@@ -24,6 +24,7 @@
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
 #include "graph/packed.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -108,8 +109,8 @@ struct alignas(64) Panel : PanelScales<C> {
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
 
-  // Quads of columns i .. i + 3 of each row. Codes of up to four sub-blocks may
-  // be put by turns: kSlot says of which.
+  // Quads of columns i .. i + 3 of each row. Codes of two sub-blocks may be put
+  // by turns: kSlot says of which.
   template <int kSlot>
   HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
     StoreCodes(v0, codes[i]);
@@ -118,8 +119,7 @@ struct alignas(64) Panel : PanelScales<C> {
     StoreCodes(v3, codes[i + 3]);
   }
   // Around all that is put of the sub-blocks j + slot * stride for kSlots
-  // slots. Integer scales of sub-blocks are stored before they end, floats when
-  // all have ended.
+  // slots. Scales of sub-blocks are stored before they end.
   template <int kSlots>
   HWY_INLINE void Begin(size_t, size_t) {}
   template <int kSlots>
@@ -138,10 +138,13 @@ struct Rows {
   Rows Unit(size_t offset) const {
     return At(offset);
   }
+  Rows Again() const { return *this; }
 };
 
 // The same of packed rows (graph/packed.h): `lane` is the first row's place
-// among the 16.
+// among the 16. Whoever reads them asks for what stands kAhead bytes further on
+// in the stream; 0: nobody does.
+template <size_t kAhead = 0>
 struct PackedRows {
   const uint8_t* data;
   size_t lane;
@@ -151,6 +154,16 @@ struct PackedRows {
   template <class Block>
   PackedRows Unit(size_t offset) const {
     return At(PackedOffset<Block>(offset));
+  }
+  // The same, to be read once more.
+  PackedRows<> Again() const { return {data, lane}; }
+
+  // Asks for the line that the `i`th line from here on has ahead. Panels of the
+  // same lines follow: the first asks.
+  HWY_INLINE void Ask(size_t i = 0) const {
+    if constexpr (kAhead > 0) {
+      if (lane == 0) hwy::Prefetch(data + kAhead + 64 * i);
+    }
   }
 };
 
@@ -198,8 +211,10 @@ HWY_INLINE void Load4(Rows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
 }
 
-HWY_INLINE void Load4(PackedRows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
+template <size_t kAhead>
+HWY_INLINE void Load4(PackedRows<kAhead> rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   constexpr size_t kDwords = 4 * kPackedRows;
+  rows.Ask(0), rows.Ask(1), rows.Ask(2), rows.Ask(3);
   const uint8_t* from = rows.data + 4 * rows.lane;
   v0 = hn::BitCast(DU(), hn::LoadU(DU8(), from));
   v1 = hn::BitCast(DU(), hn::LoadU(DU8(), from + kDwords));
@@ -207,17 +222,38 @@ HWY_INLINE void Load4(PackedRows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(DU(), hn::LoadU(DU8(), from + 3 * kDwords));
 }
 
-// A T of each row.
-template <class T>
-HWY_INLINE void GatherRows(PackedRows rows, T* HWY_RESTRICT out) {
-  std::memcpy(out, rows.data + sizeof(T) * rows.lane, sizeof(T) * kLanes);
-}
+// A T of each row, side by side.
 template <class T>
 HWY_INLINE void GatherRows(Rows rows, T* HWY_RESTRICT out) {
   for (int r = 0; r < kLanes; ++r)
     std::memcpy(out + r, rows.data + static_cast<size_t>(r) * rows.stride,
                 sizeof(T));
 }
+
+// The same to be read later: of rows collected now, since a vector that is read
+// right after its parts were written waits for all of them; of packed rows read
+// only then, since they may stand further on in the stream.
+template <class T, class R>
+class Units {
+ public:
+  explicit HWY_INLINE Units(R rows) { GatherRows(rows, values_); }
+  HWY_INLINE const T* Get() const { return values_; }
+
+ private:
+  alignas(64) T values_[kLanes];
+};
+template <class T, size_t kAhead>
+class Units<T, PackedRows<kAhead>> {
+ public:
+  explicit HWY_INLINE Units(PackedRows<kAhead> rows) : rows_(rows) {}
+  HWY_INLINE const T* Get() const {
+    rows_.Ask();
+    return reinterpret_cast<const T*>(rows_.data) + rows_.lane;
+  }
+
+ private:
+  PackedRows<kAhead> rows_;
+};
 
 // ---- Small arithmetic on lanes of bytes ----
 
@@ -246,27 +282,22 @@ HWY_INLINE VF32 F16Of(VU bits) {
   return PromoteHalf(DF32(), hn::TruncateTo(d16, bits));
 }
 
-// The f16 of each row, collected ahead: a vector that is read right after its
-// parts were written waits for all of them.
+// The f16 of each row.
+template <class R>
 struct F16Rows {
-  alignas(64) uint16_t bits[kLanes];
+  Units<uint16_t, R> bits;
 
-  template <class R>
-  explicit HWY_INLINE F16Rows(R rows) {
-    GatherRows(rows, bits);
-  }
-  HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits); }
+  explicit HWY_INLINE F16Rows(R rows) : bits(rows) {}
+  HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits.Get()); }
 };
 
-// The same of the dword of each row.
+// The dword of each row.
+template <class R>
 struct DwordRows {
-  alignas(64) uint32_t bits[kLanes];
+  Units<uint32_t, R> bits;
 
-  template <class R>
-  explicit HWY_INLINE DwordRows(R rows) {
-    GatherRows(rows, bits);
-  }
-  HWY_INLINE VU Get() const { return hn::Load(DU(), bits); }
+  explicit HWY_INLINE DwordRows(R rows) : bits(rows) {}
+  HWY_INLINE VU Get() const { return hn::LoadU(DU(), bits.Get()); }
 };
 
 // Signed codes as the dot products want them.
