@@ -273,7 +273,7 @@ HWY_INLINE void AddQuads(const TileGroup<C, kDots, kR, kT>& a, int j,
 }
 
 // sums[r][t] += factor[r] * the products of sub-block j, factors being pairs of
-// int16.
+// int16. Where codes are flipped (kFlips), sums begin with what these lack.
 template <class C, Dots kDots, int kR, int kT>
 HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
                          const VI (&factors)[kR], VI (&sums)[kR][kT]) {
@@ -292,29 +292,26 @@ HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
     hn::Vec<DI16> runs[kR][kT];
     HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        const auto w = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
-        const auto signs = hn::BitCast(DI8(), w);
+        auto u = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
+        auto flips = hn::Zero(DI8());
+        if constexpr (C::kSignedCodes) {
+          const auto w = hn::BitCast(DI8(), u);
+          flips = hn::VecFromMask(DI8(), hn::Lt(w, hn::Zero(DI8())));
+          u = hn::BitCast(DU8(), hn::Sub(hn::Xor(w, flips), flips));
+        }
         HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
           auto four = Broadcast4(q[t] + 4 * s);
-          auto u = w;
-          if constexpr (C::kSignedCodes) {
-            // |code| * (q with the code's sign).
-            four = hn::IfNegativeThenNegOrUndefIfZero(signs, four);
-            u = hn::BitCast(DU8(), hn::Abs(signs));
-          }
+          if constexpr (C::kSignedCodes) four = hn::Xor(four, flips);
           const auto product = hn::SatWidenMulPairwiseAdd(d16, u, four);
           runs[r][t] = s == i ? product : hn::Add(runs[r][t], product);
           KeepOrder(runs[r][t]);
+          if (s + 1 < i + kRun) continue;
+          sums[r][t] = hn::Add(
+              sums[r][t], hn::WidenMulPairwiseAdd(
+                              DI(), runs[r][t], hn::BitCast(d16, factors[r])));
+          KeepOrder(sums[r][t]);
         }
       }
-    }
-    HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t) {
-      sums[r][t] = hn::Add(
-          sums[r][t], hn::WidenMulPairwiseAdd(DI(), runs[r][t],
-                                              hn::BitCast(d16, factors[r])));
-      KeepOrder(sums[r][t]);
     }
   }
 }
@@ -329,7 +326,10 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
   VI sums[kR][kT];
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r)
-    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) sums[r][t] = hn::Zero(di);
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t) sums[r][t] =
+        kPairs<kDots> && kFlips<C> ? hn::Load(di, a.panels[r]->lacks[0])
+                                   : hn::Zero(di);
   if constexpr (kBiasIsMin<C, kDots>) {
     HWY_UNROLL(8) for (int j = 0; j < kSubs / 2; ++j) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
@@ -392,7 +392,11 @@ HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
     VI dots[kR][kT];
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
+    for (int t = 0; t < kT; ++t)
+      dots[r][t] =
+          kPairs<kDots> && kFlips<C>
+              ? hn::Load(DI(), a.panels[r]->lacks[j % Panel<C>::kLacks])
+              : a.corrections[t].Start(j);
     if constexpr (kPairs<kDots>) {
       VI ones[kR];
       for (int r = 0; r < kR; ++r) ones[r] = hn::Set(DI(), 0x00010001);

@@ -83,6 +83,14 @@ constexpr int kDotBias =
         ? 128
         : kBias<C>;
 
+// How many tokens at once multiply signed codes where bytes are multiplied by
+// pairs: |code| times the activation, complemented where the code is negative.
+// ~x is -x - 1, so such a product lacks |code|; what a sub-block lacks depends
+// on its codes alone and is summed when they are unpacked. (Negating takes one
+// of the two ports that multiply, on Zen 4; complementing takes any of four.)
+template <class C>
+constexpr bool kFlips = kPairwise && C::kSignedCodes;
+
 // The scales of one group of a panel, unpacked.
 template <class C>
 struct alignas(64) PanelScales {
@@ -98,6 +106,12 @@ struct alignas(64) PanelScales {
   float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
+// A sub-block's integer scale, as StoreScale() left it.
+HWY_INLINE VI IntScale(const int32_t* from) {
+  const VI scale = hn::Load(DI(), from);
+  return kPairwise ? hn::ShiftRight<16>(scale) : scale;
+}
+
 HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
   hn::Store(hn::BitCast(DU8(), v), DU8(), to);
 }
@@ -108,6 +122,11 @@ template <class C>
 struct alignas(64) Panel : PanelScales<C> {
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
+  // kFlips: what each sub-block lacks; with integer scales what the group does.
+  static constexpr int kLacks =
+      kFlips<C> && C::kScales == Scales::kFloat ? PanelScales<C>::kSubs : 1;
+  int32_t lacks[kLacks][kLanes];
+  int32_t open[2][kLanes];  // of the sub-blocks that are being put, by slot
 
   // Quads of columns i .. i + 3 of each row. Codes of two sub-blocks may be put
   // by turns: kSlot says of which.
@@ -117,13 +136,50 @@ struct alignas(64) Panel : PanelScales<C> {
     StoreCodes(v1, codes[i + 1]);
     StoreCodes(v2, codes[i + 2]);
     StoreCodes(v3, codes[i + 3]);
+    if constexpr (kFlips<C>) {
+      const auto sum = hn::Add(hn::Add(LackOf(v0), LackOf(v1)),
+                               hn::Add(LackOf(v2), LackOf(v3)));
+      const VI wide = hn::WidenMulPairwiseAdd(DI(), sum, hn::Set(DI16(), 1));
+      hn::Store(hn::Add(hn::Load(DI(), open[kSlot]), wide), DI(), open[kSlot]);
+    }
   }
   // Around all that is put of the sub-blocks j + slot * stride for kSlots
-  // slots. Scales of sub-blocks are stored before they end.
+  // slots. Integer scales of sub-blocks are stored before they begin, floats
+  // before they end.
   template <int kSlots>
-  HWY_INLINE void Begin(size_t, size_t) {}
+  HWY_INLINE void Begin(size_t j, size_t) {
+    if constexpr (kFlips<C>) {
+      if (j == 0) hn::Store(hn::Zero(DI()), DI(), lacks[0]);
+      for (int slot = 0; slot < kSlots; ++slot)
+        hn::Store(hn::Zero(DI()), DI(), open[slot]);
+    }
+  }
   template <int kSlots>
-  HWY_INLINE void End(size_t, size_t) {}
+  HWY_INLINE void End(size_t j, size_t stride) {
+    if constexpr (kFlips<C>) {
+      for (size_t slot = 0; slot < kSlots; ++slot) {
+        const size_t ended = j + slot * stride;
+        const VI lack = hn::Load(DI(), open[slot]);
+        if constexpr (C::kScales == Scales::kFloat) {
+          hn::Store(lack, DI(), lacks[ended]);
+        } else {
+          const VI scaled = hn::Mul(lack, IntScale(this->scales[ended]));
+          hn::Store(hn::Add(hn::Load(DI(), lacks[0]), scaled), DI(), lacks[0]);
+        }
+      }
+    }
+  }
+
+ private:
+  // |code| where it is negative, as sums of pairs.
+  static HWY_INLINE hn::Vec<DI16> LackOf([[maybe_unused]] VU v) {
+    const DI8 d8;
+    const auto code = hn::BitCast(d8, v);
+    const auto lack =
+        hn::IfThenElseZero(hn::Lt(code, hn::Zero(d8)), hn::Neg(code));
+    return hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), lack),
+                                      hn::Set(d8, 1));
+  }
 };
 
 // ---- Reading rows ----
@@ -314,11 +370,7 @@ HWY_INLINE void StoreScale(VI scale, int32_t* to) {
   hn::Store(scale, d, to);
 }
 
-// The same scale read, and as a float.
-HWY_INLINE VI IntScale(const int32_t* from) {
-  const VI scale = hn::Load(DI(), from);
-  return kPairwise ? hn::ShiftRight<16>(scale) : scale;
-}
+// A scale as a float.
 HWY_INLINE VF32 FloatScale(const int32_t* from) {
   return hn::ConvertTo(DF32(), IntScale(from));
 }

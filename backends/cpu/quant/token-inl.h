@@ -40,21 +40,27 @@ struct Quads {
     }
   }
 
-  // sum + the products with the 16 activations at x.
-  HWY_INLINE VI AddTo(VI sum, const int8_t* x) const {
+  // sum + the products with the 16 activations at x; pairs are summed times
+  // `factors`, which are pairs of int16.
+  HWY_INLINE VI AddTo(VI sum, const int8_t* x,
+                      [[maybe_unused]] VI factors) const {
     if constexpr (kPairs<kDots>) {
       // As many sums of pairs are added as int16 can hold.
       constexpr int kRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
       static_assert(kRun >= 1);
       const auto p0 = Pairs(0, x), p1 = Pairs(1, x);
       const auto p2 = Pairs(2, x), p3 = Pairs(3, x);
+      const auto Times = [&](hn::Vec<DI16> pairs) HWY_ATTR {
+        return hn::WidenMulPairwiseAdd(DI(), pairs,
+                                       hn::BitCast(DI16(), factors));
+      };
       if constexpr (kRun >= 4)
-        return hn::Add(sum, Widened(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
+        return hn::Add(sum, Times(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
       if constexpr (kRun >= 2)
-        return hn::Add(
-            sum, hn::Add(Widened(hn::Add(p0, p1)), Widened(hn::Add(p2, p3))));
-      return hn::Add(sum, hn::Add(hn::Add(Widened(p0), Widened(p1)),
-                                  hn::Add(Widened(p2), Widened(p3))));
+        return hn::Add(sum,
+                       hn::Add(Times(hn::Add(p0, p1)), Times(hn::Add(p2, p3))));
+      return hn::Add(sum, hn::Add(hn::Add(Times(p0), Times(p1)),
+                                  hn::Add(Times(p2), Times(p3))));
     } else {
       HWY_UNROLL(4)
       for (int i = 0; i < 4; ++i)
@@ -70,9 +76,6 @@ struct Quads {
       four = hn::IfNegativeThenNegOrUndefIfZero(signs[i], four);
     return hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), v[i]), four);
   }
-  static HWY_INLINE VI Widened(hn::Vec<DI16> pairs) {
-    return hn::WidenMulPairwiseAdd(DI(), pairs, hn::Set(DI16(), 1));
-  }
 };
 
 // A group of a panel and kT tokens: what a codec unpacks into.
@@ -80,10 +83,13 @@ template <class C, Dots kDots, int kT>
 struct TokenGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
   static constexpr bool kInteger = C::kScales == Scales::kInteger;
+  // Pairs of products meet an integer scale where they become int32.
+  static constexpr bool kScaled = kInteger && kPairs<kDots>;
 
   const Activations<C>* x[kT];
   Corrections<C, kDots> corrections[kT];
   VI open[2][kT];  // the dot_j that are being added up, by slot
+  size_t sub[2];   // j, by slot
   VI sums[kT];     // integer scales: of scale_j * dot_j so far
   VF32 y[kT];      // of the definition
 
@@ -101,17 +107,21 @@ struct TokenGroup : PanelScales<C> {
   template <int kSlot>
   HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
     const Quads<C, kDots> quads(v0, v1, v2, v3);
-    HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t)
-      open[kSlot][t] = quads.AddTo(open[kSlot][t], x[t]->q + 4 * i);
+    VI factors = hn::Set(DI(), 0x00010001);
+    if constexpr (kScaled) factors = hn::Load(DI(), this->scales[sub[kSlot]]);
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+      VI& sum = kScaled ? sums[t] : open[kSlot][t];
+      sum = quads.AddTo(sum, x[t]->q + 4 * i, factors);
+    }
   }
 
   template <int kSlots>
   HWY_INLINE void Begin(size_t j, size_t stride) {
+    sub[kSlots - 1] = j + (kSlots - 1) * stride;
     HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t)
       open[kSlots - 1][t] =
-          corrections[t].Start(static_cast<int>(j + (kSlots - 1) * stride));
+          corrections[t].Start(static_cast<int>(sub[kSlots - 1]));
     if constexpr (kSlots > 1) Begin<kSlots - 1>(j, stride);
   }
 
@@ -119,7 +129,9 @@ struct TokenGroup : PanelScales<C> {
   HWY_INLINE void End(size_t j, size_t stride) {
     if constexpr (kSlots > 1) End<kSlots - 1>(j, stride);
     const size_t last = j + (kSlots - 1) * stride;
-    if constexpr (kInteger) {
+    if constexpr (kScaled) {
+      // Nothing is left to do.
+    } else if constexpr (kInteger) {
       const VI scale = IntScale(this->scales[last]);
       HWY_UNROLL(8)
       for (int t = 0; t < kT; ++t)
