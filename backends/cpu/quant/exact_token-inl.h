@@ -27,7 +27,7 @@ struct ExactGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
 
   const float* x;    // of the group's columns
-  VF32 open[4][4];   // the parts that are being added up, by slot
+  VF32 open[2][4];   // the parts that are being added up, by slot
   VF32 dots[kSubs];  // the sums of parts
 
   explicit HWY_INLINE ExactGroup(const float* columns) : x(columns) {}
@@ -52,14 +52,14 @@ struct ExactGroup : PanelScales<C> {
 
   template <int kSlots>
   HWY_INLINE void Begin(size_t, size_t) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(2)
     for (int slot = 0; slot < kSlots; ++slot)
       HWY_UNROLL(4) for (VF32& part : open[slot]) part = hn::Zero(DF32());
   }
 
   template <int kSlots>
   HWY_INLINE void End(size_t j, size_t stride) {
-    HWY_UNROLL(4)
+    HWY_UNROLL(2)
     for (size_t slot = 0; slot < kSlots; ++slot)
       dots[j + slot * stride] = SumOfParts(open[slot]);
   }
