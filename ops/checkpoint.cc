@@ -37,8 +37,12 @@ const OpDef kCheckpoint = {
     .infer = InferSame,
     .reference = CopyReference,
     .samples = []() -> std::vector<Sample> {
-      return {{"rows", [](SampleGraph& g) -> Values {
+      return {{"rows",
+               [](SampleGraph& g) -> Values {
                  return {Checkpoint(g.Normal({Dim::Symbol("T", 5), 17}))};
+               }},
+              {"ids", [](SampleGraph& g) -> Values {
+                 return {Checkpoint(g.Ids({3, 5}, 100))};
                }}};
     },
     .gradient = [](const GradientCall& c) -> Values { return {c.grad[0]}; },
@@ -56,9 +60,14 @@ const OpDef kAfter = {
     .infer = InferAfter,
     .reference = CopyReference,
     .samples = []() -> std::vector<Sample> {
-      return {{"rows", [](SampleGraph& g) -> Values {
+      return {{"rows",
+               [](SampleGraph& g) -> Values {
                  const Value x = g.Normal({Dim::Symbol("T", 5), 17});
                  return {After(x, g.Normal({3}))};
+               }},
+              {"ids", [](SampleGraph& g) -> Values {
+                 const Value x = g.Ids({3, 5}, 100);
+                 return {After(x, g.Normal({1}))};
                }}};
     },
     .view = ViewKind::kReshape,

@@ -30,8 +30,7 @@ class Builder {
     }
     prefix_ = "";
     x = Norm(SelectRows(x, rows), "output_norm");
-    graph_.Output("logits",
-                  o_.tied ? Linear(x, table) : Product(x, "output", o_.vocab));
+    graph_.Output("logits", Product(x, "output", o_.vocab));
   }
 
  private:

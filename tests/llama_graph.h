@@ -19,7 +19,6 @@ struct LlamaGraphOptions {
   int64_t tokens = 8;  // the bound of T
   DType weights = DType::kQ8_0;
   DType kv = DType::kF16;
-  bool tied = false;  // logits are products with the table of embeddings
 };
 
 // Builds it into `graph`, output "logits" f32[R, vocab] included. Lines of its

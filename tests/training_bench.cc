@@ -37,8 +37,7 @@ constexpr LlamaGraphOptions kShape = {.layers = 4,
                                       .vocab = 2048,
                                       .context = kLength,
                                       .weights = DType::kF32,
-                                      .kv = DType::kF32,
-                                      .tied = true};
+                                      .kv = DType::kF32};
 
 double OperationsPerToken() {
   constexpr int64_t kKv = kShape.width / kShape.heads * kShape.groups;
@@ -66,6 +65,8 @@ std::shared_ptr<Graph> BuildStep(int64_t windows, bool checkpoints,
   options.length = kLength;
   options.checkpoint_layers = checkpoints;
   options.weight = [&](Graph& into, const Node& node) {
+    // Tied: the output is the table of embeddings, the first weight.
+    if (node.name == "output") return parameters.front().value;
     parameters.push_back(MakeParameter(
         into, node.name, model.value(node.outputs[0]).type.shape));
     return parameters.back().value;
