@@ -54,7 +54,7 @@ struct Lanes {
 HWY_INLINE void TransposeFour(const float* from, int64_t stride, float* to,
                               int64_t to_stride) {
   const hn::FixedTag<float, 4> d;
-  const hn::FixedTag<double, 2> wide;
+  const hn::FixedTag<uint64_t, 2> wide;
   const auto pairs = [&](auto a, auto b) HWY_ATTR {
     return hn::BitCast(wide, hn::InterleaveLower(d, a, b));
   };
@@ -194,7 +194,9 @@ HWY_NOINLINE void RunTile(const TileArgs& t) {
   const ProductD d;
   const int64_t n = static_cast<int64_t>(hn::Lanes(d));
   const auto begin = [&](int64_t r, int64_t v) HWY_ATTR {
-    return t.first ? hn::Zero(d) : hn::LoadU(d, t.y + r * t.y_stride + v * n);
+    auto sum = hn::Zero(d);
+    if (!t.first) sum = hn::LoadU(d, t.y + r * t.y_stride + v * n);
+    return sum;
   };
   auto s00 = begin(0, 0), s01 = begin(0, 1), s10 = begin(1, 0),
        s11 = begin(1, 1), s20 = begin(2, 0), s21 = begin(2, 1),
