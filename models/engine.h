@@ -73,7 +73,7 @@ struct SessionOptions {
   bool pack_weights = false;
   // Called while weights are packed, on the thread of NewSession(), with the
   // share that is done, from 0 to 1. Not kept.
-  std::function<void(double)> packing_progress;
+  std::function<void(double)> packing_progress = nullptr;
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;

@@ -76,35 +76,6 @@ INSTANTIATE_TEST_SUITE_P(Models, SafetensorsGolden,
                                          "qwen3", "gemma2", "gemma3"),
                          [](const auto& test) { return test.param; });
 
-// A converter's work, done backwards and then by weft-quantize: the matrices of
-// the first file, bytes as they were.
-TEST(Safetensors, WrittenAsGgufInItsOrder) {
-  const GoldenModel golden = LoadOpen("llama_gqa", "");
-  if (golden.prompts.empty())
-    GTEST_SKIP() << "no reference values in " << WEFT_SHARED_DIR;
-  const auto want = GgufFile::Open(golden.path);
-  ASSERT_TRUE(want.ok()) << want.status();
-  const std::string folder = HfModelFrom(*want).Write("written");
-  const DType type = want->FindTensor("blk.0.attn_q.weight")->dtype;
-  for (const DType to : {type, DType::kQ8_0}) {
-    const std::string out = ScratchPath("written.gguf"),
-                      again = ScratchPath("again.gguf");
-    const std::string flag = absl::StrCat("--type=", Name(to));
-    ExpectSuccess(
-        RunTool("weft-quantize", {"--in=" + folder, "--out=" + out, flag}));
-    ExpectSuccess(RunTool("weft-quantize",
-                          {"--in=" + golden.path, "--out=" + again, flag}));
-    const auto got = GgufFile::Open(out), expected = GgufFile::Open(again);
-    ASSERT_TRUE(got.ok() && expected.ok()) << got.status();
-    EXPECT_FALSE(got->Has("llama.rope.halves"));
-    for (const GgufTensor& tensor : expected->tensors()) {
-      const GgufTensor* found = got->FindTensor(tensor.name);
-      ASSERT_NE(found, nullptr) << tensor.name;
-      EXPECT_TRUE(found->data == tensor.data) << tensor.name;
-    }
-  }
-}
-
 // A model of 2 layers, small enough to break in many ways.
 HfModel Small() {
   HfModel m;
