@@ -109,11 +109,13 @@ row "two copies in one process"
 
 # The DSL's half is enough to see that weft works as a subproject: no tests, no
 # warnings as errors, no flags of ours in the host's own compilation.
+cache=$(command -v ccache || true)
 examples subproject feed_forward -- -DWEFT_SOURCE="$PWD" \
   -DWEFT_HIGHWAY_DIR="$(find "$PWD/build/third_party" -maxdepth 1 \
     -name 'highway-*' -type d | head -1)" \
   -DCMAKE_BUILD_TYPE=None -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
-  -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
+  -DCMAKE_CXX_COMPILER_LAUNCHER="$cache" \
+  -DWEFT_PCH="$([[ -n $cache ]] && echo OFF || echo ON)"
 "$work/subproject/bin/feed_forward" | grep -q qmatmul || fail "subproject: wrong"
 grep -q -- -Werror "$work/subproject/compile_commands.json" &&
   fail "subproject: warnings as errors"
