@@ -1,13 +1,66 @@
 // The order of a graph's nodes and the numbers of its values.
 #include <algorithm>
+#include <compare>
 #include <exception>
 #include <functional>
 #include <queue>
-#include <tuple>
+#include <utility>
+#include <vector>
 
 #include "graph/graph.h"
 
 namespace weft::inline v0 {
+namespace {
+
+// What nodes are sorted by, and the node.
+struct Place {
+  int64_t rank;
+  int number;
+  NodeId id;
+
+  auto operator<=>(const Place&) const = default;
+};
+
+// The rule rather than the exception: a replacement has the rank of what it
+// replaces.
+bool OperandsComeFirst(const Graph& graph, absl::Span<const Place> places) {
+  std::vector<bool> seen(static_cast<size_t>(graph.num_nodes()), false);
+  for (const Place& place : places) {
+    for (const ValueId in : graph.node(place.id).inputs)
+      if (!seen[static_cast<size_t>(graph.value(in).node)]) return false;
+    seen[static_cast<size_t>(place.id)] = true;
+  }
+  return true;
+}
+
+// Kahn's algorithm with a heap: the lowest place that is ready comes first.
+// Nodes of a cycle are left out.
+std::vector<Place> LowestFirst(const Graph& graph,
+                               absl::Span<const Place> places) {
+  std::priority_queue<Place, std::vector<Place>, std::greater<Place>> ready;
+  std::vector<size_t> waiting(static_cast<size_t>(graph.num_nodes()), 0);
+  for (const Place& place : places) {
+    const size_t operands = graph.node(place.id).inputs.size();
+    waiting[static_cast<size_t>(place.id)] = operands;
+    if (operands == 0) ready.push(place);
+  }
+  std::vector<Place> sorted;
+  sorted.reserve(places.size());
+  while (!ready.empty()) {
+    const NodeId id = ready.top().id;
+    sorted.push_back(ready.top());
+    ready.pop();
+    for (const ValueId v : graph.node(id).outputs)
+      for (const NodeId user : graph.value(v).users)
+        if (--waiting[static_cast<size_t>(user)] == 0) {
+          const Node& node = graph.node(user);
+          ready.push({node.rank, graph.number(node), user});
+        }
+  }
+  return sorted;
+}
+
+}  // namespace
 
 std::vector<NodeId> Graph::OperandsFirst(NodeId first,
                                          absl::Span<const NodeId> roots) const {
@@ -96,31 +149,19 @@ Graph::Origin::~Origin() {
 }
 
 absl::Status Graph::Sort() {
-  // Kahn's algorithm with a heap: the lowest rank that is ready comes first.
-  using Key = std::tuple<int64_t, int, NodeId>;
-  std::priority_queue<Key, std::vector<Key>, std::greater<Key>> ready;
-  std::vector<int> waiting(nodes_.size(), 0);
-  const auto push = [&](const Node& n) {
-    ready.emplace(n.rank, number(n), n.id);
-  };
   std::erase_if(order_, [this](NodeId id) { return !alive(id); });
-  for (const NodeId id : order_) {
-    waiting[static_cast<size_t>(id)] = static_cast<int>(node(id).inputs.size());
-    if (node(id).inputs.empty()) push(node(id));
-  }
-  std::vector<NodeId> sorted;
-  sorted.reserve(order_.size());
-  while (!ready.empty()) {
-    const NodeId id = std::get<2>(ready.top());
-    ready.pop();
-    sorted.push_back(id);
-    for (const ValueId v : node(id).outputs)
-      for (const NodeId user : value(v).users)
-        if (--waiting[static_cast<size_t>(user)] == 0) push(node(user));
-  }
-  if (sorted.size() != order_.size())
+  std::vector<Place> places;
+  places.reserve(order_.size());
+  for (const NodeId id : order_)
+    places.push_back({node(id).rank, number(node(id)), id});
+  // What was there is in order, as a rule, and what was made stands behind it.
+  const auto made = std::is_sorted_until(places.begin(), places.end());
+  std::sort(made, places.end());
+  std::inplace_merge(places.begin(), made, places.end());
+  if (!OperandsComeFirst(*this, places)) places = LowestFirst(*this, places);
+  if (places.size() != order_.size())
     return absl::InternalError("the graph has a cycle");
-  order_ = std::move(sorted);
+  for (size_t i = 0; i < places.size(); ++i) order_[i] = places[i].id;
   return absl::OkStatus();
 }
 

@@ -20,6 +20,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "graph/blocks/q2_k.h"
+#include "graph/blocks/q3_k.h"
 #include "graph/blocks/q6_k.h"
 #include "graph/dtype.h"
 
@@ -49,7 +51,27 @@ template <class Block>
 constexpr size_t PackedOffset(size_t offset) {
   return offset;
 }
-// Scales first; then four times 16 bytes of qh and the two times 16 bytes of q
+// d and dmin, then the rest.
+template <>
+constexpr size_t PackedOffset<BlockQ2_K>(size_t offset) {
+  constexpr size_t kLast = offsetof(BlockQ2_K, d);
+  return offset >= kLast ? offset - kLast : offset + sizeof(BlockQ2_K) - kLast;
+}
+// Scales; then twice 16 bytes of qh and the two times 16 bytes of q whose codes
+// they complete; d.
+template <>
+constexpr size_t PackedOffset<BlockQ3_K>(size_t offset) {
+  using Block = BlockQ3_K;
+  constexpr size_t kParts = sizeof(Block::scales), kPart = 48;
+  if (offset >= offsetof(Block, d)) return offset;
+  if (offset >= offsetof(Block, scales))
+    return offset - offsetof(Block, scales);
+  if (offset < offsetof(Block, q))
+    return kParts + offset / 16 * kPart + offset % 16;
+  const size_t at = offset - offsetof(Block, q);
+  return kParts + at % 32 / 16 * kPart + 16 + at / 32 * 16 + at % 16;
+}
+// Scales; then four times 16 bytes of qh and the two times 16 bytes of q
 // whose codes they complete; d.
 template <>
 constexpr size_t PackedOffset<BlockQ6_K>(size_t offset) {

@@ -67,10 +67,13 @@ struct SessionOptions {
   // Keep a copy of the matrices that tokens are multiplied with, packed for
   // kernels and in large pages: the first session that asks for it makes it,
   // for all of the model. Decoding is up to twice as fast and results keep
-  // their bits. The copy takes the size of the weights in memory of the process,
-  // beside BackendOptions::memory and max_bytes, and the pages of a mapped
-  // model go back to the system. Off: everything runs from the mapping.
+  // their bits. The copy takes the size of the weights in memory of the
+  // process, beside BackendOptions::memory and max_bytes, and the pages of a
+  // mapped model go back to the system. Off: everything runs from the mapping.
   bool pack_weights = false;
+  // Called while weights are packed, on the thread of NewSession(), with the
+  // share that is done, from 0 to 1. Not kept.
+  std::function<void(double)> packing_progress = nullptr;
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;

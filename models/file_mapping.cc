@@ -28,21 +28,29 @@ namespace {
 //   FILE-4  size unknown                 FILE-8  larger than the address space
 //   FILE-9  the same of a reader's size
 
-absl::Status SystemError(int error, const std::string& path,
-                         const InputError& what) {
-  const std::string text = FormatInputError(path, what);
+// What is wrong with the file as a whole: "<path>: <id>: <what>; expected
+// <expected>".
+std::string AboutFile(absl::string_view path, absl::string_view id,
+                      absl::string_view what, absl::string_view expected) {
+  return absl::StrCat(path, ": ", id, ": ", what, "; expected ", expected);
+}
+
+absl::Status SystemError(int error, const std::string& text) {
   // A path below a file ("model.gguf/x") is a missing file like any other.
   if (error == ENOTDIR) return absl::NotFoundError(text);
   return absl::ErrnoToStatus(error, text);
 }
 
 absl::Status NotRegular(const std::string& path, absl::string_view kind) {
-  return MakeInputError(absl::StatusCode::kFailedPrecondition, path,
-                        {.id = "FILE-3",
-                         .field = "file",
-                         .value = std::string(kind),
-                         .expected = "a regular file",
-                         .hint = "not a regular file"});
+  return absl::FailedPreconditionError(AboutFile(
+      path, "FILE-3", absl::StrCat("it is ", kind), "a regular file"));
+}
+
+absl::Status TooLarge(const std::string& name, absl::string_view id,
+                      uint64_t size) {
+  return absl::ResourceExhaustedError(
+      AboutFile(name, id, absl::StrCat("its size is ", size),
+                "less than the address space"));
 }
 
 absl::string_view KindOf(mode_t mode) {
@@ -56,11 +64,8 @@ absl::string_view KindOf(mode_t mode) {
 
 absl::StatusOr<int> OpenForReading(const std::string& path) {
   if (path.find('\0') != std::string::npos)
-    return MakeInputError(absl::StatusCode::kInvalidArgument, QuoteInput(path),
-                          {.id = "FILE-1",
-                           .field = "path",
-                           .value = "cut by a NUL",
-                           .expected = "no NUL in a path"});
+    return absl::InvalidArgumentError(AboutFile(
+        QuoteInput(path), "FILE-1", "the path has a NUL", "none in a path"));
   // O_NONBLOCK: opening a FIFO would otherwise wait for a writer.
   constexpr int kFlags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
   int fd = -1;
@@ -69,29 +74,19 @@ absl::StatusOr<int> OpenForReading(const std::string& path) {
   } while (fd < 0 && errno == EINTR);
   if (fd >= 0) return fd;
   if (errno == ENXIO) return NotRegular(path, "a socket or an absent device");
-  return SystemError(errno, path,
-                     {.id = "FILE-2",
-                      .field = "file",
-                      .value = "impossible to open",
-                      .expected = "a file that can be read"});
+  return SystemError(errno, AboutFile(path, "FILE-2", "it cannot be opened",
+                                      "a file that can be read"));
 }
 
 absl::StatusOr<size_t> RegularFileSize(int fd, const std::string& path) {
   struct stat info;
   if (fstat(fd, &info) != 0)
-    return SystemError(errno, path,
-                       {.id = "FILE-4",
-                        .field = "size of the file",
-                        .value = "unknown",
-                        .expected = "a file that can be read"});
+    return SystemError(errno, AboutFile(path, "FILE-4", "its size is unknown",
+                                        "a file that can be read"));
   if (!S_ISREG(info.st_mode)) return NotRegular(path, KindOf(info.st_mode));
   const uint64_t size = static_cast<uint64_t>(info.st_size);
   if (size > static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max()))
-    return MakeInputError(absl::StatusCode::kResourceExhausted, path,
-                          {.id = "FILE-8",
-                           .field = "size of the file",
-                           .value = absl::StrCat(size),
-                           .expected = "less than the address space"});
+    return TooLarge(path, "FILE-8", size);
   return static_cast<size_t>(size);
 }
 
@@ -101,12 +96,11 @@ absl::StatusOr<std::byte*> Map(int fd, size_t size, int protection, int flags,
   void* at = mmap(nullptr, size, protection, MAP_PRIVATE | flags, fd, 0);
   if (at != MAP_FAILED) return static_cast<std::byte*>(at);
   const int error = errno;
-  return SystemError(error, path,
-                     {.id = "FILE-5",
-                      .field = "mapping of the file",
-                      .value = "refused by the system",
-                      .expected = absl::StrCat(size, " bytes of memory map"),
-                      .hint = error == ENODEV ? "use read_into_memory" : ""});
+  return SystemError(
+      error, AboutFile(path, "FILE-5", "the system does not map it",
+                       absl::StrCat(
+                           size, " bytes of memory map",
+                           error == ENODEV ? " (use read_into_memory)" : "")));
 }
 
 absl::Status ReadAll(int fd, std::byte* out, size_t size,
@@ -117,12 +111,12 @@ absl::Status ReadAll(int fd, std::byte* out, size_t size,
         pread(fd, out + done, size - done, static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
-      return SystemError(errno, path,
-                         {.id = "FILE-6",
-                          .at = done,
-                          .field = "read",
-                          .value = "refused by the system",
-                          .expected = "bytes of the file"});
+      return SystemError(
+          errno, FormatInputError(path, {.id = "FILE-6",
+                                         .at = done,
+                                         .field = "reading",
+                                         .value = "refused by the system",
+                                         .expected = "bytes of the file"}));
     if (n == 0)
       return MakeInputError(absl::StatusCode::kDataLoss, path,
                             {.id = "FILE-7",
@@ -170,11 +164,7 @@ absl::StatusOr<FileMapping> FileMapping::Fill(uint64_t size, const Reader& read,
   // Pieces, so that the host sees progress and can refuse.
   constexpr uint64_t kPiece = 16 << 20;
   if (size > static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max()))
-    return MakeInputError(absl::StatusCode::kResourceExhausted, name,
-                          {.id = "FILE-9",
-                           .field = "size",
-                           .value = absl::StrCat(size),
-                           .expected = "less than the address space"});
+    return TooLarge(name, "FILE-9", size);
   if (size == 0) return FileMapping({}, false);
   WEFT_ASSIGN_OR_RETURN(
       std::byte * at, Map(-1, static_cast<size_t>(size), PROT_READ | PROT_WRITE,

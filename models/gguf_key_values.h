@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
-#include "graph/hash.h"
 #include "models/gguf.h"
 
 namespace weft::inline v0 {
@@ -55,7 +56,7 @@ class GgufKeyValues {
   void Set(absl::string_view key, std::string value);
 
   std::vector<Item> items_;
-  HashMap<std::string, size_t> index_;
+  std::map<std::string, size_t, std::less<>> index_;
 };
 
 }  // namespace weft::inline v0

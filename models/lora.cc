@@ -2,6 +2,7 @@
 #include "models/lora.h"
 
 #include <cmath>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -70,6 +71,11 @@ absl::StatusOr<LoraAdapter> LoraAdapter::Open(const std::string& path,
                                               const GgufFile& base,
                                               const GgufOptions& options) {
   WEFT_ASSIGN_OR_RETURN(GgufFile file, GgufFile::Open(path, options));
+  return FromFile(std::move(file), base);
+}
+
+absl::StatusOr<LoraAdapter> LoraAdapter::FromFile(GgufFile file,
+                                                  const GgufFile& base) {
   WEFT_RETURN_IF_ERROR(CheckKind(file, base));
   LoraAdapter adapter(std::move(file));
   constexpr char kAlpha[] = "adapter.lora.alpha";

@@ -48,6 +48,9 @@ class LoraAdapter {
   static absl::StatusOr<LoraAdapter> Open(const std::string& path,
                                           const GgufFile& base,
                                           const GgufOptions& options = {});
+  // The same from a file that is open; the same errors but for those of files.
+  static absl::StatusOr<LoraAdapter> FromFile(GgufFile file,
+                                              const GgufFile& base);
 
   const GgufFile& file() const { return file_; }
 

@@ -217,7 +217,7 @@ absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
   // The host's threads are its own to use: its executor gets no such work.
   const int threads =
       o.backend_options.executor != nullptr ? 1 : o.backend_options.threads;
-  return packed_.Add(sources, threads, file_);
+  return packed_.Add(sources, threads, file_, o.packing_progress);
 }
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
@@ -271,6 +271,7 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
   };
   WEFT_ASSIGN_OR_RETURN(session->executable_,
                         backend->Compile(session->graph_, weights));
+  session->options_.packing_progress = nullptr;  // the caller's no longer
   WEFT_RETURN_IF_ERROR(session->Init());
   return session;
 }

@@ -20,7 +20,8 @@ absl::StatusOr<GgufFile> OpenModelFile(const std::string& path,
   if (!opened.ok() && std::filesystem::is_directory(path, error))
     return absl::Status(
         opened.status().code(),
-        absl::StrCat(opened.status().message(), ", and no config.json in it"));
+        absl::StrCat(opened.status().message(),
+                     ", or a directory with config.json in it"));
   WEFT_ASSIGN_OR_RETURN(GgufFile file, std::move(opened));
   return OpenOtherParts(std::move(file), path, options);
 }

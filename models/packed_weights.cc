@@ -44,19 +44,23 @@ void AddPieces(const PackedWeights::Source& source, std::byte* to,
                       to + row * row_bytes});
 }
 
-void PackPieces(absl::Span<const Piece> pieces, int threads) {
+void PackPieces(absl::Span<const Piece> pieces, int threads,
+                const std::function<void(double)>& progress) {
   std::atomic<size_t> next{0};
-  const auto work = [&] {
+  const auto work = [&](bool tells) {
     for (size_t i = next++; i < pieces.size(); i = next++) {
       const Piece& p = pieces[i];
       PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
+      if (tells)
+        progress(static_cast<double>(i + 1) /
+                 static_cast<double>(pieces.size()));
     }
   };
   std::vector<std::jthread> helpers;
   for (int i = 1; i < std::min<int>(threads, static_cast<int>(pieces.size()));
        ++i)
-    helpers.emplace_back(work);
-  work();
+    helpers.emplace_back(work, false);
+  work(progress != nullptr);
 }
 
 }  // namespace
@@ -64,7 +68,8 @@ void PackPieces(absl::Span<const Piece> pieces, int threads) {
 void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 
 absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
-                                const GgufFile& file) {
+                                const GgufFile& file,
+                                const std::function<void(double)>& progress) {
   const std::lock_guard lock(mutex_);
   std::map<const std::byte*, Source> missing;
   size_t total = 0;
@@ -90,9 +95,11 @@ absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
     made[rows] = {at, source.rows.size()};
     at += AlignUp(source.rows.size(), kAlignment);
   }
-  PackPieces(pieces, threads > 0 ? threads
-                                 : static_cast<int>(
-                                       std::thread::hardware_concurrency()));
+  PackPieces(pieces,
+             threads > 0
+                 ? threads
+                 : static_cast<int>(std::thread::hardware_concurrency()),
+             progress);
   // All or nothing: from here on nothing throws.
   memory_.reserve(memory_.size() + 1);
   memory_.push_back(std::move(memory));

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -30,9 +31,11 @@ class PackedWeights {
   // Packs those of the tensors that are not packed yet, with up to `threads`
   // threads (0: one per core), and gives back the memory of their pages where
   // they are of the mapping of `file`. ResourceExhausted when memory cannot be
-  // had; nothing is kept then.
+  // had; nothing is kept then. `progress`, unless it is null, is called with
+  // the share that is done.
   absl::Status Add(absl::Span<const Source> sources, int threads,
-                   const GgufFile& file);
+                   const GgufFile& file,
+                   const std::function<void(double)>& progress);
   // The packed form of the tensor whose rows lie there; empty: it has none.
   absl::Span<const std::byte> Find(absl::Span<const std::byte> rows) const;
 

@@ -80,6 +80,9 @@ const OpDef kAlibi = {
               AlibiSample("heads_no_power_of_two", {t, 6, 1, 17}, 0, 0),
               AlibiSample("plain", {3, t, 9}, 0, 1)};
     },
+    .gradient = [](const GradientCall& c) -> Values {
+      return {c.grad[0], Value()};
+    },
     .in_place = 0b1,
 };
 

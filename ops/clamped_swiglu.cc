@@ -5,7 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
 #include "ops/experts.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -36,6 +38,28 @@ absl::Status ClampedSwiGluReference(const RefCall& call) {
   return absl::OkStatus();
 }
 
+// min(x, limit) is limit - relu(limit - x), whose slope the gradient of relu
+// is.
+Values ClampedSwiGluRule(const GradientCall& c) {
+  const auto limit_value = static_cast<float>(c.attrs.Float("limit"));
+  const auto number = [&](float value) {
+    return c.in[0].graph()->Constant(HostTensor::FromFloats({1}, {value}),
+                                     Where());
+  };
+  const Value limit = number(limit_value);
+  const Value below_gate = Sub(limit, c.in[0]);  // above 0: not bounded
+  const Value below_up = Sub(limit, c.in[1]), above_up = c.in[1] + limit;
+  const Value gate = Sub(limit, Relu(below_gate));
+  // Between the limits, plus 1.
+  const Value up = Relu(Sub(number(2 * limit_value), Relu(below_up))) +
+                   number(1 - limit_value);
+  const Value to_gate = ActivationGradient(gate, c.grad[0] * up, "gelu_quick");
+  const Value to_up = c.grad[0] * GeluQuick(gate);
+  return {ActivationGradient(below_gate, to_gate, "relu"),
+          ActivationGradient(
+              above_up, ActivationGradient(below_up, to_up, "relu"), "relu")};
+}
+
 }  // namespace
 
 const OpDef kClampedSwiGlu = {
@@ -61,6 +85,7 @@ const OpDef kClampedSwiGlu = {
              return {ClampedSwiGlu(g.Normal({1}), g.Normal({1}), 7)};
            }}};
     },
+    .gradient = ClampedSwiGluRule,
     .in_place = 0b11,
 };
 

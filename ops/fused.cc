@@ -104,6 +104,46 @@ Value QMatMul(Value x, Value w, Value bias, absl::string_view activation,
   return x.graph()->Emit(kQMatMul, {x, w}, {{"activation", activation}}, at);
 }
 
+const OpDef kMatMulTransposed = {
+    .name = "matmul_transposed",
+    .doc =
+        "matmul of f32 operands of which one, number `transposed`, is read by "
+        "columns: y = a^T b or a b^T for each batch. Gradients are such "
+        "products.",
+    .expand = [](const ExpandCall& c) -> Values {
+      if (c.attrs.Int("transposed") == 0)
+        return {MatMul(Transpose(c.in[0]), c.in[1])};
+      return {MatMul(c.in[0], Transpose(c.in[1]))};
+    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          // Tiles and their edges, rows that are few, and batches.
+          for (const int64_t m : {1, 7, 50})
+            for (const int64_t n : {33, 264})
+              samples.push_back(
+                  {absl::StrCat("sizes_", m, "_", n), [=](SampleGraph& g) {
+                     return Values{MatMulTransposed(g.Normal({67, m}),
+                                                    g.Normal({67, n}), 0),
+                                   MatMulTransposed(g.Normal({m, 131}),
+                                                    g.Normal({n, 131}), 1)};
+                   }});
+          samples.push_back({"batches", [](SampleGraph& g) -> Values {
+                               return {
+                                   MatMulTransposed(g.Normal({2, 3, kT, 9}),
+                                                    g.Normal({3, kT, 17}), 0),
+                                   MatMulTransposed(g.Normal({2, 1, 5, 16}),
+                                                    g.Normal({3, 6, 16}), 1)};
+                             }});
+          return samples;
+        },
+};
+
+Value MatMulTransposed(Value a, Value b, int operand, Where at) {
+  return a.graph()->Emit(kMatMulTransposed, {a, b}, {{"transposed", operand}},
+                         at);
+}
+
 const OpDef kQGather = {
     .name = "qgather",
     .doc =

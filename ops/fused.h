@@ -9,8 +9,8 @@
 
 namespace weft::inline v0 {
 
-extern const OpDef kQMatMul, kQGather, kAttention, kRmsNormMul, kAddRmsNorm,
-    kLayerNormMulAdd, kGated;
+extern const OpDef kQMatMul, kMatMulTransposed, kQGather, kAttention,
+    kRmsNormMul, kAddRmsNorm, kLayerNormMulAdd, kGated;
 
 // x [..., K], f32 or 8-bit, times the rows of w [N, K] as stored, in any
 // format. `bias` f32[N] is added when given, then `activation` (an op's name,
@@ -18,6 +18,10 @@ extern const OpDef kQMatMul, kQGather, kAttention, kRmsNormMul, kAddRmsNorm,
 Value QMatMul(Value x, Value w, Value bias = {},
               absl::string_view activation = "",
               Where at = std::source_location::current());
+// MatMul(Transpose(a), b), or MatMul(a, Transpose(b)) where `operand` is 1,
+// with no copy of what is transposed.
+Value MatMulTransposed(Value a, Value b, int operand,
+                       Where at = std::source_location::current());
 // Rows ids i32[T] of w [N, K] as stored, decoded to f32[T, K].
 Value QGather(Value w, Value ids, Where at = std::source_location::current());
 // With `quantized` set the ops below give Quantize(result, quantized) instead

@@ -7,6 +7,7 @@
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
 #include "ops/op_helpers.h"
+#include "ops/recompute.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -18,22 +19,19 @@ class Differentiator {
         loss_(loss),
         // A copy: the graph grows while it is walked.
         order_(graph_.order().begin(), graph_.order().end()),
-        depends_(static_cast<size_t>(graph_.num_values()), false),
-        gradient_(depends_.size()),
-        reached_from_(depends_.size(), -1) {
+        recomputer_(graph_, order_, parameters) {
+    Grow();
     for (const Value& p : parameters) depends_[Index(p.id())] = true;
   }
 
   absl::Status Run() {
-    MarkDependents();
+    MarkDependents(order_);
     if (depends_[Index(loss_.id())]) {
       const Dims ones(static_cast<size_t>(loss_.rank()), 1);
       gradient_[Index(loss_.id())] =
           graph_.Constant(HostTensor::FromFloats(ones, {1.0f}), Where());
     }
-    for (auto id = order_.rbegin(); id != order_.rend(); ++id)
-      WEFT_RETURN_IF_ERROR(Visit(*id));
-    return graph_.status();
+    return Walk(order_);
   }
 
   Value Of(Value v) const { return gradient_[Index(v.id())]; }
@@ -41,9 +39,16 @@ class Differentiator {
  private:
   static size_t Index(ValueId id) { return static_cast<size_t>(id); }
 
+  // Room for the values that there are now.
+  void Grow() {
+    depends_.resize(static_cast<size_t>(graph_.num_values()), false);
+    gradient_.resize(depends_.size());
+    reached_from_.resize(depends_.size(), -1);
+  }
+
   // What the parameters flow into, through f32 alone: indices have no gradient.
-  void MarkDependents() {
-    for (const NodeId id : order_) {
+  void MarkDependents(absl::Span<const NodeId> order) {
+    for (const NodeId id : order) {
       const Node& node = graph_.node(id);
       bool depends = false;
       for (const ValueId in : node.inputs) depends |= depends_[Index(in)];
@@ -53,48 +58,95 @@ class Differentiator {
     }
   }
 
+  absl::Status Walk(absl::Span<const NodeId> order) {
+    for (auto id = order.rbegin(); id != order.rend(); ++id)
+      WEFT_RETURN_IF_ERROR(Visit(*id));
+    return graph_.status();
+  }
+
   absl::Status Visit(NodeId id) {
     // A copy: rules add nodes.
     const Node node = graph_.node(id);
-    Values in, out, grad;
-    bool has_gradient = false, wants = false;
+    Values grad;
+    Value any;
+    bool wants = false;
     for (const ValueId v : node.outputs) {
-      out.push_back(Value(&graph_, v));
       grad.push_back(gradient_[Index(v)]);
-      has_gradient |= IsSet(grad.back());
+      if (IsSet(grad.back())) any = grad.back();
     }
-    for (const ValueId v : node.inputs) {
-      in.push_back(Value(&graph_, v));
-      wants |= depends_[Index(v)];
+    for (const ValueId v : node.inputs) wants |= depends_[Index(v)];
+    if (!IsSet(any) || !wants) return absl::OkStatus();
+    Values in, out;
+    for (const ValueId v : node.inputs) in.push_back(ForRule(v, any));
+    if (node.op->gradient == nullptr) {
+      if (node.op->expand == nullptr) return NoRule(node);
+      return ThroughExpansion(node, in, grad);
     }
-    if (!has_gradient || !wants) return absl::OkStatus();
-    if (node.op->gradient == nullptr) return NoRule(node);
+    for (const ValueId v : node.outputs) out.push_back(ForRule(v, any));
     const Graph::Origin origin(graph_, node, "gradient");
     const Values result = node.op->gradient({in, out, grad, node.attrs});
     WEFT_RETURN_IF_ERROR(graph_.status());
-    for (size_t i = 0; i < in.size(); ++i)
-      if (depends_[Index(in[i].id())])
+    for (size_t i = 0; i < node.inputs.size(); ++i)
+      if (depends_[Index(node.inputs[i])])
         WEFT_RETURN_IF_ERROR(
-            Add(node, i, in[i], i < result.size() ? result[i] : Value()));
+            Add(node, i, i < result.size() ? result[i] : Value()));
     return absl::OkStatus();
   }
 
-  absl::Status Add(const Node& node, size_t i, Value in, Value more) {
+  // Nodes that this class added have nothing to be computed again.
+  Value ForRule(ValueId id, Value after) {
+    return Index(id) < recomputed_below_ ? recomputer_.ForRule(id, after)
+                                         : Value(&graph_, id);
+  }
+
+  // A fused op: the rules of what it stands for, which is built from the same
+  // operands.
+  absl::Status ThroughExpansion(const Node& node, const Values& in,
+                                const Values& grad) {
+    const NodeId first = graph_.num_nodes();
+    Values out;
+    {
+      const Graph::Origin origin(graph_, node, "gradient");
+      out = node.op->expand({in, node.attrs});
+    }
+    WEFT_RETURN_IF_ERROR(graph_.status());
+    Grow();
+    std::vector<NodeId> chain;
+    for (NodeId id = first; id < graph_.num_nodes(); ++id) chain.push_back(id);
+    for (size_t i = 0; i < in.size(); ++i)
+      if (depends_[Index(node.inputs[i])]) depends_[Index(in[i].id())] = true;
+    MarkDependents(chain);
+    for (size_t i = 0; i < out.size(); ++i)
+      if (IsSet(grad[i]) && depends_[Index(out[i].id())])
+        Sum(out[i].id(), grad[i], node.outputs[i]);
+    WEFT_RETURN_IF_ERROR(Walk(chain));
+    // What was computed again stands for the operand itself.
+    for (size_t i = 0; i < in.size(); ++i) {
+      Value& part = gradient_[Index(in[i].id())];
+      if (in[i].id() == node.inputs[i] || !IsSet(part)) continue;
+      Sum(node.inputs[i], std::exchange(part, Value()), node.outputs[0]);
+    }
+    return absl::OkStatus();
+  }
+
+  void Sum(ValueId of, Value more, ValueId from) {
+    Value& sum = gradient_[Index(of)];
+    if (!IsSet(sum)) reached_from_[Index(of)] = from;
+    sum = IsSet(sum) ? weft::Add(sum, more) : more;
+  }
+
+  absl::Status Add(const Node& node, size_t i, Value more) {
+    const ValueId in = node.inputs[i];
     if (!IsSet(more))
       return absl::UnimplementedError(
           absl::StrCat(graph_.Describe(node), ": ", node.op->name,
                        " has no gradient for its operand ", i, Path(node)));
-    if (more.type() != in.type())
+    const TensorType& type = graph_.value(in).type;
+    if (more.type() != type)
       return absl::InternalError(absl::StrCat(
           graph_.Describe(node), ": the gradient of operand ", i, " is ",
-          more.type().ToString(), ", not ", in.type().ToString()));
-    Value& sum = gradient_[Index(in.id())];
-    if (IsSet(sum)) {
-      sum = weft::Add(sum, more);
-    } else {
-      sum = more;
-      reached_from_[Index(in.id())] = node.outputs[0];
-    }
+          more.type().ToString(), ", not ", type.ToString()));
+    Sum(in, more, node.outputs[0]);
     return absl::OkStatus();
   }
 
@@ -120,7 +172,9 @@ class Differentiator {
   Graph& graph_;
   const Value loss_;
   const std::vector<NodeId> order_;
-  // By ValueId, of the values that there were at first.
+  Recomputer recomputer_;
+  const size_t recomputed_below_ = static_cast<size_t>(graph_.num_values());
+  // By ValueId.
   std::vector<bool> depends_;  // on a parameter
   std::vector<Value> gradient_;
   std::vector<ValueId> reached_from_;  // what brought the first gradient

@@ -9,7 +9,7 @@
 namespace weft::inline v0 {
 
 extern const OpDef kActivationGradient, kNormGradient, kSoftmaxGradient,
-    kScatterRows, kPad;
+    kScatterRows, kPad, kAfter, kRouteGradient, kOuterById;
 
 // g * f'(x) with the activation f of that name (see Activations()).
 Value ActivationGradient(Value x, Value g, absl::string_view activation,
@@ -28,6 +28,18 @@ Value ScatterRows(Value x, Value ids, Dim rows,
 // x with zeros before and after it along a constant dimension.
 Value Pad(Value x, int axis, int64_t before, int64_t after,
           Where at = std::source_location::current());
+
+// x, not before `after` is computed.
+Value After(Value x, Value after, Where at = std::source_location::current());
+// The gradient of the logits of a Route with these attributes, whose result
+// `ids` i32[T, used] is, from the gradient g f32[T, used] of its weights.
+Value RouteGradient(Value logits, Value ids, Value g, const Attrs& route,
+                    Where at = std::source_location::current());
+// f32[E, N, K] whose matrix e is the sum over t, j with ids[t, j] = e of
+// g[t, j]^T x[t, j], in the order of t and j: g f32[T, J, N], x f32[T, J, K] or
+// [T, K], ids i32[T, J]. The gradient of the matrices of MatMulById.
+Value OuterById(Value g, Value x, Value ids, Dim matrices,
+                Where at = std::source_location::current());
 
 }  // namespace weft::inline v0
 

@@ -92,35 +92,63 @@ std::vector<Sample> MatMulSamples() {
           MatMulSample("batch_outer", {2, 1, 3, 4}, {5, 4, 6})};
 }
 
+bool IsTranspose(Value x) {
+  return x.graph()->producer(x.id()).op == &kTranspose;
+}
+
 // The transpose; of a transpose, what it transposed.
 Value Turned(Value x) {
-  const Node& node = x.graph()->producer(x.id());
-  if (node.op == &kTranspose) return Value(x.graph(), node.inputs[0]);
-  return Transpose(x);
+  if (!IsTranspose(x)) return Transpose(x);
+  return Value(x.graph(), x.graph()->producer(x.id()).inputs[0]);
+}
+
+// a^T b; as (b^T a)^T where `turn`, so that a transpose takes it back.
+Value TransposedProduct(Value a, Value b, bool turn) {
+  return turn ? Transpose(MatMul(Turned(b), a)) : MatMul(Turned(a), b);
 }
 
 Values MatMulGradient(const GradientCall& c) {
   const Value a = c.in[0], b = c.in[1], g = c.grad[0];
   return {SumTo(MatMul(g, Turned(b)), a.shape()),
-          SumTo(MatMul(Turned(a), g), b.shape())};
+          SumTo(TransposedProduct(a, g, IsTranspose(b)), b.shape())};
 }
 
 void SwapBack(Shape& shape) { std::swap(shape.dim(-1), shape.dim(-2)); }
 
+// Elements as they lie there, whatever they mean.
+template <class T>
+void TransposeAs(const HostTensor& x, HostTensor& y) {
+  const int64_t rows = x.dim(-2), columns = x.dim(-1);
+  const T* from = reinterpret_cast<const T*>(x.bytes.data());
+  T* to = reinterpret_cast<T*>(y.bytes.data());
+  // Lines of the cache are read whole: a weight has a billion elements.
+  constexpr int64_t kTile = 16;
+  for (int64_t outer = 0; outer < x.OuterElements(2); ++outer) {
+    for (int64_t c = 0; c < columns; c += kTile)
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t i = c; i < std::min(c + kTile, columns); ++i)
+          to[i * rows + r] = from[r * columns + i];
+    from += rows * columns;
+    to += rows * columns;
+  }
+}
+
 absl::Status TransposeReference(const RefCall& call) {
   const HostTensor& x = *call.in[0];
-  const size_t bytes = ElementBytes(x.dtype);
-  const int64_t rows = x.dim(-2);
-  const int64_t columns = x.dim(-1);
-  std::byte* y = call.out[0]->bytes.data();
-  for (int64_t outer = 0; outer < x.OuterElements(2); ++outer)
-    for (int64_t c = 0; c < columns; ++c)
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t from = (outer * rows + r) * columns + c;
-        const std::byte* element =
-            x.bytes.data() + static_cast<size_t>(from) * bytes;
-        y = std::copy(element, element + bytes, y);
-      }
+  HostTensor& y = *call.out[0];
+  switch (ElementBytes(x.dtype)) {
+    case 1:
+      TransposeAs<uint8_t>(x, y);
+      break;
+    case 2:
+      TransposeAs<uint16_t>(x, y);
+      break;
+    case 4:
+      TransposeAs<uint32_t>(x, y);
+      break;
+    default:
+      TransposeAs<uint64_t>(x, y);
+  }
   return absl::OkStatus();
 }
 
@@ -173,7 +201,7 @@ const OpDef kTranspose = {
                }}};
     },
     .gradient = [](const GradientCall& c) -> Values {
-      return {Transpose(c.grad[0])};
+      return {Turned(c.grad[0])};
     },
 };
 

@@ -4,7 +4,9 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
 #include "ops/experts.h"
+#include "ops/gradient_ops.h"
 #include "ops/matmul.h"
 #include "ops/op_helpers.h"
 #include "ops/quantize.h"
@@ -84,6 +86,70 @@ absl::Status MatMulByIdReference(const RefCall& call) {
   return absl::OkStatus();
 }
 
+// ---- Gradient ----
+
+absl::StatusOr<TensorTypes> InferOuterById(const Call& call) {
+  for (const size_t i : {0, 1})
+    WEFT_RETURN_IF_ERROR(RequireDType(call, "C1", i, DType::kF32));
+  WEFT_RETURN_IF_ERROR(RequireDType(call, "C1", 2, DType::kI32));
+  const Shape &g = call.in[0].shape, &x = call.in[1].shape,
+              &ids = call.in[2].shape;
+  const bool fits = g.rank() == 3 && ids == Shape({g.dim(0), g.dim(1)}) &&
+                    (x.rank() == 2 || x.rank() == 3) && x.dim(0) == g.dim(0) &&
+                    (x.rank() == 2 || x.dim(1) == g.dim(1));
+  WEFT_RETURN_IF_ERROR(call.Require(
+      fits, absl::StrCat("C2: g ", g.ToString(), ", x ", x.ToString(),
+                         " and ids ", ids.ToString())));
+  return OneType(DType::kF32, {call.attrs.GetShape("matrices").dim(0),
+                               g.dim(-1), x.dim(-1)});
+}
+
+absl::Status OuterByIdReference(const RefCall& call) {
+  const HostTensor &g = *call.in[0], &x = *call.in[1], &ids = *call.in[2];
+  const int64_t picks = g.dim(1), n = g.dim(2), k = x.dim(-1);
+  std::vector<double> sums(static_cast<size_t>(call.out[0]->elements()));
+  for (int64_t p = 0; p < ids.elements(); ++p) {
+    const int64_t id = ids.i32()[p];
+    WEFT_RETURN_IF_ERROR(CheckIndex("ids", p, id, call.out[0]->dim(0)));
+    const float* row = x.f32() + (x.rank() == 2 ? p / picks : p) * k;
+    for (int64_t i = 0; i < n * k; ++i)
+      sums[static_cast<size_t>(id * n * k + i)] +=
+          static_cast<double>(g.f32()[p * n + i / k]) * row[i % k];
+  }
+  std::transform(sums.begin(), sums.end(), call.out[0]->f32(),
+                 [](double sum) { return static_cast<float>(sum); });
+  return absl::OkStatus();
+}
+
+// Of the bias: every pick's gradient, added to its row.
+Value BiasGradient(Value g, const Value* ids, Dim matrices) {
+  const Dim tokens = g.dim(0), n = g.dim(2);
+  if (ids == nullptr) return SumTo(g, {g.dim(1), n});
+  Value sum;
+  for (int64_t j = 0; j < g.dim(1).bound(); ++j) {
+    const Value part =
+        ScatterRows(Reshape(Slice(g, 1, j, j + 1), {tokens, n}),
+                    Reshape(Slice(*ids, 1, j, j + 1), {tokens}), matrices);
+    sum = IsSet(sum) ? sum + part : part;
+  }
+  return sum;
+}
+
+Values MatMulByIdRule(const GradientCall& c) {
+  const Operands<Value> o(c.in, c.attrs);
+  const Value g = c.grad[0], x = o.x, w = o.w;
+  Value dx = MatMulById(g, Transpose(w), o.ids ? *o.ids : Value());
+  if (x.rank() == 2)
+    dx = Reshape(SumTo(dx, {x.dim(0), Dim(1), x.dim(1)}), x.shape());
+  const Value dw =
+      o.ids ? OuterById(g, x, *o.ids, w.dim(0))
+            : MatMul(Transpose(Permute(g, {1, 0, 2})), Permute(x, {1, 0, 2}));
+  Values gradients = {dx, dw};
+  if (o.ids) gradients.push_back(Value());
+  if (o.bias) gradients.push_back(BiasGradient(g, o.ids, w.dim(0)));
+  return gradients;
+}
+
 Value EmitById(const OpDef& op, Value x, Value w, Value ids, Value bias,
                Where at) {
   absl::InlinedVector<Value, 4> in = {x, w};
@@ -161,7 +227,32 @@ const OpDef kMatMulById = {
                  return {MatMulById(g.Normal({kT, 3, 20}), w)};
                }}};
     },
+    .gradient = MatMulByIdRule,
     .tolerance = 2e-5,  // as of qmatmul
+};
+
+const OpDef kOuterById = {
+    .name = "outer_by_id",
+    .doc =
+        "y[e] = sum over t, j with ids[t,j] = e of g[t,j]^T x[t,j].\n"
+        "g f32[T, J, N], x f32[T, J, K] or f32[T, K], ids i32[T, J] -> "
+        "f32[E, N, K]; E is the attribute `matrices`. At run time, OutOfRange "
+        "for an id outside [0, E).\n"
+        "C1: g and x are f32, ids i32.\n"
+        "C2: the shapes are these.",
+    .infer = InferOuterById,
+    .reference = OuterByIdReference,
+    .samples = []() -> std::vector<Sample> {
+      return {{"tokens",
+               [](SampleGraph& g) -> Values {
+                 return {OuterById(g.Normal({7, 3, 17}), g.Normal({7, 33}),
+                                   g.Ids({7, 3}, 4), Dim(4))};
+               }},
+              {"rows", [](SampleGraph& g) -> Values {
+                 return {OuterById(g.Normal({7, 2, 37}), g.Normal({7, 2, 20}),
+                                   g.Ids({7, 2}, 3), Dim(3))};
+               }}};
+    },
 };
 
 const OpDef kQMatMulById = {
@@ -169,7 +260,8 @@ const OpDef kQMatMulById = {
     .doc =
         "Matmul by id on weights as stored: y[t,j] = x[t,j] w[ids[t,j]]^T + "
         "bias[ids[t,j]]. x f32 or 8-bit [T, J, K] or [T, K], w [E, N, K] in "
-        "any stored format, ids i32[T, J] and bias f32[E, N] when given. Tokens of "
+        "any stored format, ids i32[T, J] and bias f32[E, N] when given. "
+        "Tokens of "
         "one matrix are taken together; others are not read.",
     .expand = [](const ExpandCall& c) -> Values {
       const Operands<Value> o(c.in, c.attrs);
@@ -182,6 +274,11 @@ const OpDef kQMatMulById = {
 
 Value MatMulById(Value x, Value w, Value ids, Value bias, Where at) {
   return EmitById(kMatMulById, x, w, ids, bias, at);
+}
+
+Value OuterById(Value g, Value x, Value ids, Dim matrices, Where at) {
+  return EmitNode(kOuterById, {g, x, ids}, {{"matrices", Shape({matrices})}},
+                  at);
 }
 
 Value LinearById(Value x, Value w, Value ids, Value bias, Where at) {

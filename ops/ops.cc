@@ -3,7 +3,9 @@
 #include "ops/alibi.h"
 #include "ops/experts.h"
 #include "ops/fused.h"
+#include "ops/gradient.h"
 #include "ops/gradient_ops.h"
+#include "ops/optimizer.h"
 #include "ops/quantize.h"
 #include "ops/recurrent.h"
 
@@ -19,15 +21,16 @@ constexpr const OpDef* kAllOps[] = {
     &kSoftmax, &kMask, &kAlibi, &kRopeTable, &kRotate,
     // Losses, and what gradients are made of.
     &kCrossEntropy, &kCrossEntropyGradient, &kActivationGradient,
-    &kNormGradient, &kSoftmaxGradient, &kScatterRows, &kPad,
+    &kNormGradient, &kSoftmaxGradient, &kScatterRows, &kPad, &kCheckpoint,
+    &kAfter, &kRouteGradient, &kOuterById, &kAdamW,
     // Experts.
     &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.
     &kReshape, &kPermute, &kSlice, &kConcat, &kRepeat, &kGatherRows, &kAppend,
     &kAssign, &kCausalConv, &kSelectiveScan,
     // Fused: what rules make.
-    &kQMatMul, &kQGather, &kAttention, &kRmsNormMul, &kAddRmsNorm,
-    &kLayerNormMulAdd, &kGated, &kQMatMulById};
+    &kQMatMul, &kMatMulTransposed, &kQGather, &kAttention, &kRmsNormMul,
+    &kAddRmsNorm, &kLayerNormMulAdd, &kGated, &kQMatMulById};
 
 }  // namespace
 

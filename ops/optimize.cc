@@ -62,10 +62,11 @@ absl::StatusOr<FusionReport> Optimize(Graph& graph,
   return report;
 }
 
-std::vector<std::string> PassNames(Numerics numerics) {
+std::vector<std::string> PassNames(Numerics numerics, bool pack_weights) {
   std::vector<std::string> names;
   FusionReport unused;
-  for (const Pass& pass : AllPasses({.numerics = numerics}, &unused))
+  for (const Pass& pass :
+       AllPasses({.numerics = numerics, .pack_weights = pack_weights}, &unused))
     names.push_back(pass.name);
   return names;
 }

@@ -47,8 +47,9 @@ inline constexpr char kNoPass[] = "as built";
 absl::StatusOr<FusionReport> Optimize(Graph& graph,
                                       const OptimizeOptions& options = {});
 
-// Names of the passes, in order, but for pack_weights.
-std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact);
+// Names of the passes, in order.
+std::vector<std::string> PassNames(Numerics numerics = Numerics::kExact,
+                                   bool pack_weights = false);
 
 }  // namespace weft::inline v0
 

@@ -19,16 +19,12 @@ Value Number(Graph& g, double value) {
                     Where());
 }
 
-// Makes `x` the content of the parameter's state.
-void Update(const Parameter& p, Value x) {
-  Assign(p.state, Reshape(x, p.state.shape()));
-}
-
-// The global norm of gradients, in the order of the parameters.
+// The global norm of gradients. Backwards: the gradients of the last parameters
+// are there first, so that their operands need not wait for the others.
 Value NormOf(absl::Span<const Value> gradients) {
   Value sum;
-  for (const Value& g : gradients) {
-    const Value part = SumTo(g * g, {1});
+  for (auto g = gradients.rbegin(); g != gradients.rend(); ++g) {
+    const Value part = SumTo(*g * *g, {1});
     sum = sum.graph() == nullptr ? part : sum + part;
   }
   return Sqrt(sum);
@@ -36,40 +32,44 @@ Value NormOf(absl::Span<const Value> gradients) {
 
 // min(1, limit / norm), which is 1 - relu(1 - limit / norm).
 Value ClipFactor(Graph& g, Value norm, double limit) {
+  if (limit <= 0) return Number(g, 1);
   // No norm is so small: it keeps 0 / 0 away.
   const Value share = Div(Number(g, limit), norm + Number(g, 1e-30));
   return Sub(Number(g, 1), Relu(Sub(Number(g, 1), share)));
 }
 
-// What all parameters of a step share.
-struct Shared {
-  Value rate;    // f32[1]
-  Value scale1;  // 1 / (1 - beta1^t)
-  Value scale2;  // 1 / (1 - beta2^t)
-};
-
-// 1 / (1 - beta^t).
-Value BiasScale(Graph& g, Value t, double beta) {
-  const Value power = Exp(Scale(t, std::log(beta)));
-  return Div(Number(g, 1), Sub(Number(g, 1), power));
+// The name of a parameter's state, copied: the graph grows.
+std::string NameOf(const Parameter& p) {
+  return p.state.graph()->producer(p.state.id()).name;
 }
 
-void UpdateParameter(Graph& g, const Parameter& p, Value gradient,
-                     const AdamWOptions& o, const Shared& step) {
-  const std::string name = g.producer(p.state.id()).name;  // the graph grows
-  const Shape shape = p.value.shape();
-  const Parameter m = MakeParameter(g, absl::StrCat("adamw.m.", name), shape);
-  const Parameter v = MakeParameter(g, absl::StrCat("adamw.v.", name), shape);
-  const Value m1 = Scale(m.value, o.beta1) + Scale(gradient, 1 - o.beta1);
-  const Value v1 =
-      Scale(v.value, o.beta2) + Scale(gradient * gradient, 1 - o.beta2);
-  Value change =
-      Div(m1 * step.scale1, Sqrt(v1 * step.scale2) + Number(g, o.eps));
-  if (o.weight_decay != 0 && shape.rank() >= 2)
-    change = change + Scale(p.value, o.weight_decay);
-  Update(m, m1);
-  Update(v, v1);
-  Update(p, Sub(p.value, change * step.rate));
+// A state like the parameter's.
+Value StateLike(const Parameter& p, absl::string_view prefix) {
+  return p.state.graph()->State(absl::StrCat(prefix, NameOf(p)), DType::kF32,
+                                p.state.shape(), Where());
+}
+
+// The mean of `runs` gradients, complete in the run where `apply` is 1; the
+// next one begins with 0 again.
+Value Accumulated(Graph& g, const Parameter& p, Value gradient, int64_t runs,
+                  Value apply) {
+  const Value state = StateLike(p, "adamw.g.");
+  const Value sum = state + Scale(gradient, 1 / static_cast<double>(runs));
+  Assign(state, sum * Sub(Number(g, 1), apply));
+  return sum;
+}
+
+void UpdateParameter(const Parameter& p, const AdamWOptions& options,
+                     AdamWStep step) {
+  AdamWOptions o = options;
+  if (p.value.rank() < 2) o.weight_decay = 0;
+  step.p = p.state;
+  step.m = StateLike(p, "adamw.m.");
+  step.v = StateLike(p, "adamw.v.");
+  const Values next = AdamW(step, o);
+  Assign(step.m, next[1]);
+  Assign(step.v, next[2]);
+  Assign(step.p, next[0]);
 }
 
 }  // namespace
@@ -84,24 +84,34 @@ Parameter MakeParameter(Graph& graph, absl::string_view name, Shape shape,
 
 absl::Status AddAdamW(Value loss, absl::Span<const Parameter> parameters,
                       const AdamWOptions& options) {
+  if (options.accumulate < 1)
+    return absl::InvalidArgumentError(absl::StrCat(
+        "adamw: a step of ", options.accumulate, " runs; expected at least 1"));
   std::vector<Value> values;
   for (const Parameter& p : parameters) values.push_back(p.value);
   WEFT_ASSIGN_OR_RETURN(std::vector<Value> gradients, Gradient(loss, values));
   Graph& g = *loss.graph();
+  AdamWStep step;
+  step.apply = options.accumulate == 1 ? Number(g, 1)
+                                       : g.Input("apply", DType::kF32, {1});
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    const Parameter& p = parameters[i];
+    gradients[i] = Reshape(gradients[i], p.state.shape());
+    if (options.accumulate > 1)
+      gradients[i] =
+          Accumulated(g, p, gradients[i], options.accumulate, step.apply);
+  }
   const Value norm = NormOf(gradients);
   g.Output("gradient_norm", norm);
-  if (options.clip_norm > 0) {
-    const Value factor = ClipFactor(g, norm, options.clip_norm);
-    for (Value& gradient : gradients) gradient = gradient * factor;
-  }
+  step.factor = ClipFactor(g, norm, options.clip_norm);
   const Parameter steps = MakeParameter(g, "adamw.steps", {1});
-  const Value t = steps.value + Number(g, 1);
-  Update(steps, t);
-  const Shared step = {g.Input("learning_rate", DType::kF32, {1}),
-                       BiasScale(g, t, options.beta1),
-                       BiasScale(g, t, options.beta2)};
-  for (size_t i = 0; i < parameters.size(); ++i)
-    UpdateParameter(g, parameters[i], gradients[i], options, step);
+  step.step = steps.value + step.apply;
+  Assign(steps.state, Reshape(step.step, steps.state.shape()));
+  step.rate = g.Input("learning_rate", DType::kF32, {1});
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    step.g = gradients[i];
+    UpdateParameter(parameters[i], options, step);
+  }
   return g.status();
 }
 

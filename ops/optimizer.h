@@ -31,16 +31,40 @@ struct AdamWOptions {
   double weight_decay = 0.1;
   // The gradient is scaled down to this global norm; 0: never.
   double clip_norm = 1;
+  // Runs of the graph whose gradients make one step, the mean of all: a batch
+  // that memory does not hold at once.
+  int64_t accumulate = 1;
 };
 
 // AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101) as part of the graph of
 // `loss`: the gradient of every parameter, its moments as the states
 // "adamw.m.NAME" and "adamw.v.NAME", the number of steps as "adamw.steps", and
 // the parameters' new content. Reads the input "learning_rate" f32[1] and
-// makes the output "gradient_norm" f32[1], the global norm before clipping. The
-// errors of Gradient().
+// makes the output "gradient_norm" f32[1], the global norm before clipping.
+//
+// With `accumulate` > 1 it reads the input "apply" f32[1] too, which is 1 in
+// every accumulate-th run and 0 in the others: these add to the states
+// "adamw.g.NAME" and leave everything else as it is, bit for bit. The norm is
+// then that of what was added so far.
+//
+// InvalidArgument for accumulate < 1; the errors of Gradient().
 absl::Status AddAdamW(Value loss, absl::Span<const Parameter> parameters,
                       const AdamWOptions& options = {});
+
+extern const OpDef kAdamW;
+
+// What kAdamW takes: parameter, moments and gradient of one shape, then numbers
+// f32[1].
+struct AdamWStep {
+  Value p, m, v, g;
+  Value rate;
+  Value factor;  // of the gradient
+  Value step;    // 1, 2, ...
+  Value apply;   // 0: the results are p, m, v
+};
+// {p, m, v} after the step; of the options the betas, eps and weight_decay.
+Values AdamW(const AdamWStep& step, const AdamWOptions& options,
+             Where at = std::source_location::current());
 
 // A rate that grows from 0 in a straight line for `warm_up` steps and then
 // falls along half a cosine to `low` at the last step.

@@ -7,7 +7,9 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
 #include "ops/experts.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -87,7 +89,8 @@ void KeepGroups(std::vector<double>& x, int64_t groups, int64_t used) {
 }
 
 std::vector<double> Scores(std::vector<double> logits, RouterScores scores) {
-  if (scores == RouterScores::kSoftmaxOfAll) return Softmaxed(std::move(logits));
+  if (scores == RouterScores::kSoftmaxOfAll)
+    return Softmaxed(std::move(logits));
   if (scores == RouterScores::kLogistic)
     for (double& v : logits) v = 1 / (1 + std::exp(-v));
   return logits;
@@ -133,6 +136,108 @@ absl::Status RouteReference(const RefCall& call) {
     RouteToken(call, logits.f32() + t * experts, bias,
                call.out[0]->i32() + t * used, call.out[1]->f32() + t * used);
   return absl::OkStatus();
+}
+
+// ---- Gradient ----
+
+absl::StatusOr<TensorTypes> InferRouteGradient(const Call& call) {
+  for (const size_t i : {0, 2})
+    WEFT_RETURN_IF_ERROR(RequireDType(call, "C1", i, DType::kF32));
+  WEFT_RETURN_IF_ERROR(RequireDType(call, "C1", 1, DType::kI32));
+  const Shape &logits = call.in[0].shape, &ids = call.in[1].shape;
+  WEFT_RETURN_IF_ERROR(call.Require(
+      logits.rank() == 2 && ids.rank() == 2 && ids.dim(0) == logits.dim(0) &&
+          call.in[2].shape == ids,
+      absl::StrCat("C2: logits ", logits.ToString(), ", ids ", ids.ToString(),
+                   " and g ", call.in[2].shape.ToString())));
+  return OneType(DType::kF32, logits);
+}
+
+// Of the weights before they were divided by their sum and scaled.
+std::vector<double> BeforeNorm(const Attrs& a, const std::vector<double>& w,
+                               const float* g) {
+  double sum = 0, product = 0;
+  for (size_t j = 0; j < w.size(); ++j) {
+    sum += w[j];
+    product += w[j] * g[j];
+  }
+  const double scale = a.Float("scale", 1);
+  std::vector<double> out;
+  for (size_t j = 0; j < w.size(); ++j) {
+    if (a.Int("normalize") == 0)
+      out.push_back(scale * g[j]);
+    else if (sum < kSmallestSum)
+      out.push_back(scale / kSmallestSum * g[j]);
+    else
+      out.push_back(scale / sum * (g[j] - product / sum));
+  }
+  return out;
+}
+
+// y += p (g - sum(g p)) at the places `at`.
+void SoftmaxBack(const std::vector<double>& p, const std::vector<double>& g,
+                 const int32_t* at, float* y) {
+  double sum = 0;
+  for (size_t j = 0; j < p.size(); ++j) sum += g[j] * p[j];
+  for (size_t j = 0; j < p.size(); ++j)
+    y[at == nullptr ? j : static_cast<size_t>(at[j])] =
+        static_cast<float>(p[j] * (g[j] - sum));
+}
+
+void RouteTokenBack(const Attrs& a, absl::Span<const float> logits,
+                    absl::Span<const int32_t> ids, const float* g, float* y) {
+  const auto kind = static_cast<RouterScores>(a.Int("scores"));
+  const std::vector<double> scores =
+      Scores(std::vector<double>(logits.begin(), logits.end()), kind);
+  std::vector<double> w;
+  for (const int32_t id : ids) w.push_back(scores[static_cast<size_t>(id)]);
+  if (kind == RouterScores::kSoftmaxOfPicked) w = Softmaxed(std::move(w));
+  const std::vector<double> back = BeforeNorm(a, w, g);
+  switch (kind) {
+    case RouterScores::kSoftmaxOfPicked:
+      return SoftmaxBack(w, back, ids.data(), y);
+    case RouterScores::kLogistic:
+      for (size_t j = 0; j < w.size(); ++j)
+        y[ids[j]] = static_cast<float>(back[j] * w[j] * (1 - w[j]));
+      return;
+    case RouterScores::kSoftmaxOfAll: {
+      std::vector<double> all(scores.size(), 0.0);
+      for (size_t j = 0; j < w.size(); ++j)
+        all[static_cast<size_t>(ids[j])] = back[j];
+      return SoftmaxBack(scores, all, nullptr, y);
+    }
+  }
+}
+
+absl::Status RouteGradientReference(const RefCall& call) {
+  const HostTensor &logits = *call.in[0], &ids = *call.in[1];
+  const auto experts = static_cast<size_t>(logits.dim(1));
+  const auto used = static_cast<size_t>(ids.dim(1));
+  for (int64_t i = 0; i < ids.elements(); ++i)
+    WEFT_RETURN_IF_ERROR(CheckIndex("ids", i, ids.i32()[i], logits.dim(1)));
+  for (size_t t = 0; t < static_cast<size_t>(logits.dim(0)); ++t)
+    RouteTokenBack(
+        call.attrs, absl::MakeConstSpan(logits.f32() + t * experts, experts),
+        absl::MakeConstSpan(ids.i32() + t * used, used),
+        call.in[2]->f32() + t * used, call.out[0]->f32() + t * experts);
+  return absl::OkStatus();
+}
+
+// The bias decides who is picked, which has no slope.
+Values RouteRule(const GradientCall& c) {
+  Values gradients = {RouteGradient(c.in[0], c.out[0], c.grad[1], c.attrs)};
+  if (c.in.size() > 1) gradients.push_back(Scale(c.in[1], 0));
+  return gradients;
+}
+
+Sample RouteGradientSample(absl::string_view name, RouteOptions options) {
+  return {std::string(name), [=](SampleGraph& g) -> Values {
+            const Dim t = Dim::Symbol("T", 5);
+            const Value x = g.Normal({t, 17});
+            const Value ids = Route(x, options).ids;
+            return {RouteGradient(x, ids, g.Normal({t, options.used}),
+                                  x.graph()->producer(ids.id()).attrs)};
+          }};
 }
 
 Sample RouteSample(absl::string_view name, int64_t experts,
@@ -185,8 +290,39 @@ const OpDef kRoute = {
                           true),
               RouteSample("one", 1, {.used = 1}, false)};
     },
+    .gradient = RouteRule,
     .n_outputs = 2,
 };
+
+const OpDef kRouteGradient = {
+    .name = "route_gradient",
+    .doc =
+        "The gradient of a route's logits from that of its weights; the picks "
+        "are taken as they are.\n"
+        "logits f32[T, E], ids i32[T, used], g f32[T, used] -> f32[T, E]\n"
+        "Attributes as of route. At run time, OutOfRange for an id outside "
+        "[0, E).\n"
+        "C1: logits and g are f32, ids i32.\n"
+        "C2: the shapes are these.",
+    .infer = InferRouteGradient,
+    .reference = RouteGradientReference,
+    .samples = []() -> std::vector<Sample> {
+      return {
+          RouteGradientSample("softmax", {.used = 3, .normalize = true}),
+          RouteGradientSample("plain", {.used = 4, .scale = 2.5}),
+          RouteGradientSample(
+              "picked", {.used = 4, .scores = RouterScores::kSoftmaxOfPicked}),
+          RouteGradientSample("sigmoid", {.used = 2,
+                                          .scores = RouterScores::kLogistic,
+                                          .normalize = true,
+                                          .scale = 2.5})};
+    },
+};
+
+Value RouteGradient(Value logits, Value ids, Value g, const Attrs& route,
+                    Where at) {
+  return EmitNode(kRouteGradient, {logits, ids, g}, route, at);
+}
 
 Routing Route(Value logits, const RouteOptions& o, Value bias, Where at) {
   absl::InlinedVector<Value, 2> in = {logits};

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "graph/passes.h"
 #include "graph/status_macros.h"
@@ -10,6 +11,7 @@
 #include "ops/elementwise.h"
 #include "ops/fused.h"
 #include "ops/gather.h"
+#include "ops/gradient.h"
 #include "ops/matmul.h"
 #include "ops/rules/rules.h"
 #include "ops/shape_ops.h"
@@ -103,6 +105,8 @@ class Copier {
       Of(node.outputs[i]) = out[i];
       const std::string& name = from_.value(node.outputs[i]).name;
       if (!name.empty()) out[i].Named(name);
+      if (options_.checkpoint_layers && absl::StartsWith(name, "layer."))
+        Of(node.outputs[i]) = Checkpoint(out[i], node.where);
     }
     return absl::OkStatus();
   }
@@ -124,15 +128,17 @@ class Copier {
       return Refuse(node, "attention without a cache");
     if (a.Int("has_bias") != 0) return Refuse(node, "a bias on its scores");
     const Where at = node.where;
-    const Value q = Of(node.inputs[0]);
+    // Scaled here: scores are many times as large.
+    const Value q = Scale(Of(node.inputs[0]), a.Float("scale", 1), at);
     const int64_t heads = q.dim(1).bound();
     const int64_t windows = options_.windows, length = options_.length;
     const Value k = Cached(Of(keys.inputs[1]), heads, at);
     const Value v = Cached(Of(values.inputs[1]), heads, at);
     const Value rows = Permute(
         Reshape(q, {windows, length, heads, q.dim(2)}, at), {0, 2, 1, 3}, at);
-    Value s = MatMul(rows, Permute(k, {0, 2, 3, 1}, at), at);
-    s = Scale(s, a.Float("scale", 1), at);
+    // Two steps: products read the first strided and the second transposed.
+    const Value keys_by_head = Permute(k, {0, 2, 1, 3}, at);
+    Value s = MatMul(rows, Transpose(keys_by_head, at), at);
     if (const double cap = a.Float("softcap"); cap > 0)
       s = Scale(Tanh(Scale(s, 1 / cap, at), at), cap, at);
     if (a.Int("has_pos") != 0)

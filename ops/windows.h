@@ -17,6 +17,10 @@ struct WindowOptions {
   int64_t windows = 1;  // sequences in a step
   int64_t length = 64;  // tokens of each
   WeightFn weight;      // an f32 value of the weight's shape
+  // What the model names layer.N becomes a checkpoint: activations take the
+  // memory of one layer and of N results instead of N layers', and a step a
+  // third more time.
+  bool checkpoint_layers = false;
 };
 
 // Copies the graph of a decoder, built and finished, into `into`: every symbol

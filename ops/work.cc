@@ -8,6 +8,7 @@
 #include "ops/experts.h"
 #include "ops/fused.h"
 #include "ops/gather.h"
+#include "ops/gradient_ops.h"
 #include "ops/matmul.h"
 
 namespace weft::inline v0 {
@@ -61,6 +62,11 @@ Arithmetic ArithmeticOf(const Graph& graph, const Node& node) {
 // Of the matrix products of a graph.
 int64_t MatMulOperations(const Graph& graph, const Node& node,
                          const SymbolValues& symbols) {
+  if (node.op == &kOuterById) {
+    const Shape& g = graph.value(node.inputs[0]).type.shape;
+    const Shape& x = graph.value(node.inputs[1]).type.shape;
+    return 2 * symbols.Of(x.dim(-1)) * Elements(g, symbols);
+  }
   if (node.op != &kMatMul && node.op != &kMatMulById) return 0;
   const Shape& a = graph.value(node.inputs[0]).type.shape;
   const Shape& y = graph.value(node.outputs[0]).type.shape;

@@ -21,9 +21,17 @@ ToolResult RunExample(const std::string& name, std::vector<std::string> args,
   return RunTool("../tests/examples_" + name, args, options);
 }
 
-TEST(Examples, DigitsAreRecognised) {
-  const ToolResult result = RunExample("digits", {Path("digits.gguf")},
-                                       {.input = ReadText(Path("digits.txt"))});
+TEST(Examples, DigitsAreLearntAndRecognised) {
+  const std::string weights = ::testing::TempDir() + "digits.gguf";
+  const ToolResult trained = RunExample("train_digits", {weights});
+  ExpectSuccess(trained);
+  // "993 of 1000 right": pictures with 4 of 64 pixels changed can be
+  // unreadable.
+  const std::vector<std::string> lines = absl::StrSplit(trained.out, '\n');
+  ASSERT_GE(lines.size(), 2u) << trained.out;
+  EXPECT_GE(std::stoi(lines[lines.size() - 2]), 970) << trained.out;
+  const ToolResult result =
+      RunExample("digits", {weights}, {.input = ReadText(Path("digits.txt"))});
   ExpectSuccess(result);
   EXPECT_EQ(result.out, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
   EXPECT_EQ(RunExample("digits", {TinyLlamaPath()}, {.input = "#\n"}).exit_code,

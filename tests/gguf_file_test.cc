@@ -38,7 +38,7 @@ class GgufFileTest : public testing::Test {
   void ExpectNotRegular(const std::string& path) const {
     const absl::Status status = GgufFile::Open(path).status();
     EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition) << status;
-    EXPECT_PRED2(Says, status.message(), "not a regular file");
+    EXPECT_PRED2(Says, status.message(), "expected a regular file");
     EXPECT_PRED2(Says, status.message(), path);
   }
 

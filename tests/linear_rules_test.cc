@@ -164,12 +164,51 @@ TEST_F(LinearRules, TransposeMatmul_NotWithTheTransposeOnTheLeft) {
   ExpectMiss("transpose_matmul", "input x is no transpose");
 }
 
-TEST_F(LinearRules, TransposeMatmul_NotWhenATransposedActivationIsAnOutput) {
+TEST_F(LinearRules, TransposeMatmul_NotOfWhatIsComputed) {
+  Output(MatMul(In("x", {T, 8}), Transpose(In("w", {6, 8}))));
+  ExpectMiss("transpose_matmul", "not so: w is a weight");
+}
+
+// ---- transposed_left, transposed_right ----
+
+TEST_F(LinearRules, TransposedRight_FusesBatches) {
+  Output(MatMul(In("x", {2, T, 8}), Transpose(In("y", {2, 6, 8}))));
+  EXPECT_EQ(Fuse(),
+            "%4: f32[2,T,6] = matmul_transposed(x, y, {transposed=1})\n"
+            "output y0 = %4\n");
+}
+
+TEST_F(LinearRules, TransposedRight_NotWhenTheTransposeIsAnOutput) {
   const Value x = In("x", {T, 8});
   const Value t = Transpose(In("w", {6, 8}));
   Output(MatMul(x, t));
   Output(t);
-  ExpectMiss("transpose_matmul", "%2 transpose is an output of the graph");
+  ExpectMiss("transposed_right", "%2 transpose is an output of the graph");
+}
+
+TEST_F(LinearRules, TransposedRight_NotOfPlainOperands) {
+  Output(MatMul(In("x", {T, 8}), In("y", {8, 6})));
+  ExpectMiss("transposed_right", "input y is no transpose");
+}
+
+TEST_F(LinearRules, TransposedLeft_FusesSumsOverTokens) {
+  const Value g = In("g", {T, 6});
+  Output(MatMul(Transpose(g), In("x", {T, 8})));
+  EXPECT_EQ(Fuse(),
+            "%4: f32[6,8] = matmul_transposed(g, x, {transposed=0})\n"
+            "output y0 = %4\n");
+}
+
+TEST_F(LinearRules, TransposedLeft_NotWhenTheTransposeIsAnOutput) {
+  const Value t = Transpose(In("g", {T, 6}));
+  Output(MatMul(t, In("x", {T, 8})));
+  Output(t);
+  ExpectMiss("transposed_left", "%2 transpose is an output of the graph");
+}
+
+TEST_F(LinearRules, TransposedLeft_NotOfPlainOperands) {
+  Output(MatMul(In("x", {T, 8}), In("y", {8, 6})));
+  ExpectMiss("transposed_left", "input x is no transpose");
 }
 
 // ---- matmul_bias ----

@@ -11,8 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
+#include "ops/gradient.h"
 #include "ops/gradient_ops.h"
 #include "ops/ops.h"
+#include "ops/optimizer.h"
 
 namespace weft::inline v0 {
 
@@ -99,7 +101,9 @@ inline bool IsOfTraining(const OpDef& op) {
   return &op == &kActivationGradient || &op == &kNormGradient ||
          &op == &kSoftmaxGradient || &op == &kScatterRows || &op == &kPad ||
          &op == &kSumTo || &op == &kCrossEntropy ||
-         &op == &kCrossEntropyGradient || &op == &kAssign;
+         &op == &kCrossEntropyGradient || &op == &kAssign ||
+         &op == &kCheckpoint || &op == &kAfter || &op == &kRouteGradient ||
+         &op == &kOuterById || &op == &kAdamW;
 }
 
 // The ops that move data, tested in move_shape_test.cc; the rest are in

@@ -1,4 +1,5 @@
 // Shape rules of the ops of training, as in op_shape_test.cc.
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "ops/gradient_ops.h"
 #include "ops/ops.h"
@@ -224,6 +225,93 @@ TEST_F(OpShape, Assign_C2_OfOneShape) {
   Assign(graph_.State("s", DType::kF32, {1, 3}), F32("x", {3}), kAt);
   ExpectError(
       "assign(s f32[1,3], x f32[3]): C2: a state of shape [1,3], x of [3]");
+}
+
+TEST_F(OpShape, Checkpoint_C1_BlocksMustHoldOneValue) {
+  EXPECT_EQ(TypeOf(Checkpoint(F32("x", {T, 3}))), "f32[T,3]");
+  Checkpoint(In("w", DType::kQ8_0, {2, 32}), kAt);
+  ExpectError(
+      "checkpoint(w q8_0[2,32]): C1: operand 0 is q8_0, whose blocks hold more "
+      "than one value");
+}
+
+TEST_F(OpShape, RouteGradient_C1_TypesOfOperands) {
+  EXPECT_EQ(TypeOf(RouteGradient(F32("a", {T, 8}), I32("b", {T, 2}),
+                                 F32("c", {T, 2}), {})),
+            "f32[T,8]");
+  RouteGradient(F32("x", {T, 8}), F32("ids", {T, 2}), F32("g", {T, 2}), {},
+                kAt);
+  ExpectError(
+      "route_gradient(x f32[T,8], ids f32[T,2], g f32[T,2]): C1: operand 1 is "
+      "f32, not i32");
+}
+
+TEST_F(OpShape, RouteGradient_C2_ShapesOfOperands) {
+  RouteGradient(F32("x", {T, 8}), I32("ids", {T, 2}), F32("g", {T, 3}), {},
+                kAt);
+  ExpectError(
+      "route_gradient(x f32[T,8], ids i32[T,2], g f32[T,3]): C2: logits [T,8], "
+      "ids [T,2] and g [T,3]");
+}
+
+TEST_F(OpShape, OuterById_C1_TypesOfOperands) {
+  EXPECT_EQ(TypeOf(OuterById(F32("a", {T, 2, 8}), F32("b", {T, 5}),
+                             I32("c", {T, 2}), Dim(4))),
+            "f32[4,8,5]");
+  OuterById(F32("g", {T, 2, 8}), I32("x", {T, 5}), I32("ids", {T, 2}), Dim(4),
+            kAt);
+  ExpectError(
+      "outer_by_id(g f32[T,2,8], x i32[T,5], ids i32[T,2]): C1: operand 1 is "
+      "i32, not f32");
+}
+
+TEST_F(OpShape, OuterById_C2_ShapesOfOperands) {
+  OuterById(F32("g", {T, 2, 8}), F32("x", {T, 3, 5}), I32("ids", {T, 2}),
+            Dim(4), kAt);
+  ExpectError(
+      "outer_by_id(g f32[T,2,8], x f32[T,3,5], ids i32[T,2]): C2: g [T,2,8], x "
+      "[T,3,5] and ids [T,2]");
+}
+
+class AdamWShape : public OpShape {
+ protected:
+  AdamWStep Step() {
+    AdamWStep s;
+    s.p = F32("p", {1, 3});
+    s.m = F32("m", {1, 3});
+    s.v = F32("v", {1, 3});
+    s.g = F32("g", {1, 3});
+    s.rate = F32("rate", {1});
+    s.factor = F32("factor", {1});
+    s.step = F32("step", {1});
+    s.apply = F32("apply", {1});
+    return s;
+  }
+};
+
+TEST_F(AdamWShape, Adamw_C1_OperandsMustBeF32) {
+  AdamWStep s = Step();
+  EXPECT_EQ(TypeOf(AdamW(s, {})[2]), "f32[1,3]");
+  s.g = I32("ids", {1, 3});
+  AdamW(s, {}, kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C1: operand 3 is i32, not f32"));
+}
+
+TEST_F(AdamWShape, Adamw_C2_OfOneShape) {
+  AdamWStep s = Step();
+  s.v = F32("w", {3});
+  AdamW(s, {}, kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C2: operand 2 has shape [3], p [1,3]"));
+}
+
+TEST_F(AdamWShape, Adamw_C3_NumbersAreOne) {
+  AdamWStep s = Step();
+  s.apply = F32("w", {3});
+  AdamW(s, {}, kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C3: operand 7 has shape [3], not [1]"));
 }
 
 }  // namespace

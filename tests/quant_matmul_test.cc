@@ -248,7 +248,7 @@ TEST_P(QuantMatMul, PackedRowsGiveTheSameBits) {
     FillCodes(in_rows.w(), static_cast<unsigned char>(bits));
     PackRows(type, in_rows.w().bytes.data(), kN, *RowBytes(type, k),
              together.w().bytes.data());
-    std::vector<float> x(static_cast<size_t>(k), 1.0f);
+    std::vector<float> x(static_cast<size_t>(7 * k), 1.0f);
     for (const int step : {1, 2}) {  // all the same, by turns
       for (size_t i = 0; i < x.size(); i += 2) x[i] = step == 1 ? 1.0f : -1.0f;
       ASSERT_EQ(together.Run(x), in_rows.Run(x)) << "bits " << bits;
@@ -256,7 +256,7 @@ TEST_P(QuantMatMul, PackedRowsGiveTheSameBits) {
   }
   in_rows.w() = w;
   together.w() = packed;
-  for (const int64_t tokens : {1, 5, 64}) {
+  for (const int64_t tokens : {1, 7, 16, 64}) {
     if (tokens > kMostTokens) continue;
     const std::vector<float> x = NormalValues(tokens * k, Seed() + 1);
     const std::vector<float> want = in_rows.Run(x), got = together.Run(x);

@@ -12,6 +12,7 @@
 #include "backends/encode.h"
 #include "gtest/gtest.h"
 #include "tests/golden.h"
+#include "tests/hf_model.h"
 #include "tests/quantize_util.h"
 
 namespace weft::inline v0 {
@@ -185,6 +186,35 @@ TEST(WeftQuantize, QuantisesAgainOnlyWhenAsked) {
   // What has that format already is copied.
   ExpectSuccess(Quantize(q8, out, {"--type=q8_0"}));
   EXPECT_TRUE(ReadText(q8) == ReadText(out));
+}
+
+// A converter's work, done backwards and then by weft-quantize: the matrices of
+// the first file, bytes as they were.
+TEST(WeftQuantize, WritesDirectoriesInTheOrderOfGgufFiles) {
+  const GoldenModel golden = LoadOpen("llama_gqa", "");
+  if (golden.prompts.empty())
+    GTEST_SKIP() << "no reference values in " << WEFT_SHARED_DIR;
+  const auto want = GgufFile::Open(golden.path);
+  ASSERT_TRUE(want.ok()) << want.status();
+  const std::string folder = HfModelFrom(*want).Write("written");
+  const DType type = want->FindTensor("blk.0.attn_q.weight")->dtype;
+  for (const DType to : {type, DType::kQ8_0}) {
+    const std::string out = ScratchPath("written.gguf"),
+                      again = ScratchPath("again.gguf");
+    const std::string flag = absl::StrCat("--type=", Name(to));
+    ExpectSuccess(
+        RunTool("weft-quantize", {"--in=" + folder, "--out=" + out, flag}));
+    ExpectSuccess(RunTool("weft-quantize",
+                          {"--in=" + golden.path, "--out=" + again, flag}));
+    const auto got = GgufFile::Open(out), expected = GgufFile::Open(again);
+    ASSERT_TRUE(got.ok() && expected.ok()) << got.status();
+    EXPECT_FALSE(got->Has("llama.rope.halves"));
+    for (const GgufTensor& tensor : expected->tensors()) {
+      const GgufTensor* found = got->FindTensor(tensor.name);
+      ASSERT_NE(found, nullptr) << tensor.name;
+      EXPECT_TRUE(found->data == tensor.data) << tensor.name;
+    }
+  }
 }
 
 TEST(WeftQuantize, DecodesExactly) {

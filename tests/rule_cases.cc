@@ -37,10 +37,18 @@ void AddLinear(std::vector<RuleCase>& cases) {
                      }});
   }
   cases.push_back(
-      {"transpose_matmul", "of_activations", [](SampleGraph& g) -> Values {
+      {"transposed_right", "of_activations", [](SampleGraph& g) -> Values {
          const Value x = g.Normal({kT, 33});
          return {Linear(x, Tanh(g.Normal({kT, 33})))};
        }});
+  cases.push_back({"transposed_right", "batches", [](SampleGraph& g) -> Values {
+                     const Value x = g.Normal({2, kT, 33});
+                     return {MatMul(x, Transpose(g.Normal({2, 7, 33})))};
+                   }});
+  cases.push_back({"transposed_left", "sums", [](SampleGraph& g) -> Values {
+                     const Value x = g.Normal({kT, 33});
+                     return {MatMul(Transpose(x), g.Normal({kT, 9}))};
+                   }});
   cases.push_back({"dequant_matmul", "batched", [](SampleGraph& g) -> Values {
                      const Value x = g.Normal({3, kT, kWidth});
                      return {

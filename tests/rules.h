@@ -18,11 +18,12 @@
 
 namespace weft::inline v0 {
 
-// Those of linear_rules_test.cc; attention's are in attention_rule_test.cc, the
-// others' in norm_rules_test.cc.
+// Those of linear_rules_test.cc, of products; attention's are in
+// attention_rule_test.cc, the others' in norm_rules_test.cc.
 inline bool TakesWeights(const Rule& rule) {
   return absl::StrContains(rule.name(), "matmul") ||
-         absl::StrContains(rule.name(), "gather");
+         absl::StrContains(rule.name(), "gather") ||
+         absl::StrContains(rule.name(), "transposed");
 }
 
 // That this program has tests RuleName_Fuses... and RuleName_Not....

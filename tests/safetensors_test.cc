@@ -130,7 +130,8 @@ TEST(Safetensors, SmallModelLoads) {
 
 // Logits of the last token. One layer sees a window and no more, and rope
 // knows distances only: what comes before the window changes nothing.
-std::vector<float> LastLogits(const Model& model, absl::Span<const Token> tokens) {
+std::vector<float> LastLogits(const Model& model,
+                              absl::Span<const Token> tokens) {
   SessionOptions options;
   options.numerics = Numerics::kExact;
   options.context = 64;

@@ -29,7 +29,7 @@ namespace fs = std::filesystem;
 
 // ---- The vocabulary ----
 
-std::unique_ptr<Tokenizer> TokenizerOf(const SynthVocab& vocab) {
+std::unique_ptr<Tokenizer> TokenizerOf(const NewVocab& vocab) {
   GgufKeyValues key_values;
   vocab.AddTo(key_values);
   const auto header = MakeGgufHeader(key_values, {}, "vocab");
@@ -45,7 +45,7 @@ std::unique_ptr<Tokenizer> TokenizerOf(const SynthVocab& vocab) {
 
 TEST(SynthVocab, HasTheSizeAskedForAndNoRepetition) {
   for (const int64_t size : {260, 261, 300, 354, 355, 1000, 32000}) {
-    const SynthVocab vocab = MakeSynthVocab(size, 3);
+    const NewVocab vocab = MakeSynthVocab(size, 3);
     ASSERT_EQ(vocab.texts.size(), static_cast<size_t>(size));
     EXPECT_EQ(vocab.scores.size(), vocab.texts.size());
     EXPECT_EQ(vocab.types.size(), vocab.texts.size());
@@ -57,7 +57,7 @@ TEST(SynthVocab, HasTheSizeAskedForAndNoRepetition) {
 }
 
 TEST(SynthVocab, EveryPieceIsWhatItsTextIsEncodedTo) {
-  const SynthVocab vocab = MakeSynthVocab(8000, 0);
+  const NewVocab vocab = MakeSynthVocab(8000, 0);
   const auto tokenizer = TokenizerOf(vocab);
   int words = 0;
   for (size_t i = kMinSynthVocab; i < vocab.texts.size(); ++i) {

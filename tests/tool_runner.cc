@@ -108,6 +108,11 @@ class Tool {
       if (fds[0].revents != 0) ReadSome(out_, result_.out);
       if (fds[1].revents != 0) ReadSome(err_, result_.err);
       if (!result_.out.empty()) FirstOutput();
+      if (!options_.interrupt_at.empty() && !interrupted_ &&
+          absl::StrContains(result_.err, options_.interrupt_at)) {
+        kill(pid_, SIGINT);
+        interrupted_ = true;
+      }
       if (Clock::now() > deadline) {
         result_.timed_out = true;
         kill(pid_, SIGKILL);

@@ -19,6 +19,8 @@ struct ToolOptions {
   StdoutTo stdout_to = StdoutTo::kCapture;
   // Sends SIGINT when the first bytes of output have come.
   bool interrupt = false;
+  // Sends SIGINT when standard error has this; "": never.
+  std::string interrupt_at = {};
   // Largest file that it may write, in bytes; 0: no limit.
   long max_file_bytes = 0;
   // A signal to send after so much time; 0: none.

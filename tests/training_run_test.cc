@@ -1,14 +1,11 @@
-// Training on the CPU backend: a digit classifier learns, with the same bits
-// for any number of threads and after a resume.
-#include <algorithm>
+// Training on the CPU backend: the same bits for any number of threads and
+// after a resume.
 #include <cstring>
-#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "backends/backend.h"
 #include "gtest/gtest.h"
 #include "ops/ops.h"
@@ -20,40 +17,18 @@ namespace {
 
 constexpr int64_t kPixels = 64, kHidden = 24, kDigits = 10, kBatch = 50;
 
-// Digits of 5 x 7 pixels.
-constexpr const char* kGlyphs[] = {".###.#...##...##...##...##...#.###.",
-                                   "..#...##....#....#....#....#...###.",
-                                   ".###.#...#....#...#...#...#...#####",
-                                   "####.....#....#.###.....#....#####.",
-                                   "...#...##..#.#.#..#.#####...#....#.",
-                                   "######....####.....#....##...#.###.",
-                                   "..##..#...#....####.#...##...#.###.",
-                                   "#####....#...#...#...#...#....#....",
-                                   ".###.#...##...#.###.#...##...#.###.",
-                                   ".###.#...##...#.####....#...#..##.."};
-
 struct Batch {
   std::vector<float> pixels;
   std::vector<int32_t> digits;
 };
 
-// Digits moved about in 8 x 8 pixels, up to four of which are changed.
+// What is drawn does not matter here; tests/examples/train_digits.cc learns.
 Batch Draw(std::mt19937_64& random) {
   Batch b;
-  b.pixels.resize(kBatch * kPixels);
-  for (int64_t i = 0; i < kBatch; ++i) {
-    float* pixels = b.pixels.data() + i * kPixels;
+  for (int64_t i = 0; i < kBatch * kPixels; ++i)
+    b.pixels.push_back(static_cast<float>(random() % 2));
+  for (int64_t i = 0; i < kBatch; ++i)
     b.digits.push_back(static_cast<int32_t>(random() % kDigits));
-    const int64_t dx = static_cast<int64_t>(random() % 4);
-    const int64_t dy = static_cast<int64_t>(random() % 2);
-    for (int64_t at = 0; at < 35; ++at)
-      if (kGlyphs[b.digits.back()][at] == '#')
-        pixels[(at / 5 + dy) * 8 + at % 5 + dx] = 1;
-    for (uint64_t n = random() % 5; n > 0; --n) {
-      float& pixel = pixels[random() % kPixels];
-      pixel = 1 - pixel;
-    }
-  }
   return b;
 }
 
@@ -69,8 +44,9 @@ std::shared_ptr<Graph> Network() {
   const Value scores = Linear(h, w2.value) + b2.value;
   const Value loss = CrossEntropy(scores, digits);
   g->Output("loss", loss);
-  g->Output("scores", scores);
-  const absl::Status added = AddAdamW(loss, {w1, b1, w2, b2});
+  AdamWOptions two_runs;
+  two_runs.accumulate = 2;
+  const absl::Status added = AddAdamW(loss, {w1, b1, w2, b2}, two_runs);
   EXPECT_TRUE(added.ok()) << added;
   const absl::StatusOr<FusionReport> report = Optimize(*g);
   EXPECT_TRUE(report.ok()) << report.status();
@@ -112,23 +88,14 @@ class Trained {
     Load(states);
   }
 
-  float Step(const Batch& batch, float rate) {
+  float Step(const Batch& batch, float rate, bool apply) {
     Fill("pixels", batch.pixels);
     Fill("digits", batch.digits);
     Fill("learning_rate", std::vector<float>{rate});
+    Fill("apply", std::vector<float>{apply ? 1.0f : 0.0f});
     const absl::Status ran = executable_->Run({});
     EXPECT_TRUE(ran.ok()) << ran;
     return Read("loss")[0];
-  }
-
-  int Right(const Batch& batch) {
-    const absl::Span<const float> scores = Read("scores");
-    int right = 0;
-    for (size_t i = 0; i < kBatch; ++i) {
-      const float* row = scores.data() + i * kDigits;
-      right += std::max_element(row, row + kDigits) - row == batch.digits[i];
-    }
-    return right;
   }
 
   std::vector<std::byte> Save() {
@@ -170,40 +137,19 @@ class Trained {
 constexpr RateSchedule kSchedule = {
     .peak = 0.02, .low = 0.001, .warm_up = 10, .steps = 300};
 
-TEST(TrainingRun, DigitsAreLearnt) {
-  Trained network(1);
-  network.Begin(1);
-  std::mt19937_64 random(2);
-  float first = 0, last = 0;
-  for (int64_t i = 0; i < kSchedule.steps; ++i) {
-    last = network.Step(Draw(random), static_cast<float>(RateAt(kSchedule, i)));
-    if (i == 0) first = last;
-  }
-  EXPECT_GT(first, 1.5f);
-  EXPECT_LT(last, 0.5f);
-  // Pictures that it has not seen.
-  int right = 0;
-  for (int i = 0; i < 10; ++i) {
-    const Batch batch = Draw(random);
-    network.Step(batch, 0);
-    right += network.Right(batch);
-  }
-  EXPECT_GE(right, 460) << "of 500";
-}
-
+// Steps of two runs each; the resume is between the two.
 TEST(TrainingRun, ThreadsAndResumesDoNotChangeABit) {
   Trained one(1), three(3), resumed(1);
   for (Trained* t : {&one, &three}) t->Begin(1);
   std::mt19937_64 random(2);
-  std::vector<std::byte> checkpoint;
   for (int64_t i = 0; i < 20; ++i) {
     const Batch batch = Draw(random);
     const float rate = static_cast<float>(RateAt(kSchedule, i));
-    if (i == 10) resumed.Load(one.Save());
-    const float loss = one.Step(batch, rate);
-    EXPECT_EQ(three.Step(batch, rate), loss) << i;
-    if (i >= 10) {
-      EXPECT_EQ(resumed.Step(batch, rate), loss) << i;
+    if (i == 11) resumed.Load(one.Save());
+    const float loss = one.Step(batch, rate, i % 2 == 1);
+    EXPECT_EQ(three.Step(batch, rate, i % 2 == 1), loss) << i;
+    if (i >= 11) {
+      EXPECT_EQ(resumed.Step(batch, rate, i % 2 == 1), loss) << i;
     }
   }
   EXPECT_EQ(one.Save(), three.Save());

@@ -23,8 +23,9 @@ absl::Status OnTargets(const DiffSubject& subject, const DiffOptions& options,
   return absl::OkStatus();
 }
 
-// "unfused", "fused" or "fast".
+// "unfused", "fused", "fast" or "packed".
 std::string KindOf(const std::string& pass, Numerics numerics) {
+  if (pass == "pack_weights") return "packed";
   bool fused = false;
   for (const std::string& name : PassNames(numerics)) {
     fused |= name == "fuse";
@@ -78,7 +79,7 @@ absl::StatusOr<DiffReport> FindDivergences(const DiffSubject& subject,
     WEFT_ASSIGN_OR_RETURN(const auto cpu, MakeBackend("cpu"));
     targets = cpu->Targets();
   }
-  std::vector<std::string> passes = PassNames(options.numerics);
+  std::vector<std::string> passes = PassNames(options.numerics, true);
   passes.insert(passes.begin(), kNoPass);
   std::optional<DiffStage> before;
   // Kernels run what stands at the end of each kind of graph.

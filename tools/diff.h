@@ -1,12 +1,12 @@
 // Finds the rewrite, kernel or plan that makes a graph compute something else.
 //
 // A graph is run as built and after each pass on the scalar references, and
-// without rules, with them, and with 8-bit activations on the kernels of every
-// instruction set, all on the same inputs. After a pass, values must be those
-// that they replace (a rewrite's result keeps the name of what it replaced); a
-// kernel must give what its op's reference gives for the operands that the
-// kernel had, so that errors upstream do not count; and nobody may touch a
-// buffer between its writer and its last reader.
+// without rules, with them, with 8-bit activations and with packed weights on
+// the kernels of every instruction set, all on the same inputs. After a pass,
+// values must be those that they replace (a rewrite's result keeps the name of
+// what it replaced); a kernel must give what its op's reference gives for the
+// operands that the kernel had, so that errors upstream do not count; and
+// nobody may touch a buffer between its writer and its last reader.
 #ifndef WEFT_TOOLS_DIFF_H_
 #define WEFT_TOOLS_DIFF_H_
 
@@ -50,8 +50,10 @@ struct DiffOptions {
   std::vector<std::string> targets;  // of the CPU; empty: all
   int threads = 1;
   const std::atomic<bool>* cancel = nullptr;  // polled between nodes
-  // Called before each run with what it is.
+  // Called before each run with what it is, and within it with the share of its
+  // nodes that have run.
   std::function<void(absl::string_view)> progress;
+  std::function<void(double)> share;
   // For tests that plant faults.
   std::optional<std::vector<Rule>> fusion_rules;
   std::function<absl::StatusOr<std::unique_ptr<Backend>>(const BackendOptions&)>

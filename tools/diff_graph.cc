@@ -6,6 +6,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "graph/interpret.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -65,8 +66,28 @@ absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
     return absl::InvalidArgumentError(
         absl::StrCat("weight ", node.name, " has ", bytes.size(), " bytes, ",
                      type.ToString(), " needs ", tensor.bytes.size()));
-  std::memcpy(tensor.bytes.data(), bytes.data(), tensor.bytes.size());
+  if (IsPacked(type.dtype)) {
+    const int64_t rows = tensor.dims[0];
+    PackRows(RowsType(type.dtype), bytes.data(), rows,
+             static_cast<int64_t>(tensor.bytes.size()) / rows,
+             tensor.bytes.data());
+  } else {
+    std::memcpy(tensor.bytes.data(), bytes.data(), tensor.bytes.size());
+  }
   return tensor;
+}
+
+WeightSource SourceFor(const DiffGraph& diff, const DiffSubject& subject) {
+  using Copies = absl::flat_hash_map<NodeId, HostTensor>;
+  return [graph = diff.graph, weights = subject.weights,
+          copies = std::make_shared<Copies>()](
+             const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
+    if (!IsPacked(graph->value(node.outputs[0]).type.dtype))
+      return weights(node);
+    WEFT_ASSIGN_OR_RETURN(HostTensor copy, WeightTensor(*graph, node, weights));
+    return absl::MakeConstSpan(
+        copies->insert_or_assign(node.id, std::move(copy)).first->second.bytes);
+  };
 }
 
 absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
@@ -81,6 +102,7 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
   optimize.check_expectations = false;
   optimize.numerics = options.numerics;
   optimize.last_pass = last_pass;
+  optimize.pack_weights = true;  // the last pass of all
   optimize.allow = allow;
   optimize.fusion_rules = options.fusion_rules;
   optimize.observer = [&](absl::string_view pass, const Graph& now) {
@@ -124,11 +146,14 @@ std::string ShortNodeText(const Graph& graph, const Node& node) {
 
 absl::Status RunOnReferences(
     const DiffGraph& diff, const DiffSubject& subject,
-    const std::atomic<bool>* cancel,
+    const DiffOptions& options,
     const std::function<absl::Status(size_t step, ValueId, const HostTensor&)>&
         visit) {
   const Graph& graph = *diff.graph;
   absl::flat_hash_map<NodeId, HostTensor> states;
+  const auto all =
+      static_cast<double>(graph.order().size() * subject.steps.size());
+  double done = 0;
   for (size_t step = 0; step < subject.steps.size(); ++step) {
     const DiffStep& now = subject.steps[step];
     const auto source = [&](const Graph&,
@@ -148,9 +173,11 @@ absl::Status RunOnReferences(
       return input->second;
     };
     const auto see = [&](ValueId v, const HostTensor& value) -> absl::Status {
-      if (cancel != nullptr && cancel->load())
+      if (options.cancel != nullptr && options.cancel->load())
         return absl::CancelledError("cancelled");
       const Node& node = graph.producer(v);
+      if (graph.value(v).index == 0 && options.share)
+        options.share(++done / all);
       if (node.op->kind != OpKind::kCompute) return absl::OkStatus();
       if (node.op->writes_state && v == node.outputs[0])
         states[StateOf(graph, node).id] = value;

@@ -41,7 +41,8 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
 RewriteFilter FirstOf(const std::vector<Application>& all, size_t n);
 RewriteFilter AllBut(const Application& one);
 
-// A copy of a weight's bytes. InvalidArgument where there are too few.
+// A copy of a weight's bytes, packed where the graph has it so. InvalidArgument
+// where there are too few.
 absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
                                         const WeightSource& weights);
 
@@ -55,11 +56,15 @@ std::string ShortNodeText(const Graph& graph, const Node& node);
 // computed from more than weights.
 using StepValues = std::vector<std::vector<HostTensor>>;
 
+// Where the graph's weights lie for a backend: packed ones as copies that live
+// as long as the source does.
+WeightSource SourceFor(const DiffGraph& graph, const DiffSubject& subject);
+
 // Runs all steps on the scalar references. `visit` sees each computed value; an
 // error of its ends the run.
 absl::Status RunOnReferences(
     const DiffGraph& graph, const DiffSubject& subject,
-    const std::atomic<bool>* cancel,
+    const DiffOptions& options,
     const std::function<absl::Status(size_t step, ValueId, const HostTensor&)>&
         visit);
 

@@ -45,8 +45,9 @@ absl::StatusOr<Watched> Watch(const DiffSubject& subject,
   WEFT_ASSIGN_OR_RETURN(const auto backend, options.make_cpu
                                                 ? options.make_cpu(where)
                                                 : MakeBackend("cpu", where));
+  const WeightSource source = SourceFor(stage.graph, subject);
   WEFT_ASSIGN_OR_RETURN(const auto executable,
-                        backend->Compile(stage.graph.graph, subject.weights));
+                        backend->Compile(stage.graph.graph, source));
   StepCheck check(stage, executable->plan());
   WEFT_RETURN_IF_ERROR(executable->SetObserver(
       [&check](size_t step, bool done,
@@ -125,7 +126,9 @@ absl::Status RunKernels(const DiffSubject& subject, const DiffOptions& options,
                         Watch(subject, options, stage, target));
   watched.run.name = watched.found.run = title;
   watched.run.against = stage.name();
-  const double drift = name == "fast" ? kDriftOfCodes : kDrift;
+  const bool codes = name == "fast" ||
+                     (name == "packed" && options.numerics == Numerics::kFast);
+  const double drift = codes ? kDriftOfCodes : kDrift;
   if (watched.run.diverges && watched.found.kind == Divergence::Kind::kKernel) {
     WEFT_RETURN_IF_ERROR(FindMaker(subject, options, stage, target,
                                    watched.node, watched.found));

@@ -131,7 +131,7 @@ absl::Status RunAndCompare(const DiffSubject& subject,
       subject.steps.size(),
       std::vector<HostTensor>(static_cast<size_t>(graph.graph->num_values())));
   const absl::Status run = RunOnReferences(
-      graph, subject, options.cancel,
+      graph, subject, options,
       [&](size_t step, ValueId v, const HostTensor& value) -> absl::Status {
         if (graph.from_weights[static_cast<size_t>(v)]) return absl::OkStatus();
         values[step][static_cast<size_t>(v)] = value;

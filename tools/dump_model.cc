@@ -206,10 +206,12 @@ absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
 }  // namespace
 
 absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
+                                     bool pack_weights,
                                      const std::vector<AdapterOptions>& lora) {
   DumpedModel model;
   model.path = path;
   model.numerics = numerics;
+  model.pack_weights = pack_weights;
   WEFT_ASSIGN_OR_RETURN(const GgufFile file,
                         OpenModelFile(path, {.header_only = true}));
   ShowWarnings(file.warnings());
@@ -226,6 +228,7 @@ absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
   OptimizeOptions options;
   options.check_expectations = false;  // when all is shown
   options.numerics = numerics;
+  options.pack_weights = pack_weights;
   options.observer = recorder.observer();
   WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));
   model.dump = recorder.Take();

@@ -22,6 +22,7 @@ namespace weft::inline v0 {
 struct DumpedModel {
   std::string path;
   Numerics numerics = Numerics::kFast;
+  bool pack_weights = false;
   std::unique_ptr<Graph> graph;  // optimized
   FusionReport report;
   Dump dump;                       // all stages, rules and facts
@@ -29,8 +30,9 @@ struct DumpedModel {
 };
 
 // Reads the headers alone, builds the graph with the adapters and runs the
-// passes.
+// passes, pack_weights only where it is asked for.
 absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
+                                     bool pack_weights,
                                      const std::vector<AdapterOptions>& lora);
 
 // Plans the graph for every target and adds that to the dump.

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/dtype.h"
 #include "graph/dump/layers.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "nlohmann/json.hpp"
 #include "tools/read_file.h"
@@ -81,6 +82,9 @@ class Reader {
     for (const auto& table : {AllDTypes(), ActivationDTypes()})
       for (const DTypeInfo& info : table)
         if (info.name == dtype) type.dtype = info.type;
+    for (const DTypeInfo& info : AllDTypes())
+      if (CanPack(info.type) && Name(PackedType(info.type)) == dtype)
+        type.dtype = PackedType(info.type);
     for (const Json& dim : List(value, "shape")) {
       if (dim.is_number_integer()) {
         type.shape.Append(Dim(dim.get<int64_t>()));

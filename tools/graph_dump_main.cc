@@ -74,6 +74,7 @@ constexpr char kUsage[] =
   graph-dump --model=F --format=html --out=F.html    a page to look around in
   graph-dump --model=F --format=svg --out=F.svg      a picture
   graph-dump --model=F --after=all         as built, and after every pass
+  graph-dump --model=F --pack=on           with the weights packed for kernels
   graph-dump --model=F --explain           what was fused, what not and why
   graph-dump --model=F --diff=fuse         what came after that pass
   graph-dump --model=F --diff=G            what differs from another model
@@ -86,7 +87,8 @@ constexpr char kUsage[] =
   graph-dump --ops                         the ops that there are
   graph-dump --formats                     the block formats that there are
 
-Only the file's header is read, but for --profile without a file: one that was
+weft-run packs the weights of most models before they run; here they stay as the
+file has them unless --pack=on. Only the file's header is read, but for --profile without a file: one that was
 cut off after it will do. A line of a graph is
   %13: f32[T,64] = qmatmul(%12, blk.0.attn_q.weight)  # rule <- llama.cc:31
 with T tokens in a step and R rows of logits; after the # stand the rule or pass
@@ -111,8 +113,8 @@ Program MakeProgram() {
                        "diff", "plan", "memory", "profile", "probe", "ops",
                        "formats", "out"}},
                      {"How",
-                      {"context", "batch", "slots", "kv", "numerics", "threads",
-                       "target"}}},
+                      {"context", "batch", "slots", "kv", "numerics", "pack",
+                       "threads", "target"}}},
           .bare = {{"explain", kAll}, {"profile", kRun}}};
 }
 
@@ -124,6 +126,7 @@ struct Request {
   bool graph = true, explain = false, plan = false, run = false;
   bool probe = false;  // asked for
   Numerics numerics = Numerics::kFast;
+  bool pack_weights = false;
   bool texts() const { return explain || plan || run || !diff.empty(); }
   bool page() const { return format->name == "html"; }
 };
@@ -153,7 +156,8 @@ absl::Status ParseFormat(Request& request) {
 }
 
 absl::Status ParseAfter(const Arguments& args, Request& request) {
-  std::vector<std::string> passes = PassNames(request.numerics);
+  std::vector<std::string> passes =
+      PassNames(request.numerics, request.pack_weights);
   passes.insert(passes.begin(), kAsBuilt);
   // A page shows one pass after the other, the last one first.
   request.after = args.Given("after") ? absl::GetFlag(FLAGS_after)
@@ -171,6 +175,9 @@ absl::Status ParseAfter(const Arguments& args, Request& request) {
 absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   Request request;
   WEFT_ASSIGN_OR_RETURN(request.numerics, NumericsFromFlags());
+  WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
+  // What a machine has room for would make dumps differ from one to another.
+  request.pack_weights = pack == PackWhen::kAlways;
   WEFT_RETURN_IF_ERROR(ParseFormat(request));
   WEFT_RETURN_IF_ERROR(ParseAfter(args, request));
   request.explain = args.Given("explain");
@@ -239,8 +246,9 @@ absl::StatusOr<std::string> Differences(const Request& request,
   if (absl::EndsWith(request.diff, ".json")) {
     WEFT_ASSIGN_OR_RETURN(other, ReadDump(request.diff));
   } else {
-    WEFT_ASSIGN_OR_RETURN(DumpedModel model,
-                          LoadDump(request.diff, request.numerics, {}));
+    WEFT_ASSIGN_OR_RETURN(
+        DumpedModel model,
+        LoadDump(request.diff, request.numerics, request.pack_weights, {}));
     other = std::move(model.dump);
   }
   return DiffText(Diff(other, StageOf(other, now.name), dump, now, false));
@@ -266,7 +274,8 @@ absl::Status Judge(const Request& request, const DumpedModel& model,
 absl::Status DumpModel(const Request& request) {
   WEFT_ASSIGN_OR_RETURN(const std::string path, ModelPath());
   WEFT_ASSIGN_OR_RETURN(DumpedModel model,
-                        LoadDump(path, request.numerics, AdaptersFromFlags()));
+                        LoadDump(path, request.numerics, request.pack_weights,
+                                 AdaptersFromFlags()));
   const bool wants_plan = request.page() || request.format->name == "json" ||
                           absl::GetFlag(FLAGS_strict);
   if (wants_plan) WEFT_RETURN_IF_ERROR(PlanDump(model));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/model_builder.h"
+#include "ops/experts.h"
 #include "tools/profile_summary.h"
 #include "tools/stopwatch.h"
 
@@ -88,13 +90,40 @@ class Cut {
 
   const std::shared_ptr<Graph>& graph() const { return graph_; }
 
+  // An input of numbers of experts, below `count`.
+  struct Picks {
+    std::string input;
+    int64_t of_token, count;
+  };
+  absl::Span<const Picks> picks() const { return picks_; }
+
  private:
   void Copy(const Node& node) {
     Values in;
-    for (const ValueId v : node.inputs) in.push_back(Of(v));
+    for (const ValueId v : node.inputs)
+      in.push_back(IsPick(v) ? Picked(v) : Of(v));
     const Values out = graph_->EmitAll(*node.op, in, node.attrs, node.where);
     for (size_t i = 0; i < node.outputs.size(); ++i)
       values_[node.outputs[i]] = out[i];
+  }
+
+  bool IsPick(ValueId v) const {
+    return from_.producer(v).op == &kRoute &&
+           from_.value(v).type.dtype == DType::kI32;
+  }
+
+  // What a router picks, as an input: for made-up weights it would pick the
+  // same experts for all tokens, few bytes and large groups.
+  Value Picked(ValueId v) {
+    const auto known = picked_.find(v);
+    if (known != picked_.end()) return known->second;
+    const Node& router = from_.producer(v);
+    const TensorType& type = from_.value(v).type;
+    picks_.push_back(
+        {absl::StrCat("picked", v), type.shape.dim(-1).bound(),
+         from_.value(router.inputs[0]).type.shape.dim(-1).bound()});
+    return picked_[v] =
+               graph_->Input(picks_.back().input, type.dtype, type.shape);
   }
 
   Value Of(ValueId v) {
@@ -123,7 +152,8 @@ class Cut {
 
   const Graph& from_;
   std::shared_ptr<Graph> graph_;
-  absl::flat_hash_map<ValueId, Value> values_;
+  absl::flat_hash_map<ValueId, Value> values_, picked_;
+  std::vector<Picks> picks_;
 };
 
 // Memory for weights. Every byte is 0x2C: as the scale of a block it is 0.065,
@@ -174,13 +204,35 @@ absl::Status SetInputs(const Graph& graph, const StepSize& size,
   return absl::OkStatus();
 }
 
+// Other experts for each token and at each call, as often each, and no two
+// alike for a token: neighbours of one that is drawn.
+absl::Status PickExperts(const Cut& cut, std::mt19937& random,
+                         Executable& executable) {
+  for (const Cut::Picks& picks : cut.picks()) {
+    WEFT_ASSIGN_OR_RETURN(const auto memory, executable.Input(picks.input));
+    auto* ids = reinterpret_cast<int32_t*>(memory.data());
+    const auto of_token = static_cast<size_t>(picks.of_token);
+    for (size_t i = 0; i < memory.size() / sizeof(*ids); i += of_token) {
+      const uint64_t drawn = random();
+      for (size_t k = 0; k < of_token; ++k)
+        ids[i + k] = static_cast<int32_t>((drawn + k) %
+                                          static_cast<uint64_t>(picks.count));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The median of runs for about half a second, 3 at least.
-absl::StatusOr<double> TimeOf(const StepSize& size, Executable& executable) {
+absl::StatusOr<double> TimeOf(const Cut& cut, const StepSize& size,
+                              Executable& executable) {
   constexpr double kEnough = 0.5;
+  std::mt19937 random(1);
+  WEFT_RETURN_IF_ERROR(PickExperts(cut, random, executable));
   WEFT_RETURN_IF_ERROR(executable.Run(size.symbols));
   std::vector<double> times;
   for (const Stopwatch all;
        times.size() < 3 || (all.Seconds() < kEnough && times.size() < 2000);) {
+    WEFT_RETURN_IF_ERROR(PickExperts(cut, random, executable));
     const Stopwatch one;
     WEFT_RETURN_IF_ERROR(executable.Run(size.symbols));
     times.push_back(one.Seconds());
@@ -247,7 +299,7 @@ absl::StatusOr<Prediction> PredictSpeed(const Graph& graph,
                         }));
   for (const DumpSize& size : sizes) {
     WEFT_RETURN_IF_ERROR(SetInputs(*cut.graph(), size.size, *executable));
-    WEFT_ASSIGN_OR_RETURN(double seconds, TimeOf(size.size, *executable));
+    WEFT_ASSIGN_OR_RETURN(double seconds, TimeOf(cut, size.size, *executable));
     if (out.layers_run < out.layers) {
       WEFT_ASSIGN_OR_RETURN(
           const double times,

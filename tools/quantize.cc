@@ -1,6 +1,7 @@
 #include "tools/quantize.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -54,6 +55,9 @@ class Planner {
     for (const GgufTensor& tensor : file_.tensors()) {
       plan.push_back(PlanTensor(tensor));
       WEFT_RETURN_IF_ERROR(About(file_, tensor, Check(plan.back())));
+      auto order = RowOrderFor(file_, tensor);
+      WEFT_RETURN_IF_ERROR(About(file_, tensor, order.status()));
+      plan.back().order = *order;
     }
     return plan;
   }
@@ -143,6 +147,7 @@ absl::StatusOr<GgufKeyValues> MakeKeyValues(const GgufFile& file,
   // What is written is one file, whatever was read.
   for (const char* key : {"split.no", "split.count", "split.tensors.count"})
     kv.Remove(key);
+  kv.Remove(HalvesKey(file));  // see RowOrder
   if (!IsPlain(options.mixture.base))
     kv.SetUint32("general.quantization_version", kQuantizationVersion);
   if (const Imatrix* imatrix = options.imatrix) {
@@ -162,7 +167,7 @@ class Quantizer {
 
   absl::StatusOr<EncodeError> WriteTensor(const TensorPlan& plan) {
     if (plan.is_copy()) {
-      WEFT_RETURN_IF_ERROR(Copy(plan));
+      WEFT_RETURN_IF_ERROR(plan.order.moves() ? CopyRows(plan) : Copy(plan));
       return EncodeError();
     }
     absl::StatusOr<EncodeError> error = EncodeAll(plan);
@@ -214,6 +219,28 @@ class Quantizer {
     return absl::OkStatus();
   }
 
+  // Copies head by head; the rows of a vector are its values.
+  absl::Status CopyRows(const TensorPlan& plan) {
+    const auto data = plan.tensor->data;
+    const int64_t rows = plan.tensor->dims[0], head = plan.order.head;
+    const size_t row_bytes = data.size() / static_cast<size_t>(rows);
+    std::vector<std::byte> buffer(row_bytes * static_cast<size_t>(head));
+    for (int64_t first = 0; first < rows; first += head) {
+      if (context_.cancel != nullptr && *context_.cancel)
+        return absl::CancelledError("interrupted");
+      for (int64_t i = 0; i < head; ++i)
+        std::memcpy(
+            &buffer[static_cast<size_t>(i) * row_bytes],
+            data.data() +
+                static_cast<size_t>(plan.order.Source(first + i)) * row_bytes,
+            row_bytes);
+      WEFT_RETURN_IF_ERROR(writer_.Write(buffer));
+      if (context_.progress) context_.progress(plan.elements() / rows * head);
+    }
+    file_.Release(data);
+    return absl::OkStatus();
+  }
+
   absl::StatusOr<EncodeError> Encode(const TensorPlan& plan, int64_t expert,
                                      int64_t experts,
                                      absl::Span<const float> importance) {
@@ -229,15 +256,22 @@ class Quantizer {
     job.measure_error = true;
     // Rows are whole blocks: the reader saw to that.
     const int64_t row_bytes = *RowBytes(tensor.dtype, job.row_length);
-    const auto source = [&](int64_t first, absl::Span<float> out) {
-      from.decode(data.data() + first * row_bytes,
+    const auto decode = [&](int64_t row, absl::Span<float> out) {
+      from.decode(data.data() + row * row_bytes,
                   static_cast<int64_t>(out.size()) / from.block_values,
                   out.data());
+    };
+    const auto source = [&](int64_t first, absl::Span<float> out) {
+      if (!plan.order.moves()) return decode(first, out);
+      const auto n = static_cast<size_t>(job.row_length);
+      for (; !out.empty(); out.remove_prefix(n))
+        decode(plan.order.Source(first++), out.first(n));
     };
     const int64_t out_row_bytes = *RowBytes(plan.type, job.row_length);
     int64_t rows_done = 0;
     const auto sink = [&](absl::Span<const std::byte> bytes) {
       const int64_t rows = static_cast<int64_t>(bytes.size()) / out_row_bytes;
+      // A head that goes on in the next batch is read from the file once more.
       file_.Release(data.subspan(static_cast<size_t>(rows_done * row_bytes),
                                  static_cast<size_t>(rows * row_bytes)));
       rows_done += rows;

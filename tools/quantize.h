@@ -13,6 +13,7 @@
 #include "models/gguf.h"
 #include "tools/imatrix.h"
 #include "tools/mixture.h"
+#include "tools/row_order.h"
 #include "tools/tensor_encoder.h"
 #include "tools/tensor_pattern.h"
 
@@ -34,6 +35,7 @@ struct TensorPlan {
   const GgufTensor* tensor = nullptr;
   DType type = DType::kF32;
   bool is_fallback = false;  // its rows do not divide into the type wanted
+  RowOrder order = {};
 
   bool is_copy() const { return type == tensor->dtype; }
   int64_t elements() const;
@@ -43,7 +45,9 @@ struct TensorPlan {
 // What every tensor of the file becomes, in its order. FailedPrecondition for
 // quantised tensors that would be quantised again, NotFound for a pattern that
 // matches no tensor that may be quantised; Unimplemented where weft cannot
-// decode or encode; InvalidArgument for importances that do not fit.
+// decode or encode; InvalidArgument for importances that do not fit and for
+// rows that are no whole heads where these have to be put in order
+// (RowOrderFor).
 absl::StatusOr<std::vector<TensorPlan>> PlanQuantization(
     const GgufFile& file, const QuantizeOptions& options);
 

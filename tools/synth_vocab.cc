@@ -4,8 +4,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "models/spm_merger.h"
 #include "models/vocab.h"
 #include "tools/normal.h"
@@ -102,18 +100,9 @@ class PieceMaker {
 
 }  // namespace
 
-SynthVocab MakeSynthVocab(int64_t size, uint64_t seed) {
-  SynthVocab vocab;
-  const auto add = [&vocab](std::string text, float score, TokenType type) {
-    vocab.texts.push_back(std::move(text));
-    vocab.scores.push_back(score);
-    vocab.types.push_back(static_cast<int32_t>(type));
-  };
-  add("<unk>", 0, TokenType::kUnknown);
-  add("<s>", 0, TokenType::kControl);
-  add("</s>", 0, TokenType::kControl);
-  for (unsigned byte = 0; byte < 256; ++byte)
-    add(absl::StrFormat("<0x%02X>", byte), 0, TokenType::kByte);
+NewVocab MakeSynthVocab(int64_t size, uint64_t seed) {
+  NewVocab vocab;
+  vocab.AddSpecialsAndBytes();
 
   std::vector<std::string> characters = {std::string(kSpmSpace)};
   for (const char letter : kLetters) characters.emplace_back(1, letter);
@@ -127,23 +116,10 @@ SynthVocab MakeSynthVocab(int64_t size, uint64_t seed) {
   float score = 0;
   PieceMaker maker(seed);
   for (size_t i = characters.size(); i < room; ++i)
-    add(maker.Next(), score--, TokenType::kNormal);
+    vocab.Add(maker.Next(), score--, TokenType::kNormal);
   for (std::string& character : characters)
-    add(std::move(character), score--, TokenType::kNormal);
+    vocab.Add(std::move(character), score--, TokenType::kNormal);
   return vocab;
-}
-
-void SynthVocab::AddTo(GgufKeyValues& key_values) const {
-  key_values.SetString("tokenizer.ggml.model", "llama");
-  key_values.SetString("tokenizer.ggml.pre", "default");
-  key_values.SetStrings("tokenizer.ggml.tokens", texts);
-  key_values.SetFloats("tokenizer.ggml.scores", scores);
-  key_values.SetInt32s("tokenizer.ggml.token_type", types);
-  key_values.SetUint32("tokenizer.ggml.unknown_token_id", 0);
-  key_values.SetUint32("tokenizer.ggml.bos_token_id", 1);
-  key_values.SetUint32("tokenizer.ggml.eos_token_id", 2);
-  key_values.SetBool("tokenizer.ggml.add_bos_token", true);
-  key_values.SetBool("tokenizer.ggml.add_eos_token", false);
 }
 
 }  // namespace weft::inline v0

@@ -3,32 +3,21 @@
 #define WEFT_TOOLS_SYNTH_VOCAB_H_
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
-#include "models/gguf_key_values.h"
+#include "tools/new_vocab.h"
 
 namespace weft::inline v0 {
 
 // <unk>, <s>, </s>, the 256 bytes and the space: any text can be encoded with
 // these and comes back.
-inline constexpr int64_t kMinSynthVocab = 3 + 256 + 1;
-
-struct SynthVocab {
-  std::vector<std::string> texts;
-  std::vector<float> scores;
-  std::vector<int32_t> types;  // numbers of TokenType
-
-  // Sets the tokenizer.* keys.
-  void AddTo(GgufKeyValues& key_values) const;
-};
+inline constexpr int64_t kMinSynthVocab = kSpecialsAndBytes + 1;
 
 // A vocabulary of exactly `size` (at least kMinSynthVocab) tokens: the
 // special ones and the bytes, then pieces of lower-case words, the best first,
 // then the space and the printable ASCII characters. Each piece is what its own
 // text is encoded to, as in a vocabulary that was trained. The pieces depend on
 // `seed`.
-SynthVocab MakeSynthVocab(int64_t size, uint64_t seed);
+NewVocab MakeSynthVocab(int64_t size, uint64_t seed);
 
 }  // namespace weft::inline v0
 

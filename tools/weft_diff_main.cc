@@ -45,8 +45,8 @@ constexpr char kUsage[] =
   weft-diff --model=F --numerics=exact          leaves 8-bit activations out
 
 Runs the model's graph as built and after every pass on the scalar references,
-and without fusion, fused, and with 8-bit activations on the kernels of every
-instruction set: the tokens but the last as a prompt, then the last one. Says
+and without fusion, fused, with 8-bit activations and with packed weights on the
+kernels of every instruction set: the tokens but the last as a prompt, then the last one. Says
 for each run how far the values are from those that they replace (the share of
 the power that is wrong, NMSE, and the distance in ulp), and of the first value
 beyond its tolerance
@@ -106,7 +106,10 @@ absl::Status Run(const Arguments& args) {
   options.threads = absl::GetFlag(FLAGS_threads);
   options.cancel = &CatchInterrupt();
   const Stopwatch time;
-  options.progress = [&time](absl::string_view what) {
+  Progress bar("running");
+  options.share = [&bar](double share) { bar.Update(share); };
+  options.progress = [&time, &bar](absl::string_view what) {
+    bar.Clear();
     // Only where one would wonder.
     if (time.Seconds() > 1)
       Say(absl::StrFormat("%7.1f s  %s", time.Seconds(), what));
@@ -115,6 +118,7 @@ absl::Status Run(const Arguments& args) {
                    absl::StrJoin(tokens, ",")));
   WEFT_ASSIGN_OR_RETURN(const DiffReport report,
                         FindDivergences(subject, options));
+  bar.Clear();
   WEFT_RETURN_IF_ERROR(Print(DiffReportText(report)));
   if (report.divergences.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(

@@ -200,8 +200,11 @@ absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   if (taps != nullptr) options.taps = TapRecorder::Globs();
   WEFT_ASSIGN_OR_RETURN(options.pack_weights,
                         ShouldPack(pack, *model, options));
+  Progress packing("packing");
+  options.packing_progress = [&](double share) { packing.Update(share); };
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                         model->NewSession(options));
+  packing.Clear();
   if (taps != nullptr) taps->Attach(*session);
   Say(absl::StrFormat("loaded in %.3f s", time.Seconds()));
   if (absl::GetFlag(FLAGS_verbose)) ShowSession(*model, *session);

@@ -31,10 +31,12 @@ Activation ParseActivation(const Node& node) {
 
 KernelList AllKernels(TargetMask targets) {
   KernelList list;
+  AddAdamWKernels(targets, list);
   AddAttentionKernels(targets, list);
   AddBinaryKernels(targets, list);
   AddCrossEntropyKernels(targets, list);
   AddDequantKernels(targets, list);
+  AddExpertGradientKernels(targets, list);
   AddGatherKernels(targets, list);
   AddGradientKernels(targets, list);
   AddMatMulKernels(targets, list);

@@ -9,10 +9,12 @@
 namespace weft::inline v0 {
 namespace cpu {
 
+void AddAdamWKernels(TargetMask targets, KernelList& out);
 void AddAttentionKernels(TargetMask targets, KernelList& out);
 void AddBinaryKernels(TargetMask targets, KernelList& out);
 void AddCrossEntropyKernels(TargetMask targets, KernelList& out);
 void AddDequantKernels(TargetMask targets, KernelList& out);
+void AddExpertGradientKernels(TargetMask targets, KernelList& out);
 void AddGatherKernels(TargetMask targets, KernelList& out);
 void AddGradientKernels(TargetMask targets, KernelList& out);
 void AddMatMulKernels(TargetMask targets, KernelList& out);

@@ -33,8 +33,19 @@ class Interned {
 
 using Column = std::vector<int64_t>;
 
+// A column as text, half as long as a list of numbers: each number n is 2n, or
+// -2n - 1 below 0, in digits of five bits, lowest first; all but the last have
+// a sixth bit. data.js reads it.
 std::string Json(const Column& column) {
-  return absl::StrCat("[", absl::StrJoin(column, ","), "]");
+  constexpr char kDigits[] =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string out = "\"";
+  for (const int64_t n : column) {
+    auto rest = static_cast<uint64_t>(n < 0 ? ~n : n) << 1 | (n < 0 ? 1 : 0);
+    for (; rest > 31; rest >>= 5) out += kDigits[rest % 32 + 32];
+    out += kDigits[rest];
+  }
+  return out + "\"";
 }
 
 class PageData {
@@ -110,7 +121,7 @@ class PageData {
     }
     return absl::StrCat(
         "{", Member("op", Json(op)), ",", Member("kind", Json(kind)), ",",
-        Member("name", Json(name)), ",", Member("attrs", Json(attrs)), ",",
+        Member("names", Json(name)), ",", Member("attrs", Json(attrs)), ",",
         Member("where", Json(where)), ",", Member("by", Json(made_by)), ",",
         Member("count", Json(count)), ",", Member("number", Json(number)), ",",
         Member("type", Json(type)), "}");

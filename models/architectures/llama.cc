@@ -24,7 +24,7 @@ struct Config : Sizes {
 };
 
 Config ReadConfig(ModelBuilder& b) {
-  // GGUF's converters permute the rows of q and k so that pairs are neighbours;
+  // In GGUF files the rows of q and k are permuted so that pairs are neighbours;
   // what comes from safetensors is as it was trained, halves apart.
   const bool halves = b.Bool("rope.halves", false);
   Config c{ReadSizes(b, {.adjacent = !halves}), {}, {}};

@@ -19,7 +19,26 @@ Rule TransposeMatMulRule() {
   return Rule("transpose_matmul")
       .Match([](Any x, Any w) { return MatMul(x, Transpose(w)); })
       .If("w is a matrix", [](Value, Value w) { return w.rank() == 2; })
+      .If("w is a weight",
+          [](Value, Value w) {
+            return w.graph()->producer(w.id()).op->kind == OpKind::kWeight;
+          })
       .Emit([](Value x, Value w) { return QMatMul(x, w); });
+}
+
+// What is left of products with a transpose: those of values that are computed,
+// as in training. Their tiles are packed, which a weight's rows, read as they
+// lie, do not need.
+Rule TransposedRightRule() {
+  return Rule("transposed_right")
+      .Match([](Any a, Any b) { return MatMul(a, Transpose(b)); })
+      .Emit([](Value a, Value b) { return MatMulTransposed(a, b, 1); });
+}
+
+Rule TransposedLeftRule() {
+  return Rule("transposed_left")
+      .Match([](Any a, Any b) { return MatMul(Transpose(a), b); })
+      .Emit([](Value a, Value b) { return MatMulTransposed(a, b, 0); });
 }
 
 Rule DequantGatherRule() {

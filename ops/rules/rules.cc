@@ -8,6 +8,8 @@ std::vector<Rule> FusionRules() {
   rules.push_back(AttentionRule());
   rules.push_back(DequantMatMulRule());
   rules.push_back(TransposeMatMulRule());
+  rules.push_back(TransposedRightRule());
+  rules.push_back(TransposedLeftRule());
   rules.push_back(DequantGatherRule());
   rules.push_back(ByIdRule());
   rules.push_back(RmsNormMulRule());

@@ -19,6 +19,9 @@ Rule AttentionRule();
 // qgather; and the f32 weight that needs no dequant.
 Rule DequantMatMulRule();
 Rule TransposeMatMulRule();
+// MatMul with either operand transposed, of computed values.
+Rule TransposedLeftRule();
+Rule TransposedRightRule();
 Rule DequantGatherRule();
 // MatMulById(x, Dequant(w), ...) to qmatmul_by_id.
 Rule ByIdRule();

@@ -3,7 +3,7 @@
 //
 //   digits digits.gguf < digits.txt
 //
-// make_digits.py trained the weights.
+// train_digits.cc makes the weights.
 #include <algorithm>
 #include <iostream>
 #include <memory>

@@ -64,7 +64,8 @@ shown=$(grep -rhoE '#include "absl/[^"]+"' "$prefix/include/weft" | sort -u |
 examples static all -- -DCMAKE_CXX_STANDARD=20 -DCMAKE_CXX_COMPILER=g++
 says "static, g++, C++20" "$work/static/bin/generate" "$model" "$prompt"
 says "C program, static" "$work/static/bin/generate_c" "$model" "$prompt"
-"$work/static/bin/digits" tests/examples/digits.gguf \
+"$work/static/bin/train_digits" "$work/digits.gguf" >/dev/null
+"$work/static/bin/digits" "$work/digits.gguf" \
   <tests/examples/digits.txt | tr -d '\n' | grep -qx 0123456789 ||
   fail "digits: wrong"
 "$work/static/bin/conversations" "$model" | grep -c . | grep -qx 8 ||
@@ -108,11 +109,13 @@ row "two copies in one process"
 
 # The DSL's half is enough to see that weft works as a subproject: no tests, no
 # warnings as errors, no flags of ours in the host's own compilation.
+cache=$(command -v ccache || true)
 examples subproject feed_forward -- -DWEFT_SOURCE="$PWD" \
   -DWEFT_HIGHWAY_DIR="$(find "$PWD/build/third_party" -maxdepth 1 \
     -name 'highway-*' -type d | head -1)" \
   -DCMAKE_BUILD_TYPE=None -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
-  -DCMAKE_CXX_COMPILER_LAUNCHER="$(command -v ccache || true)"
+  -DCMAKE_CXX_COMPILER_LAUNCHER="$cache" \
+  -DWEFT_PCH="$([[ -n $cache ]] && echo OFF || echo ON)"
 "$work/subproject/bin/feed_forward" | grep -q qmatmul || fail "subproject: wrong"
 grep -q -- -Werror "$work/subproject/compile_commands.json" &&
   fail "subproject: warnings as errors"

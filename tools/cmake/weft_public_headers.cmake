@@ -23,11 +23,11 @@ set(WEFT_PUBLIC_HEADERS_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 # themselves; all others are nobody's business.
 set(WEFT_FRONT_HEADERS
   graph/dump/formats.h graph/passes.h graph/print.h
-  ops/ops.h ops/optimize.h
+  ops/gradient.h ops/ops.h ops/optimize.h ops/optimizer.h ops/windows.h
   backends/backend.h backends/dump_plan.h
   models/c_api/weft.h
   models/blocks.h models/chat_template.h models/engine.h models/experts.h
-  models/runner.h models/sampler.h models/scheduler.h)
+  models/gguf_writer.h models/runner.h models/sampler.h models/scheduler.h)
 
 # The front headers and everything of weft's that they include.
 function(weft_header_closure out)

@@ -26,12 +26,17 @@ inline void AddRow(float* y, const float* bias, int64_t n) {
                 });
 }
 
+// Whether results are read again by AddBiasAndActivate().
+inline bool HasEpilogue(const KernelArgs& a) {
+  return a.in.size() > 2 || a.params->activation != Activation::kNone;
+}
+
 // Adds input 2, when there is one, to columns [first, last) of output 0, then
 // applies the activation.
 inline void AddBiasAndActivate(const KernelArgs& a, int64_t first,
                                int64_t last) {
+  if (!HasEpilogue(a)) return;
   const bool bias = a.in.size() > 2;
-  if (!bias && a.params->activation == Activation::kNone) return;
   for (int64_t t = 0; t < a.out[0].rows(); ++t) {
     float* y = a.out[0].RowAs<float>(t) + first;
     if (bias) AddRow(y, a.in[2].As<float>() + first, last - first);

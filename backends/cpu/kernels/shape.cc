@@ -1,10 +1,12 @@
-// reshape, permute, transpose, slice, concat and repeat, as copies. Moving
-// bytes needs no vectors of ours, so this file is compiled once.
+// reshape and its like, permute, transpose, slice, concat and repeat, as
+// copies. Moving bytes needs no vectors of ours, so this file is compiled once.
 #include <algorithm>
 #include <array>
 #include <cstring>
 
 #include "backends/cpu/kernels.h"
+#include "ops/gradient.h"
+#include "ops/gradient_ops.h"
 #include "ops/matmul.h"
 #include "ops/shape_ops.h"
 
@@ -223,12 +225,13 @@ double ReshapeNs(const KernelArgs& a) {
 void AddShapeKernels(TargetMask, KernelList& out) {
   // Views are no steps of a plan; the first three run where their reader
   // cannot take strides.
-  out.push_back({.op = &kReshape,
-                 .name = "reshape",
-                 .strided = 0b1,
-                 .tasks = InputRows,
-                 .task_ns = ReshapeNs,
-                 .run = Reshape});
+  for (const OpDef* op : {&kReshape, &kCheckpoint, &kAfter})
+    out.push_back({.op = op,
+                   .name = op->name,
+                   .strided = 0b1,
+                   .tasks = InputRows,
+                   .task_ns = ReshapeNs,
+                   .run = Reshape});
   const auto add = [&out](const OpDef& op, auto run, uint32_t strided = 0b1) {
     out.push_back({.op = &op,
                    .name = op.name,

@@ -45,11 +45,11 @@ struct CodecIQ4_NL {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(kIq4Codebook);
-    const BlockScales<CodecIQ4_NL> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
-    });
-    scales.Store(blocks, out);
+    const BlockScales<CodecIQ4_NL, R> scales(rows, blocks);
+    ForEachBlock<Block>(
+        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+          PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
+        });
   }
 };
 
@@ -109,20 +109,29 @@ struct CodecMXFP4 {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const auto codebook = LoadCodebook(Block::kDoubled);
-    const Fields<Block, uint8_t> exponents(rows, blocks, offsetof(Block, e));
-    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
-    });
-    for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
-      StoreScale(exponents.values[j], out.scales[j]);
+    const Exponents<R> scales(rows, blocks);
+    ForEachBlock<Block>(
+        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+          PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
+        });
   }
 
  private:
+  template <class R>
+  struct Exponents {
+    Fields<Block, uint8_t, R> fields;
+
+    HWY_INLINE Exponents(R rows, int blocks)
+        : fields(rows, blocks, offsetof(Block, e)) {}
+    HWY_INLINE void Store(size_t j, PanelScales<CodecMXFP4>& out) const {
+      StoreScale(fields.Get(j), out.scales[j]);
+    }
+  };
   // HalfE8M0ToF32 of each row's exponent.
   static HWY_INLINE void StoreScale(const uint8_t* exponents, float* to) {
     const DU d;
     const hn::Rebind<uint8_t, DU> d8;
-    const VU e = hn::PromoteTo(d, hn::Load(d8, exponents));
+    const VU e = hn::PromoteTo(d, hn::LoadU(d8, exponents));
     const VU normal = hn::ShiftLeft<23>(hn::Sub(e, hn::Set(d, 1u)));
     const VU denormal = hn::Shl(hn::Set(d, 0x00200000u), e);
     const VU bits = hn::IfThenElse(hn::Lt(e, hn::Set(d, 2u)), denormal, normal);

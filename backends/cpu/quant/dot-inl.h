@@ -48,7 +48,21 @@ struct TileArgs {
   float* y;                 // [kT][y_stride]
   size_t y_stride;          // floats
   bool first;               // y holds nothing yet: these are the first groups
+  // Memory to ask for meanwhile, kR * kLanes rows in sets of kPackedRows:
+  // ahead_lines of each set for each group.
+  const uint8_t* ahead = nullptr;
+  size_t ahead_stride = 0;  // from set to set
+  int ahead_lines = 0;
 };
+
+template <class C, int kR>
+HWY_INLINE void AskAhead(const TileArgs<C>& a, int g) {
+  constexpr int kSets = kR * kLanes / kPackedRows;
+  for (int i = g * a.ahead_lines; i < (g + 1) * a.ahead_lines; ++i)
+    for (int set = 0; set < kSets; ++set)
+      hwy::Prefetch(a.ahead + static_cast<size_t>(set) * a.ahead_stride +
+                    64 * static_cast<size_t>(i));
+}
 
 template <class C>
 HWY_INLINE const Activations<C>* TokenBlock(const TileArgs<C>& a, int t,
@@ -92,6 +106,20 @@ HWY_INLINE VI AddDot4(VU codes, hn::Vec<DI8> x, VI sum) {
   return hn::SumOfMulQuadAccumulate(DI(), hn::BitCast(DI8(), codes), x, sum);
 }
 
+// sum + the products of the two int16 of each lane.
+HWY_INLINE VI AddPairProducts(VI a, VI b, VI sum) {
+  const DI16 d16;
+#if HWY_ARCH_X86
+  // One instruction with VNNI. On Arm it spreads them over two sums.
+  VI unused = hn::Zero(DI());
+  return hn::ReorderWidenMulAccumulate(DI(), hn::BitCast(d16, a),
+                                       hn::BitCast(d16, b), sum, unused);
+#else
+  return hn::Add(sum, hn::WidenMulPairwiseAdd(DI(), hn::BitCast(d16, a),
+                                              hn::BitCast(d16, b)));
+#endif
+}
+
 // Codes as AddDot4 wants them.
 template <class C, Dots kDots>
 HWY_INLINE VU LoadCodes(const uint8_t* from) {
@@ -133,14 +161,14 @@ struct alignas(64) Corrections {
   static constexpr bool kHasPairs =
       C::kMins == Mins::kPaired || kBiasIsMin<C, kDots>;
   int32_t start[kHasStart ? kSubs : 1];
-  int32_t pairs[kHasPairs ? kSubs / 2 : 1];  // of int16
+  const int16_t* pairs;  // sums of sub-blocks
   float sums[C::kMins == Mins::kFloat ? kSubs : 1];
 
   HWY_INLINE void Set(const Activations<C>& x) {
     if constexpr (kHasStart)
       for (int j = 0; j < kSubs; ++j)
         start[j] = -kDotBias<C, kDots> * Sum(x, j);
-    if constexpr (kHasPairs) std::memcpy(pairs, SumsOf<C>(x), sizeof(pairs));
+    if constexpr (kHasPairs) pairs = SumsOf<C>(x);
     if constexpr (C::kMins == Mins::kFloat)
       for (int j = 0; j < kSubs; ++j)
         sums[j] = x.d[j] * static_cast<float>(Sum(x, j));
@@ -149,11 +177,15 @@ struct alignas(64) Corrections {
   HWY_INLINE VI Start(int j) const {
     return hn::Set(DI(), kHasStart ? start[kHasStart ? j : 0] : 0);
   }
-  // a0 * sum of sub-block 2j + a1 * sum of the next, for pairs of int16.
-  HWY_INLINE VI TimesPair(VI a, int j) const {
-    return hn::WidenMulPairwiseAdd(
-        DI(), hn::BitCast(DI16(), a),
-        hn::BitCast(DI16(), hn::Set(DI(), pairs[kHasPairs ? j : 0])));
+  // sum + a0 * sum of sub-block 2j + a1 * sum of the next, for pairs of int16.
+  // They are read where they are used: g++ else keeps them in general
+  // registers.
+  HWY_INLINE VI AddPair(VI a, int j, VI sum) const {
+    return AddPairProducts(
+        a,
+        hn::BitCast(DI(),
+                    Broadcast4(reinterpret_cast<const int8_t*>(pairs + 2 * j))),
+        sum);
   }
 
  private:
@@ -178,16 +210,15 @@ HWY_INLINE VF32 GroupPart(const PanelScales<C>& p,
                           const Corrections<C, kDots>& corrections, VI sums) {
   const DF32 df;
   const DI di;
-  auto part = hn::Zero(df);
-  if constexpr (C::kMins == Mins::kPaired) {
-    auto mins = hn::Zero(di);
-    HWY_UNROLL(8)
-    for (int j = 0; j < PanelScales<C>::kSubs / 2; ++j)
-      mins =
-          hn::Add(mins, corrections.TimesPair(hn::Load(di, p.min_pairs[j]), j));
-    part = hn::Neg(hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
-  }
-  return hn::MulAdd(hn::ConvertTo(df, sums), hn::Load(df, p.d), part);
+  const auto scaled = hn::ConvertTo(df, sums);
+  if constexpr (C::kMins != Mins::kPaired)
+    return hn::Mul(scaled, hn::Load(df, p.d));
+  auto mins = hn::Zero(di);
+  HWY_UNROLL(8)
+  for (int j = 0; j < PanelScales<C>::kSubs / 2; ++j)
+    mins = corrections.AddPair(hn::Load(di, p.min_pairs[j]), j, mins);
+  return hn::MulSub(scaled, hn::Load(df, p.d),
+                    hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -242,7 +273,7 @@ HWY_INLINE void AddQuads(const TileGroup<C, kDots, kR, kT>& a, int j,
 }
 
 // sums[r][t] += factor[r] * the products of sub-block j, factors being pairs of
-// int16.
+// int16. Where codes are flipped (kFlips), sums begin with what these lack.
 template <class C, Dots kDots, int kR, int kT>
 HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
                          const VI (&factors)[kR], VI (&sums)[kR][kT]) {
@@ -261,28 +292,27 @@ HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
     hn::Vec<DI16> runs[kR][kT];
     HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        const auto w = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
-        const auto signs = hn::BitCast(DI8(), w);
+        auto u = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
+        auto flips = hn::Zero(DI8());
+        if constexpr (C::kSignedCodes) {
+          const auto w = hn::BitCast(DI8(), u);
+          flips = hn::VecFromMask(DI8(), hn::Lt(w, hn::Zero(DI8())));
+          u = hn::BitCast(DU8(), hn::Sub(hn::Xor(w, flips), flips));
+        }
         HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
           auto four = Broadcast4(q[t] + 4 * s);
-          auto u = w;
-          if constexpr (C::kSignedCodes) {
-            // |code| * (q with the code's sign).
-            four = hn::IfNegativeThenNegOrUndefIfZero(signs, four);
-            u = hn::BitCast(DU8(), hn::Abs(signs));
-          }
+          if constexpr (C::kSignedCodes) four = hn::Xor(four, flips);
           const auto product = hn::SatWidenMulPairwiseAdd(d16, u, four);
           runs[r][t] = s == i ? product : hn::Add(runs[r][t], product);
           KeepOrder(runs[r][t]);
+          if (s + 1 < i + kRun) continue;
+          sums[r][t] = hn::Add(
+              sums[r][t], hn::WidenMulPairwiseAdd(
+                              DI(), runs[r][t], hn::BitCast(d16, factors[r])));
+          KeepOrder(sums[r][t]);
         }
       }
     }
-    HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t)
-      sums[r][t] = hn::Add(
-          sums[r][t], hn::WidenMulPairwiseAdd(DI(), runs[r][t],
-                                              hn::BitCast(d16, factors[r])));
   }
 }
 
@@ -296,21 +326,23 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
   VI sums[kR][kT];
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r)
-    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) sums[r][t] = hn::Zero(di);
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t) sums[r][t] =
+        kPairs<kDots> && kFlips<C> ? hn::Load(di, a.panels[r]->lacks[0])
+                                   : hn::Zero(di);
   if constexpr (kBiasIsMin<C, kDots>) {
     HWY_UNROLL(8) for (int j = 0; j < kSubs / 2; ++j) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         const VI scales = ScalePair(*a.panels[r], j);
         HWY_UNROLL(8)
         for (int t = 0; t < kT; ++t)
-          sums[r][t] =
-              hn::Sub(sums[r][t], a.corrections[t].TimesPair(scales, j));
+          sums[r][t] = a.corrections[t].AddPair(scales, j, sums[r][t]);
       }
     }
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t)
-      sums[r][t] = hn::Mul(sums[r][t], hn::Set(di, kBias<C>));
+      sums[r][t] = hn::Mul(sums[r][t], hn::Set(di, -kBias<C>));
   }
   for (int j = 0; j < kSubs; ++j) {
     VI scales[kR];
@@ -360,7 +392,11 @@ HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
     VI dots[kR][kT];
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
-    for (int t = 0; t < kT; ++t) dots[r][t] = a.corrections[t].Start(j);
+    for (int t = 0; t < kT; ++t)
+      dots[r][t] =
+          kPairs<kDots> && kFlips<C>
+              ? hn::Load(DI(), a.panels[r]->lacks[j % Panel<C>::kLacks])
+              : a.corrections[t].Start(j);
     if constexpr (kPairs<kDots>) {
       VI ones[kR];
       for (int r = 0; r < kR; ++r) ones[r] = hn::Set(DI(), 0x00010001);
@@ -391,6 +427,7 @@ HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
   const Panel<C>* panels = a.panels;
   TileGroup<C, kDots, kR, kT> tile;
   for (int g = 0; g < a.groups; ++g, ++panels) {
+    AskAhead<C, kR>(a, g);
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       tile.x[t] = TokenBlock(a, t, g);
       tile.corrections[t].Set(*tile.x[t]);

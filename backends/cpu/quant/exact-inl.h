@@ -37,7 +37,7 @@ struct ExactArgs {
 
 // Scale of sub-block j of each row.
 template <class C>
-HWY_INLINE VF32 ScaleOf(const Panel<C>& p, int j) {
+HWY_INLINE VF32 ScaleOf(const PanelScales<C>& p, int j) {
   if constexpr (C::kScales == Scales::kFloat) {
     return hn::Load(DF32(), p.scales[j]);
   } else {
@@ -47,7 +47,7 @@ HWY_INLINE VF32 ScaleOf(const Panel<C>& p, int j) {
 
 // Min of sub-block j of each row.
 template <class C>
-HWY_INLINE VF32 MinOf(const Panel<C>& p, int j) {
+HWY_INLINE VF32 MinOf(const PanelScales<C>& p, int j) {
   const DF32 df;
   if constexpr (C::kMins == Mins::kFloat) return hn::Load(df, p.mins[j]);
   if constexpr (C::kMins == Mins::kPaired) {
@@ -91,18 +91,21 @@ constexpr int kExactTokens = 4;
 constexpr int kExactTokens = 2;
 #endif
 
-// y of one token after sub-block j, from its parts.
+// y of one token after sub-block j, from the sum of its parts.
 template <class C>
-HWY_INLINE VF32 AddParts(const Panel<C>& p, int j, const float* x, VF32 p0,
-                         VF32 p1, VF32 p2, VF32 p3, VF32 y) {
-  const VF32 dot = hn::Add(hn::Add(p0, p1), hn::Add(p2, p3));
-  y = hn::MulAdd(dot, ScaleOf(p, j), y);
+HWY_INLINE VF32 AddDot(const PanelScales<C>& p, int j, const float* x, VF32 dot,
+                       VF32 y) {
+  y = hn::MulAdd(dot, ScaleOf<C>(p, j), y);
   if constexpr (C::kMins != Mins::kNone)
-    y = hn::NegMulAdd(MinOf(p, j), hn::Set(DF32(), SumOfX<C>(x)), y);
+    y = hn::NegMulAdd(MinOf<C>(p, j), hn::Set(DF32(), SumOfX<C>(x)), y);
   return y;
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+
+HWY_INLINE VF32 SumOfParts(const VF32 (&parts)[4]) {
+  return hn::Add(hn::Add(parts[0], parts[1]), hn::Add(parts[2], parts[3]));
+}
 
 // y[t] of the definition after sub-block j.
 template <class C, int kT>
@@ -127,8 +130,8 @@ HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
   }
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
-    y[t] = AddParts(p, j, x + static_cast<size_t>(t) * x_stride, parts[t][0],
-                    parts[t][1], parts[t][2], parts[t][3], y[t]);
+    y[t] = AddDot<C>(p, j, x + static_cast<size_t>(t) * x_stride,
+                     SumOfParts(parts[t]), y[t]);
 }
 
 template <class C, int kT>
@@ -175,7 +178,7 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
         p2 = hn::MulAdd(CodeOf<C, 2>(four), hn::Set(df, at[2]), p2);
         p3 = hn::MulAdd(CodeOf<C, 3>(four), hn::Set(df, at[3]), p3);
       }
-      y = AddParts(*p, j, x, p0, p1, p2, p3, y);
+      y = AddDot<C>(*p, j, x, hn::Add(hn::Add(p0, p1), hn::Add(p2, p3)), y);
     }
   }
   hn::StoreU(y, df, a.y);

@@ -34,6 +34,14 @@ HWY_INLINE void UnpackKScales(R rows, P& out) {
   hn::Store(F16Of(hn::ShiftRight<16>(dd)), DF32(), out.mins[0]);
 }
 
+// Puts the 16 columns of sub-block j, which four quads are all of.
+template <class P>
+HWY_INLINE void PutSub(size_t j, P& out, VU v0, VU v1, VU v2, VU v3) {
+  out.template Begin<1>(j, 0);
+  out.template Put<0>(4 * j, v0, v1, v2, v3);
+  out.template End<1>(j, 0);
+}
+
 struct CodecQ4_K {
   using Block = BlockQ4_K;
   static constexpr int kSub = 32;
@@ -50,6 +58,7 @@ struct CodecQ4_K {
     const VU low4 = Bytes(15);
     const auto Low = [&](VU v) HWY_ATTR { return hn::And(v, low4); };
     const auto High = [&](VU v) HWY_ATTR { return Low(hn::ShiftRight<4>(v)); };
+    HWY_UNROLL(4)
     for (size_t chunk = 0; chunk < 4; ++chunk) {
       out.template Begin<2>(2 * chunk, 1);
       for (size_t part = 0; part < 2; ++part) {
@@ -77,38 +86,53 @@ struct CodecQ5_K {
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int, P& out) {
     UnpackKScales(rows, out);
+    PutChunk<0>(rows, rows, out);
+    PutChunk<1>(rows, rows.Again(), out);
+    PutChunk<2>(rows, rows.Again(), out);
+    PutChunk<3>(rows, rows.Again(), out);
+  }
+
+ private:
+  // Two sub-blocks: low nibbles with bit 2 kChunk of h, high ones with the bit
+  // above it.
+  template <size_t kChunk, class R, class H, class P>
+  static HWY_INLINE void PutChunk(R rows, H high, P& out) {
     const VU low4 = Bytes(15), bit4 = Bytes(16);
     const auto Low = [&](VU v, VU h) HWY_ATTR {
-      return hn::Or(hn::And(v, low4), hn::And(hn::ShiftLeft<4>(h), bit4));
+      return hn::Or(hn::And(v, low4), hn::And(Bit4<2 * kChunk>(h), bit4));
     };
     const auto High = [&](VU v, VU h) HWY_ATTR {
       return hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
-                    hn::And(hn::ShiftLeft<3>(h), bit4));
+                    hn::And(Bit4<2 * kChunk + 1>(h), bit4));
     };
-    const auto PutPart = [&](size_t chunk, size_t part, VU h0, VU h1, VU h2,
-                             VU h3) HWY_ATTR {
-      VU v0, v1, v2, v3;
-      Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
+    out.template Begin<2>(2 * kChunk, 1);
+    for (size_t part = 0; part < 2; ++part) {
+      VU v0, v1, v2, v3, h0, h1, h2, h3;
+      Load4(high.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
+      Load4(rows.At(offsetof(Block, q) + 32 * kChunk + 16 * part), v0, v1, v2,
             v3);
-      const size_t to = 16 * chunk + 4 * part;
+      const size_t to = 16 * kChunk + 4 * part;
       out.template Put<0>(to, Low(v0, h0), Low(v1, h1), Low(v2, h2),
                           Low(v3, h3));
       out.template Put<1>(to + 8, High(v0, h0), High(v1, h1), High(v2, h2),
                           High(v3, h3));
-    };
-    VU a0, a1, a2, a3, b0, b1, b2, b3;
-    Load4(rows.At(offsetof(Block, qh)), a0, a1, a2, a3);
-    Load4(rows.At(offsetof(Block, qh) + 16), b0, b1, b2, b3);
-    // Bits 0 and 1 belong to this chunk; the next ones move down.
-    const auto Next = [](VU& h) HWY_ATTR { h = hn::ShiftRight<2>(h); };
-    for (size_t chunk = 0; chunk < 4; ++chunk) {
-      out.template Begin<2>(2 * chunk, 1);
-      PutPart(chunk, 0, a0, a1, a2, a3);
-      PutPart(chunk, 1, b0, b1, b2, b3);
-      out.template End<2>(2 * chunk, 1);
-      Next(a0), Next(a1), Next(a2), Next(a3);
-      Next(b0), Next(b1), Next(b2), Next(b3);
     }
+    out.template End<2>(2 * kChunk, 1);
+  }
+
+  // Bit kBit of each byte, moved to bit 4; other bits are any. By additions
+  // where few do: shifts have half as many ports on Zen 4.
+  template <size_t kBit>
+  static HWY_INLINE VU Bit4(VU h) {
+    const auto Twice = [](VU v) HWY_ATTR {
+      const auto bytes = hn::BitCast(DU8(), v);
+      return hn::BitCast(DU(), hn::Add(bytes, bytes));
+    };
+    if constexpr (kBit == 0) return hn::ShiftLeft<4>(h);
+    if constexpr (kBit == 1) return hn::ShiftLeft<3>(h);
+    if constexpr (kBit == 2) return Twice(Twice(h));
+    if constexpr (kBit == 3) return Twice(h);
+    if constexpr (kBit >= 4) return hn::ShiftRight<kBit - 4>(h);
   }
 };
 
@@ -152,20 +176,18 @@ struct CodecQ6_K {
       Load4(rows.template Unit<Block>(offsetof(Block, q) + 64 * half + 32 +
                                       16 * piece),
             b0, b1, b2, b3);
-      const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
+      const size_t sub = 8 * half + piece;
       const auto Up4 = [](VU h) HWY_ATTR { return hn::ShiftLeft<4>(h); };
       const auto Up2 = [](VU h) HWY_ATTR { return hn::ShiftLeft<2>(h); };
       const auto Down2 = [](VU h) HWY_ATTR { return hn::ShiftRight<2>(h); };
-      out.template Begin<4>(sub, 2);
-      out.template Put<0>(to, Low(a0, Up4(h0)), Low(a1, Up4(h1)),
-                          Low(a2, Up4(h2)), Low(a3, Up4(h3)));
-      out.template Put<1>(to + 8, Low(b0, Up2(h0)), Low(b1, Up2(h1)),
-                          Low(b2, Up2(h2)), Low(b3, Up2(h3)));
-      out.template Put<2>(to + 16, High(a0, h0), High(a1, h1), High(a2, h2),
-                          High(a3, h3));
-      out.template Put<3>(to + 24, High(b0, Down2(h0)), High(b1, Down2(h1)),
-                          High(b2, Down2(h2)), High(b3, Down2(h3)));
-      out.template End<4>(sub, 2);
+      PutSub(sub, out, Low(a0, Up4(h0)), Low(a1, Up4(h1)), Low(a2, Up4(h2)),
+             Low(a3, Up4(h3)));
+      PutSub(sub + 2, out, Low(b0, Up2(h0)), Low(b1, Up2(h1)), Low(b2, Up2(h2)),
+             Low(b3, Up2(h3)));
+      PutSub(sub + 4, out, High(a0, h0), High(a1, h1), High(a2, h2),
+             High(a3, h3));
+      PutSub(sub + 6, out, High(b0, Down2(h0)), High(b1, Down2(h1)),
+             High(b2, Down2(h2)), High(b3, Down2(h3)));
     }
     hn::Store(d_rows.Get(), DF32(), out.d);
   }
@@ -184,9 +206,9 @@ struct CodecQ2_K {
   static HWY_INLINE void Unpack(R rows, int, P& out) {
     const VU low4 = Bytes(15), low2 = Bytes(3);
     static_assert(offsetof(Block, dmin) == offsetof(Block, d) + 2);
-    const DwordRows dd_rows(rows.At(offsetof(Block, d)));
+    const DwordRows dd_rows(rows.template Unit<Block>(offsetof(Block, d)));
     VU s0, s1, s2, s3;
-    Load4(rows.At(offsetof(Block, scales)), s0, s1, s2, s3);
+    Load4(rows.template Unit<Block>(offsetof(Block, scales)), s0, s1, s2, s3);
     const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
       StoreScales<0>(hn::And(s, low4), out.scales + i);
       StoreMinPairs(hn::And(hn::ShiftRight<4>(s), low4), out.min_pairs + i / 2);
@@ -194,9 +216,10 @@ struct CodecQ2_K {
     PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
     for (size_t part = 0; part < 4; ++part) {
       VU v0, v1, v2, v3;
-      Load4(rows.At(offsetof(Block, q) + 16 * part), v0, v1, v2, v3);
+      Load4(rows.template Unit<Block>(offsetof(Block, q) + 16 * part), v0, v1,
+            v2, v3);
       const size_t half = part / 2, piece = part % 2;
-      const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
+      const size_t sub = 8 * half + piece;
       const auto Bits0 = [&](VU v) HWY_ATTR { return hn::And(v, low2); };
       const auto Bits2 = [&](VU v)
                              HWY_ATTR { return Bits0(hn::ShiftRight<2>(v)); };
@@ -204,12 +227,10 @@ struct CodecQ2_K {
                              HWY_ATTR { return Bits0(hn::ShiftRight<4>(v)); };
       const auto Bits6 = [&](VU v)
                              HWY_ATTR { return Bits0(hn::ShiftRight<6>(v)); };
-      out.template Begin<4>(sub, 2);
-      out.template Put<0>(to, Bits0(v0), Bits0(v1), Bits0(v2), Bits0(v3));
-      out.template Put<1>(to + 8, Bits2(v0), Bits2(v1), Bits2(v2), Bits2(v3));
-      out.template Put<2>(to + 16, Bits4(v0), Bits4(v1), Bits4(v2), Bits4(v3));
-      out.template Put<3>(to + 24, Bits6(v0), Bits6(v1), Bits6(v2), Bits6(v3));
-      out.template End<4>(sub, 2);
+      PutSub(sub, out, Bits0(v0), Bits0(v1), Bits0(v2), Bits0(v3));
+      PutSub(sub + 2, out, Bits2(v0), Bits2(v1), Bits2(v2), Bits2(v3));
+      PutSub(sub + 4, out, Bits4(v0), Bits4(v1), Bits4(v2), Bits4(v3));
+      PutSub(sub + 6, out, Bits6(v0), Bits6(v1), Bits6(v2), Bits6(v3));
     }
     const VU dd = dd_rows.Get();
     hn::Store(F16Of(dd), DF32(), out.d);
@@ -261,31 +282,32 @@ struct CodecQ3_K {
     };
     for (size_t piece = 0; piece < 2; ++piece) {
       VU h0, h1, h2, h3;
-      Load4(rows.At(offsetof(Block, qh) + 16 * piece), h0, h1, h2, h3);
+      Load4(rows.template Unit<Block>(offsetof(Block, qh) + 16 * piece), h0, h1,
+            h2, h3);
       for (size_t half = 0; half < 2; ++half) {
         VU v0, v1, v2, v3;
-        Load4(rows.At(offsetof(Block, q) + 32 * half + 16 * piece), v0, v1, v2,
-              v3);
-        const size_t to = 32 * half + 4 * piece, sub = 8 * half + piece;
-        out.template Begin<4>(sub, 2);
-        out.template Put<0>(to, Code0(v0, h0), Code0(v1, h1), Code0(v2, h2),
-                            Code0(v3, h3));
-        out.template Put<1>(to + 8, Code1(v0, h0), Code1(v1, h1), Code1(v2, h2),
-                            Code1(v3, h3));
-        out.template Put<2>(to + 16, Code2(v0, h0), Code2(v1, h1),
-                            Code2(v2, h2), Code2(v3, h3));
-        out.template Put<3>(to + 24, Code3(v0, h0), Code3(v1, h1),
-                            Code3(v2, h2), Code3(v3, h3));
-        out.template End<4>(sub, 2);
+        Load4(rows.template Unit<Block>(offsetof(Block, q) + 32 * half +
+                                        16 * piece),
+              v0, v1, v2, v3);
+        const size_t sub = 8 * half + piece;
+        PutSub(sub, out, Code0(v0, h0), Code0(v1, h1), Code0(v2, h2),
+               Code0(v3, h3));
+        PutSub(sub + 2, out, Code1(v0, h0), Code1(v1, h1), Code1(v2, h2),
+               Code1(v3, h3));
+        PutSub(sub + 4, out, Code2(v0, h0), Code2(v1, h1), Code2(v2, h2),
+               Code2(v3, h3));
+        PutSub(sub + 6, out, Code3(v0, h0), Code3(v1, h1), Code3(v2, h2),
+               Code3(v3, h3));
         // Bits 0..3 of h belonged to this half.
         h0 = hn::ShiftRight<4>(h0), h1 = hn::ShiftRight<4>(h1);
         h2 = hn::ShiftRight<4>(h2), h3 = hn::ShiftRight<4>(h3);
       }
     }
+    LoadD(rows, out);
   }
 
  private:
-  // The twelve bytes of scales as dwords, and d.
+  // The twelve bytes of scales as dwords, and d of rows.
   template <class P>
   static HWY_INLINE void LoadScales(Rows rows, VU& t0, VU& t1, VU& t2, P& out) {
     // Twelve bytes of scales, then d and two bytes of what follows the block
@@ -299,12 +321,20 @@ struct CodecQ3_K {
     t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
     t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
   }
+  template <size_t kAhead, class P>
+  static HWY_INLINE void LoadScales(PackedRows<kAhead> rows, VU& t0, VU& t1,
+                                    VU& t2, P&) {
+    const auto Scales = [&](size_t i) HWY_ATTR {
+      return DwordRows(
+                 rows.template Unit<Block>(offsetof(Block, scales) + 4 * i))
+          .Get();
+    };
+    t0 = Scales(0), t1 = Scales(1), t2 = Scales(2);
+  }
   template <class P>
-  static HWY_INLINE void LoadScales(PackedRows rows, VU& t0, VU& t1, VU& t2,
-                                    P& out) {
-    t0 = DwordRows(rows.At(offsetof(Block, scales))).Get();
-    t1 = DwordRows(rows.At(offsetof(Block, scales) + 4)).Get();
-    t2 = DwordRows(rows.At(offsetof(Block, scales) + 8)).Get();
+  static HWY_INLINE void LoadD(Rows, P&) {}
+  template <size_t kAhead, class P>
+  static HWY_INLINE void LoadD(PackedRows<kAhead> rows, P& out) {
     hn::Store(F16Rows(rows.At(offsetof(Block, d))).Get(), DF32(), out.d);
   }
 };

@@ -14,7 +14,7 @@
 
 #include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/quant/dot-inl.h"
-#include "backends/cpu/quant/exact-inl.h"
+#include "backends/cpu/quant/exact_token-inl.h"
 #include "backends/cpu/quant/token-inl.h"
 #include "hwy/cache_control.h"
 
@@ -27,9 +27,24 @@ constexpr int64_t kTaskRows = 32;
 static_assert(kTaskRows % kLanes == 0);
 
 // Groups that are unpacked before tokens pass by. One token uses each code
-// once, so its panels should not leave L1; many tokens want few passes over y.
-// 4 groups of two 16-row panels are 40 KB.
-constexpr int kGroupsForMany = 4;
+// once, so its panels should not leave L1; many tokens want few passes over y
+// and few calls: 8 groups of two 16-row panels are 80 KB, in L2, from where
+// tiles are no slower than from L1 (Zen 4, 2 x 6, q4_k, one thread, GOP/s: 8
+// groups 357, 6 351, 4 351, 2 326, 1 329).
+constexpr int kGroupsForMany = 8;
+
+// Up to so many tokens, codes of packed rows go from registers into products
+// (token-inl.h). Panels are worth their stores from there on: Zen 4, 16 tokens,
+// from registers and from panels, GOP/s: q4_k 313, 293, q8_0 239, 180; 32
+// tokens: 323, 329 and 258, 305; AVX2, 8 tokens: 174, 183 and 105, 67.
+constexpr int kFewTokens = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 16 : 7;
+
+// Bytes ahead of which packed rows are asked for where several tokens use what
+// is there: memory's own prefetchers do not keep up with streams that are read
+// slowly (Zen 4, q4_k, 8 tokens, one thread: none 201 GOP/s, 2 KB 313, 4 KB
+// 311, 8 KB 310; q6_k 146, 181, 213, 207). One token is slower with it, at any
+// distance (31 GB/s none, 24 to 31 with).
+constexpr size_t kFewAhead = 4096;
 
 // Panels of a tile and tokens of the largest one; smaller tiles take what is
 // left. 32 registers: 2 panels x 6 tokens are 12 sums of sub-blocks and 12 of
@@ -69,6 +84,9 @@ struct MatMulArgs {
   const View* x;
   const View* y;
   bool packed() const { return IsPacked(w->dtype); }
+  // A tile wants tokens at one distance: so they are in a dense tensor and in a
+  // slice of a matrix, not in a permuted one of higher rank.
+  bool even() const { return x->dense || x->rank <= 2; }
   int64_t k() const { return w->dim(1); }
   int groups() const {
     return static_cast<int>((k() + kGroupSize - 1) / kGroupSize);
@@ -109,7 +127,7 @@ HWY_INLINE void PrefetchNextTask(const MatMulArgs& m, int64_t row, int g) {
 }
 
 // The packed panel that begins at row `row`.
-HWY_INLINE PackedRows PackedPanel(const MatMulArgs& m, int64_t row) {
+HWY_INLINE PackedRows<> PackedPanel(const MatMulArgs& m, int64_t row) {
   const int64_t lane = row % kPackedRows;
   return {reinterpret_cast<const uint8_t*>(m.w->Row(row - lane)),
           static_cast<size_t>(lane)};
@@ -146,40 +164,115 @@ HWY_INLINE int SubsOf(const MatMulArgs& m, int g) {
   return static_cast<int>(std::min<int64_t>(kGroupSize, left) / C::kSub);
 }
 
+// Packed rows that the next panels are unpacked from: they are on their way
+// while tiles of tokens pass by.
+class Ahead {
+ public:
+  // kR panels that follow group `done` of those from row `row` on, `count`
+  // tokens meanwhile.
+  template <class C, int kR>
+  void Set(const MatMulArgs& m, int64_t row, int done, int64_t count) {
+    lines_ = 0, tokens_ = count;
+    if (!m.packed() || kR * kLanes < kPackedRows) return;
+    int groups = m.groups() - done;
+    if (groups == 0) {
+      row += kR * kLanes, done = 0, groups = m.groups();
+      if (row + kR * kLanes > m.w->dim(0)) return;
+    }
+    constexpr size_t kBytes = kPackedRows * kGroupBytes<C>;
+    stride_ = static_cast<size_t>(kPackedRows * m.w->stride(0));
+    at_ = reinterpret_cast<const uint8_t*>(m.w->Row(row)) +
+          static_cast<size_t>(done) * kBytes;
+    lines_ =
+        static_cast<int64_t>(kBytes) * std::min(groups, kGroupsForMany) / 64;
+  }
+  // The share of a tile of so many groups and tokens.
+  void Take(int groups, int tokens, const uint8_t*& at, size_t& stride,
+            int& lines) {
+    at = at_, stride = stride_;
+    const int64_t share = (lines_ * tokens + tokens_ - 1) / tokens_;
+    lines = static_cast<int>((share + groups - 1) / groups);
+    at_ += 64 * static_cast<size_t>(lines * groups);
+    lines_ = std::max<int64_t>(0, lines_ - int64_t{lines} * groups);
+    tokens_ -= tokens;
+  }
+
+ private:
+  const uint8_t* at_ = nullptr;
+  size_t stride_ = 0;
+  int64_t lines_ = 0, tokens_ = 0;  // still to be asked for, still to pass by
+};
+
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
-  static constexpr bool kHasToken = true;
-  // One token times the 16 packed rows from `row` on: group by group, so that
-  // panels of fewer rows find the lines of a group in L1.
-  static HWY_NOINLINE void RunToken(const MatMulArgs& m, int64_t row,
-                                    float* y) {
+  static constexpr int64_t kFew = kFewTokens;
+  // Whether 8 tokens share what is unpacked, where there are 32 registers:
+  // where that is much work, or one sub-block at a time is open (Zen 4, one
+  // thread, GOP/s with 4 and with 8: q6_k 228, 266, q8_0 277, 307, q5_k 304,
+  // 314, but q4_k 336, 322).
+  static constexpr bool kEight =
+      kTileTokens >= 6 && (C::kMaxCode > 15 || C::kSub == 16);
+
+  // kT tokens from t on times group g of the 16 packed rows at `packed`.
+  template <int kT>
+  static HWY_NOINLINE void RunGroup(const MatMulArgs& m, const uint8_t* packed,
+                                    int g, int64_t t, float* y) {
     constexpr size_t kPanels = kPackedRows / kLanes;
     const DF32 df;
-    const auto* x = m.x->template RowAs<const Activations<C>>(0);
-    PackedRows rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
-    for (size_t p = 0; p < kPanels; ++p)
-      hn::StoreU(hn::Zero(df), df, y + p * kLanes);
-    for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
-      const int blocks = m.template blocks_of<typename C::Block>(g);
-      const int subs = SubsOf<C>(m, g);
-      for (size_t p = 0; p < kPanels; ++p) {
-        TokenGroup<C, kDots> group(x[g]);
-        C::Unpack(PackedRows{rows.data, p * kLanes}, blocks, group);
-        float* sums = y + p * kLanes;
-        hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
+    const auto* x = m.x->template RowAs<const Activations<C>>(t) + g;
+    const auto x_stride =
+        static_cast<size_t>(kT > 1 ? m.x->Row(t + 1) - m.x->Row(t) : 0);
+    const int blocks = m.template blocks_of<typename C::Block>(g);
+    for (size_t p = 0; p < kPanels; ++p) {
+      TokenGroup<C, kDots, kT> group;
+      group.Set(x, x_stride);
+      HWY_UNROLL(8)
+      for (int i = 0; i < kT; ++i)
+        group.y[i] = g == 0 ? hn::Zero(df)
+                            : hn::LoadU(df, y + i * kTaskRows + p * kLanes);
+      constexpr size_t kAhead = kT > 1 ? kFewAhead : 0;
+      C::Unpack(PackedRows<kAhead>{packed, p * kLanes}, blocks, group);
+      group.EndGroup();
+      HWY_UNROLL(8)
+      for (int i = 0; i < kT; ++i)
+        hn::StoreU(group.y[i], df, y + i * kTaskRows + p * kLanes);
+    }
+  }
+
+  // All tokens times the 16 packed rows from `row` on: group by group, so that
+  // all of them, and panels of fewer rows, find the lines of a group in L1.
+  static HWY_INLINE void RunFew(const MatMulArgs& m, int64_t row, float* y) {
+    const int64_t tokens = m.x->rows();
+    const auto* packed = reinterpret_cast<const uint8_t*>(m.w->Row(row));
+    for (int g = 0; g < m.groups();
+         ++g, packed += kPackedRows * kGroupBytes<C>) {
+      for (int64_t t = 0; t < tokens;) {
+        const int64_t left = m.even() ? tokens - t : 1;
+        float* to = y + t * kTaskRows;
+        if (kEight && left >= 8) {
+          RunGroup<kEight ? 8 : 1>(m, packed, g, t, to), t += 8;
+        } else if (left >= 4) {
+          RunGroup<4>(m, packed, g, t, to), t += 4;
+        } else if (left >= 2) {
+          RunGroup<2>(m, packed, g, t, to), t += 2;
+        } else {
+          RunGroup<1>(m, packed, g, t, to), t += 1;
+        }
       }
     }
   }
 #else
-  static constexpr bool kHasToken = false;
+  static constexpr int64_t kFew = 0;
 #endif
   // kT tokens from t on times kR panels of groups [g, g + groups).
   template <int kR, int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panels, int g,
-                             int groups, int last_subs, int64_t t, float* y) {
+                             int groups, int last_subs, int64_t t, Ahead& ahead,
+                             float* y) {
     TileArgs<C> a;
+    ahead.Take(groups, kT, a.ahead, a.ahead_stride, a.ahead_lines);
     a.panels = panels;
     a.panel_stride = kGroupsForMany;
     a.groups = groups;
@@ -197,32 +290,56 @@ struct FastTiles {
   template <int kR>
   static HWY_INLINE int RunSome(const MatMulArgs& m, const Panel<C>* panels,
                                 int g, int groups, int last_subs, int64_t t,
-                                int64_t left, float* y) {
+                                int64_t left, Ahead& ahead, float* y) {
     if constexpr (kTileTokens >= 6 && kR == kTilePanels) {
       if (left >= 6) {
-        Run<kR, 6>(m, panels, g, groups, last_subs, t, y);
+        Run<kR, 6>(m, panels, g, groups, last_subs, t, ahead, y);
         return 6;
       }
     }
     if constexpr (kTileTokens >= 4) {
       if (left >= 4) {
-        Run<kR, 4>(m, panels, g, groups, last_subs, t, y);
+        Run<kR, 4>(m, panels, g, groups, last_subs, t, ahead, y);
         return 4;
       }
       if (left >= 2 && kR == kTilePanels) {
         Run<kR, kR == kTilePanels ? 2 : 1>(m, panels, g, groups, last_subs, t,
-                                           y);
+                                           ahead, y);
         return 2;
       }
     }
-    Run<kR, 1>(m, panels, g, groups, last_subs, t, y);
+    Run<kR, 1>(m, panels, g, groups, last_subs, t, ahead, y);
     return 1;
   }
 };
 
 template <class C>
 struct ExactTiles {
-  static constexpr bool kHasToken = false;
+#if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
+  static constexpr int64_t kFew = 1;
+
+  // One token times the 16 packed rows from `row` on, as FastTiles does.
+  static HWY_NOINLINE void RunFew(const MatMulArgs& m, int64_t row, float* y) {
+    constexpr size_t kPanels = kPackedRows / kLanes;
+    const DF32 df;
+    const auto* x = m.x->template RowAs<const float>(0);
+    PackedRows<> rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
+    for (size_t p = 0; p < kPanels; ++p)
+      hn::StoreU(hn::Zero(df), df, y + p * kLanes);
+    for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
+      const int blocks = m.template blocks_of<typename C::Block>(g);
+      const int subs = SubsOf<C>(m, g);
+      for (size_t p = 0; p < kPanels; ++p) {
+        ExactGroup<C> group(x + g * kGroupSize);
+        C::Unpack(PackedRows<>{rows.data, p * kLanes}, blocks, group);
+        float* sums = y + p * kLanes;
+        hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
+      }
+    }
+  }
+#else
+  static constexpr int64_t kFew = 0;
+#endif
   template <int kT>
   static HWY_INLINE void Run(const MatMulArgs& m, const Panel<C>* panel, int g,
                              int groups, int last_subs, int64_t t, float* y) {
@@ -244,7 +361,7 @@ struct ExactTiles {
   template <int kR>
   static HWY_INLINE int RunSome(const MatMulArgs& m, const Panel<C>* panels,
                                 int g, int groups, int last_subs, int64_t t,
-                                int64_t left, float* y) {
+                                int64_t left, Ahead&, float* y) {
     const int tokens = left >= kExactTokens ? kExactTokens : 1;
     for (int r = 0; r < kR; ++r) {
       const Panel<C>* panel = panels + r * kGroupsForMany;
@@ -264,9 +381,6 @@ struct ExactTiles {
 template <class C, class Tiles, int kR>
 void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
                     int64_t count, MatMulScratch<C>& scratch) {
-  // A tile wants tokens at one distance: so they are in a dense tensor and in a
-  // slice of a matrix, not in a permuted one of higher rank.
-  const bool even = m.x->dense || m.x->rank <= 2;
   const int groups = m.groups();
   const int step = m.x->rows() == 1 ? 1 : kGroupsForMany;
   for (int g = 0; g < groups; g += step) {
@@ -276,20 +390,37 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
         UnpackPanel<C>(m, row + r * kLanes, g + i, scratch.rows,
                        scratch.panels[r * kGroupsForMany + i]);
     const int last_subs = SubsOf<C>(m, g + n - 1);
+    Ahead ahead;
+    ahead.Set<C, kR>(m, row, g + n, count);
     for (int64_t t = 0; t < count;)
       t += Tiles::template RunSome<kR>(m, scratch.panels, g, n, last_subs,
-                                       first + t, even ? count - t : 1,
-                                       &scratch.y[t][at]);
+                                       first + t, m.even() ? count - t : 1,
+                                       ahead, &scratch.y[t][at]);
   }
 }
 
-// `rows` sums of each of the tokens [first, first + count), from scratch to the
-// result.
-inline void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
-                      int64_t first, int64_t count, const float* from,
-                      int64_t stride) {
-  for (int64_t t = 0; t < count; ++t)
-    std::copy_n(from + t * stride, rows, m.y->RowAs<float>(first + t) + row);
+// From so many tokens on, results are larger than caches and are written past
+// them: no line is read first (Zen 4, q4_k, 512 tokens, two threads: 695 -> 715
+// GOP/s).
+constexpr int64_t kStreamTokens = 128;
+
+// `rows` sums of each of the tokens [first, first + count), which lie `stride`
+// apart in scratch, to the result; past the caches if they `may_stream`, that
+// is if this kernel does not read them again.
+HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
+                          int64_t first, int64_t count, const float* from,
+                          int64_t stride, bool may_stream = false) {
+  const DF32 df;
+  const bool full = rows == kTaskRows && count >= kStreamTokens && may_stream;
+  for (int64_t t = 0; t < count; ++t, from += stride) {
+    float* to = m.y->RowAs<float>(first + t) + row;
+    if (full && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
+      for (int64_t i = 0; i < kTaskRows; i += kLanes)
+        hn::Stream(hn::Load(df, from + i), df, to + i);
+    } else {
+      std::copy_n(from, rows, to);
+    }
+  }
 }
 
 template <class C, class Tiles>
@@ -297,15 +428,17 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
+  const bool may_stream = !HasEpilogue(a);
   for (int64_t row = begin * kTaskRows;
        row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
       const int64_t count = std::min(kTokenChunk, tokens - first);
-      if constexpr (Tiles::kHasToken) {
-        if (tokens == 1 && m.packed()) {
+      if constexpr (Tiles::kFew > 0) {
+        if (tokens <= Tiles::kFew && m.packed()) {
           for (int64_t at = 0; at < m.rows_from(row); at += kPackedRows)
-            Tiles::RunToken(m, row + at, &scratch.y[0][at]);
-          StoreRows(m, row, m.rows_from(row), 0, 1, scratch.y[0], kTaskRows);
+            Tiles::RunFew(m, row + at, &scratch.y[0][at]);
+          StoreRows(m, row, m.rows_from(row), 0, tokens, scratch.y[0],
+                    kTaskRows);
           continue;
         }
       }
@@ -317,10 +450,11 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
           MultiplyPanels<C, Tiles, 1>(m, row + at, at, first, count, scratch);
         }
       }
-      StoreRows(m, row, m.rows_from(row), first, count, scratch.y[0],
-                kTaskRows);
+      StoreRows(m, row, m.rows_from(row), first, count, scratch.y[0], kTaskRows,
+                may_stream);
     }
   }
+  hwy::FlushStream();
   AddBiasAndActivate(a, begin * kTaskRows,
                      std::min(m.w->dim(0), end * kTaskRows));
 }

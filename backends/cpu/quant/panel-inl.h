@@ -24,6 +24,7 @@
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
 #include "graph/packed.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -82,6 +83,14 @@ constexpr int kDotBias =
         ? 128
         : kBias<C>;
 
+// How many tokens at once multiply signed codes where bytes are multiplied by
+// pairs: |code| times the activation, complemented where the code is negative.
+// ~x is -x - 1, so such a product lacks |code|; what a sub-block lacks depends
+// on its codes alone and is summed when they are unpacked. (Negating takes one
+// of the two ports that multiply, on Zen 4; complementing takes any of four.)
+template <class C>
+constexpr bool kFlips = kPairwise && C::kSignedCodes;
+
 // The scales of one group of a panel, unpacked.
 template <class C>
 struct alignas(64) PanelScales {
@@ -97,6 +106,12 @@ struct alignas(64) PanelScales {
   float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
+// A sub-block's integer scale, as StoreScale() left it.
+HWY_INLINE VI IntScale(const int32_t* from) {
+  const VI scale = hn::Load(DI(), from);
+  return kPairwise ? hn::ShiftRight<16>(scale) : scale;
+}
+
 HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
   hn::Store(hn::BitCast(DU8(), v), DU8(), to);
 }
@@ -107,23 +122,64 @@ template <class C>
 struct alignas(64) Panel : PanelScales<C> {
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
+  // kFlips: what each sub-block lacks; with integer scales what the group does.
+  static constexpr int kLacks =
+      kFlips<C> && C::kScales == Scales::kFloat ? PanelScales<C>::kSubs : 1;
+  int32_t lacks[kLacks][kLanes];
+  int32_t open[2][kLanes];  // of the sub-blocks that are being put, by slot
 
-  // Quads of columns i .. i + 3 of each row. Codes of up to four sub-blocks may
-  // be put by turns: kSlot says of which.
+  // Quads of columns i .. i + 3 of each row. Codes of two sub-blocks may be put
+  // by turns: kSlot says of which.
   template <int kSlot>
   HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
     StoreCodes(v0, codes[i]);
     StoreCodes(v1, codes[i + 1]);
     StoreCodes(v2, codes[i + 2]);
     StoreCodes(v3, codes[i + 3]);
+    if constexpr (kFlips<C>) {
+      const auto sum = hn::Add(hn::Add(LackOf(v0), LackOf(v1)),
+                               hn::Add(LackOf(v2), LackOf(v3)));
+      const VI wide = hn::WidenMulPairwiseAdd(DI(), sum, hn::Set(DI16(), 1));
+      hn::Store(hn::Add(hn::Load(DI(), open[kSlot]), wide), DI(), open[kSlot]);
+    }
   }
   // Around all that is put of the sub-blocks j + slot * stride for kSlots
-  // slots. Integer scales of sub-blocks are stored before they end, floats when
-  // all have ended.
+  // slots. Integer scales of sub-blocks are stored before they begin, floats
+  // before they end.
   template <int kSlots>
-  HWY_INLINE void Begin(size_t, size_t) {}
+  HWY_INLINE void Begin(size_t j, size_t) {
+    if constexpr (kFlips<C>) {
+      if (j == 0) hn::Store(hn::Zero(DI()), DI(), lacks[0]);
+      for (int slot = 0; slot < kSlots; ++slot)
+        hn::Store(hn::Zero(DI()), DI(), open[slot]);
+    }
+  }
   template <int kSlots>
-  HWY_INLINE void End(size_t, size_t) {}
+  HWY_INLINE void End(size_t j, size_t stride) {
+    if constexpr (kFlips<C>) {
+      for (size_t slot = 0; slot < kSlots; ++slot) {
+        const size_t ended = j + slot * stride;
+        const VI lack = hn::Load(DI(), open[slot]);
+        if constexpr (C::kScales == Scales::kFloat) {
+          hn::Store(lack, DI(), lacks[ended]);
+        } else {
+          const VI scaled = hn::Mul(lack, IntScale(this->scales[ended]));
+          hn::Store(hn::Add(hn::Load(DI(), lacks[0]), scaled), DI(), lacks[0]);
+        }
+      }
+    }
+  }
+
+ private:
+  // |code| where it is negative, as sums of pairs.
+  static HWY_INLINE hn::Vec<DI16> LackOf([[maybe_unused]] VU v) {
+    const DI8 d8;
+    const auto code = hn::BitCast(d8, v);
+    const auto lack =
+        hn::IfThenElseZero(hn::Lt(code, hn::Zero(d8)), hn::Neg(code));
+    return hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), lack),
+                                      hn::Set(d8, 1));
+  }
 };
 
 // ---- Reading rows ----
@@ -138,10 +194,13 @@ struct Rows {
   Rows Unit(size_t offset) const {
     return At(offset);
   }
+  Rows Again() const { return *this; }
 };
 
 // The same of packed rows (graph/packed.h): `lane` is the first row's place
-// among the 16.
+// among the 16. Whoever reads them asks for what stands kAhead bytes further on
+// in the stream; 0: nobody does.
+template <size_t kAhead = 0>
 struct PackedRows {
   const uint8_t* data;
   size_t lane;
@@ -151,6 +210,16 @@ struct PackedRows {
   template <class Block>
   PackedRows Unit(size_t offset) const {
     return At(PackedOffset<Block>(offset));
+  }
+  // The same, to be read once more.
+  PackedRows<> Again() const { return {data, lane}; }
+
+  // Asks for the line that the `i`th line from here on has ahead. Panels of the
+  // same lines follow: the first asks.
+  HWY_INLINE void Ask(size_t i = 0) const {
+    if constexpr (kAhead > 0) {
+      if (lane == 0) hwy::Prefetch(data + kAhead + 64 * i);
+    }
   }
 };
 
@@ -198,8 +267,10 @@ HWY_INLINE void Load4(Rows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
 }
 
-HWY_INLINE void Load4(PackedRows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
+template <size_t kAhead>
+HWY_INLINE void Load4(PackedRows<kAhead> rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   constexpr size_t kDwords = 4 * kPackedRows;
+  rows.Ask(0), rows.Ask(1), rows.Ask(2), rows.Ask(3);
   const uint8_t* from = rows.data + 4 * rows.lane;
   v0 = hn::BitCast(DU(), hn::LoadU(DU8(), from));
   v1 = hn::BitCast(DU(), hn::LoadU(DU8(), from + kDwords));
@@ -207,17 +278,38 @@ HWY_INLINE void Load4(PackedRows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(DU(), hn::LoadU(DU8(), from + 3 * kDwords));
 }
 
-// A T of each row.
-template <class T>
-HWY_INLINE void GatherRows(PackedRows rows, T* HWY_RESTRICT out) {
-  std::memcpy(out, rows.data + sizeof(T) * rows.lane, sizeof(T) * kLanes);
-}
+// A T of each row, side by side.
 template <class T>
 HWY_INLINE void GatherRows(Rows rows, T* HWY_RESTRICT out) {
   for (int r = 0; r < kLanes; ++r)
     std::memcpy(out + r, rows.data + static_cast<size_t>(r) * rows.stride,
                 sizeof(T));
 }
+
+// The same to be read later: of rows collected now, since a vector that is read
+// right after its parts were written waits for all of them; of packed rows read
+// only then, since they may stand further on in the stream.
+template <class T, class R>
+class Units {
+ public:
+  explicit HWY_INLINE Units(R rows) { GatherRows(rows, values_); }
+  HWY_INLINE const T* Get() const { return values_; }
+
+ private:
+  alignas(64) T values_[kLanes];
+};
+template <class T, size_t kAhead>
+class Units<T, PackedRows<kAhead>> {
+ public:
+  explicit HWY_INLINE Units(PackedRows<kAhead> rows) : rows_(rows) {}
+  HWY_INLINE const T* Get() const {
+    rows_.Ask();
+    return reinterpret_cast<const T*>(rows_.data) + rows_.lane;
+  }
+
+ private:
+  PackedRows<kAhead> rows_;
+};
 
 // ---- Small arithmetic on lanes of bytes ----
 
@@ -246,27 +338,22 @@ HWY_INLINE VF32 F16Of(VU bits) {
   return PromoteHalf(DF32(), hn::TruncateTo(d16, bits));
 }
 
-// The f16 of each row, collected ahead: a vector that is read right after its
-// parts were written waits for all of them.
+// The f16 of each row.
+template <class R>
 struct F16Rows {
-  alignas(64) uint16_t bits[kLanes];
+  Units<uint16_t, R> bits;
 
-  template <class R>
-  explicit HWY_INLINE F16Rows(R rows) {
-    GatherRows(rows, bits);
-  }
-  HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits); }
+  explicit HWY_INLINE F16Rows(R rows) : bits(rows) {}
+  HWY_INLINE VF32 Get() const { return LoadHalf(DF32(), bits.Get()); }
 };
 
-// The same of the dword of each row.
+// The dword of each row.
+template <class R>
 struct DwordRows {
-  alignas(64) uint32_t bits[kLanes];
+  Units<uint32_t, R> bits;
 
-  template <class R>
-  explicit HWY_INLINE DwordRows(R rows) {
-    GatherRows(rows, bits);
-  }
-  HWY_INLINE VU Get() const { return hn::Load(DU(), bits); }
+  explicit HWY_INLINE DwordRows(R rows) : bits(rows) {}
+  HWY_INLINE VU Get() const { return hn::LoadU(DU(), bits.Get()); }
 };
 
 // Signed codes as the dot products want them.
@@ -283,11 +370,7 @@ HWY_INLINE void StoreScale(VI scale, int32_t* to) {
   hn::Store(scale, d, to);
 }
 
-// The same scale read, and as a float.
-HWY_INLINE VI IntScale(const int32_t* from) {
-  const VI scale = hn::Load(DI(), from);
-  return kPairwise ? hn::ShiftRight<16>(scale) : scale;
-}
+// A scale as a float.
 HWY_INLINE VF32 FloatScale(const int32_t* from) {
   return hn::ConvertTo(DF32(), IntScale(from));
 }

@@ -20,50 +20,63 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// Calls f(block's rows, j) for the blocks of a group; `out` takes what it puts.
-template <class Block, class R, class P, class F>
-HWY_INLINE void ForEachBlock(R rows, int blocks, P& out, const F& f) {
+// Calls f(block's rows, j) for the blocks of a group; `out` takes what it puts,
+// and their scales.
+template <class Block, class R, class S, class P, class F>
+HWY_INLINE void ForEachBlock(R rows, int blocks, const S& scales, P& out,
+                             const F& f) {
   for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
     out.template Begin<1>(j, 0);
     f(rows.At(j * sizeof(Block)), j);
+    scales.Store(j, out);
     out.template End<1>(j, 0);
   }
 }
 
-// A T at `offset` of each block of a group, collected ahead: a vector that is
-// read right after its parts were written waits for all of them.
-template <class Block, class T>
-struct Fields {
-  alignas(64) T values[kGroupSize / Block::kCount][kLanes];
-
-  template <class R>
+// A T at `offset` of each block of a group: Units of all blocks.
+template <class Block, class T, class R>
+class Fields {
+ public:
   HWY_INLINE Fields(R rows, int blocks, size_t offset) {
     for (size_t j = 0; j < static_cast<size_t>(blocks); ++j)
-      GatherRows(rows.At(j * sizeof(Block) + offset), values[j]);
+      GatherRows(rows.At(j * sizeof(Block) + offset), values_[j]);
   }
+  HWY_INLINE const T* Get(size_t j) const { return values_[j]; }
+
+ private:
+  alignas(64) T values_[kGroupSize / Block::kCount][kLanes];
+};
+template <class Block, class T, size_t kAhead>
+class Fields<Block, T, PackedRows<kAhead>> {
+ public:
+  HWY_INLINE Fields(PackedRows<kAhead> rows, int, size_t offset)
+      : rows_(rows.At(offset)) {}
+  HWY_INLINE const T* Get(size_t j) const {
+    return Units<T, PackedRows<kAhead>>(rows_.At(j * sizeof(Block))).Get();
+  }
+
+ private:
+  PackedRows<kAhead> rows_;
 };
 
 // d, or d and m, of a group's blocks.
-template <class C>
+template <class C, class R>
 struct BlockScales {
   using Block = typename C::Block;
   static constexpr bool kHasMins = C::kMins == Mins::kFloat;
-  Fields<Block, std::conditional_t<kHasMins, uint32_t, uint16_t>> fields;
+  Fields<Block, std::conditional_t<kHasMins, uint32_t, uint16_t>, R> fields;
 
-  template <class R>
   HWY_INLINE BlockScales(R rows, int blocks) : fields(rows, blocks, 0) {}
 
-  HWY_INLINE void Store(int blocks, PanelScales<C>& out) const {
+  HWY_INLINE void Store(size_t j, PanelScales<C>& out) const {
     const DF32 df;
-    for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
-      if constexpr (kHasMins) {
-        const VU both = hn::Load(DU(), fields.values[j]);
-        hn::Store(F16Of(both), df, out.scales[j]);
-        // value = d * code + m: a panel's mins are subtracted.
-        hn::Store(hn::Neg(F16Of(hn::ShiftRight<16>(both))), df, out.mins[j]);
-      } else {
-        hn::Store(LoadHalf(df, fields.values[j]), df, out.scales[j]);
-      }
+    if constexpr (kHasMins) {
+      const VU both = hn::LoadU(DU(), fields.Get(j));
+      hn::Store(F16Of(both), df, out.scales[j]);
+      // value = d * code + m: a panel's mins are subtracted.
+      hn::Store(hn::Neg(F16Of(hn::ShiftRight<16>(both))), df, out.mins[j]);
+    } else {
+      hn::Store(LoadHalf(df, fields.Get(j)), df, out.scales[j]);
     }
   }
 };
@@ -96,12 +109,12 @@ struct CodecNibbles {
 
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
-    const BlockScales<Self> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
-                 [](VU v, int) HWY_ATTR { return v; });
-    });
-    scales.Store(blocks, out);
+    const BlockScales<Self, R> scales(rows, blocks);
+    ForEachBlock<Block>(rows, blocks, scales, out,
+                        [&](auto block, size_t j) HWY_ATTR {
+                          PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
+                                     [](VU v, int) HWY_ATTR { return v; });
+                        });
   }
 };
 using CodecQ4_0 = CodecNibbles<BlockQ4_0, Mins::kNone>;
@@ -125,18 +138,18 @@ struct CodecFiveBits {
     // apart, so that bit b of the four comes to stand at 8b, then 4 further.
     const VU spread = hn::Set(d, 0x00204081u << 4);
     const VU bit4 = Bytes(16);
-    const BlockScales<Self> scales(rows, blocks);
-    const Fields<Block, uint32_t> high(rows, blocks, offsetof(Block, qh));
-    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      const VU h = hn::Load(d, high.values[j]);
-      PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
-                 [&](VU v, int i) HWY_ATTR {
-                   const VU bits =
-                       hn::And(hn::ShiftRightSame(h, 4 * i), hn::Set(d, 15u));
-                   return hn::Or(v, hn::And(hn::Mul(bits, spread), bit4));
-                 });
-    });
-    scales.Store(blocks, out);
+    const BlockScales<Self, R> scales(rows, blocks);
+    const Fields<Block, uint32_t, R> high(rows, blocks, offsetof(Block, qh));
+    ForEachBlock<Block>(
+        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+          const VU h = hn::LoadU(d, high.Get(j));
+          PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
+                     [&](VU v, int i) HWY_ATTR {
+                       const VU bits = hn::And(hn::ShiftRightSame(h, 4 * i),
+                                               hn::Set(d, 15u));
+                       return hn::Or(v, hn::And(hn::Mul(bits, spread), bit4));
+                     });
+        });
   }
 };
 using CodecQ5_0 = CodecFiveBits<BlockQ5_0, Mins::kNone>;
@@ -162,12 +175,12 @@ struct CodecQ8_0 {
 
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
-    const BlockScales<Self> scales(rows, blocks);
-    ForEachBlock<Block>(rows, blocks, out, [&](auto block, size_t j) HWY_ATTR {
-      PutSigned(block.At(offsetof(Block, q)), 8 * j, out);
-      PutSigned(block.At(offsetof(Block, q) + 16), 8 * j + 4, out);
-    });
-    scales.Store(blocks, out);
+    const BlockScales<Self, R> scales(rows, blocks);
+    ForEachBlock<Block>(
+        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+          PutSigned(block.At(offsetof(Block, q)), 8 * j, out);
+          PutSigned(block.At(offsetof(Block, q) + 16), 8 * j + 4, out);
+        });
   }
 };
 
@@ -183,7 +196,8 @@ struct CodecQ8_K {
 
   template <class R, class P>
   static HWY_INLINE void Unpack(R rows, int, P& out) {
-    GatherRows(rows.At(offsetof(Block, d)), out.d);
+    hn::Store(hn::BitCast(DF32(), DwordRows(rows.At(offsetof(Block, d))).Get()),
+              DF32(), out.d);
     for (auto& row : out.scales) StoreScale(hn::Set(DI(), 1), row);
     for (size_t j = 0; j < 8; ++j) {
       out.template Begin<1>(j, 0);

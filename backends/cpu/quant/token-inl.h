@@ -1,9 +1,9 @@
-// One token times packed rows: codes go from registers straight into integer
+// A few tokens times packed rows: codes go from registers straight into integer
 // products, without a panel between. Per-target code.
 //
-// The definition and the bits of dot-inl.h. One token uses each code once, so
-// that decoding is all that stands between memory and the result: a panel
-// written to L1 and read again costs more than the products.
+// The definition and the bits of dot-inl.h. Few tokens use each code a few
+// times, so that decoding is most of what stands between memory and the result:
+// a panel written to L1 and read again costs more than the products.
 #if defined(WEFT_BACKENDS_CPU_QUANT_TOKEN_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_TOKEN_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_TOKEN_INL_H_
@@ -21,77 +21,107 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// sum + the products of four quads with the 16 activations at x, for codes as a
-// panel holds them.
+// Four quads of codes as a panel holds them, made ready for the products of
+// any number of tokens.
 template <class C, Dots kDots>
-HWY_INLINE VI AddProducts(VU v0, VU v1, VU v2, VU v3, const int8_t* x, VI sum) {
-  const auto x0 = Broadcast4(x), x1 = Broadcast4(x + 4);
-  const auto x2 = Broadcast4(x + 8), x3 = Broadcast4(x + 12);
-  if constexpr (kPairs<kDots>) {
-    const auto Pairs = [](VU codes, hn::Vec<DI8> four) HWY_ATTR {
-      auto u = hn::BitCast(DU8(), codes);
-      if constexpr (C::kSignedCodes) {
-        // |code| * (x with the code's sign).
-        const auto signs = hn::BitCast(DI8(), codes);
-        four = hn::IfNegativeThenNegOrUndefIfZero(signs, four);
-        u = hn::BitCast(DU8(), hn::Abs(signs));
-      }
-      return hn::SatWidenMulPairwiseAdd(DI16(), u, four);
-    };
-    const auto Widened = [](hn::Vec<DI16> pairs) HWY_ATTR {
-      return hn::WidenMulPairwiseAdd(DI(), pairs, hn::Set(DI16(), 1));
-    };
-    // As many sums of pairs are added as int16 can hold.
-    constexpr int kRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
-    static_assert(kRun >= 1);
-    const auto p0 = Pairs(v0, x0), p1 = Pairs(v1, x1);
-    const auto p2 = Pairs(v2, x2), p3 = Pairs(v3, x3);
-    if constexpr (kRun >= 4)
-      return hn::Add(sum, Widened(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
-    if constexpr (kRun >= 2)
-      return hn::Add(
-          sum, hn::Add(Widened(hn::Add(p0, p1)), Widened(hn::Add(p2, p3))));
-    return hn::Add(sum, hn::Add(hn::Add(Widened(p0), Widened(p1)),
-                                hn::Add(Widened(p2), Widened(p3))));
-  } else {
-    const auto Code = [](VU codes) HWY_ATTR {
-      return kDotBias<C, kDots> != kBias<C> ? hn::Xor(codes, Bytes(128))
-                                            : codes;
-    };
-    sum = AddDot4<kDots>(Code(v0), x0, sum);
-    sum = AddDot4<kDots>(Code(v1), x1, sum);
-    sum = AddDot4<kDots>(Code(v2), x2, sum);
-    return AddDot4<kDots>(Code(v3), x3, sum);
-  }
-}
+struct Quads {
+  VU v[4];
+  hn::Vec<DI8> signs[kPairs<kDots> && C::kSignedCodes ? 4 : 1];
 
-// A group of a panel and one token: what a codec unpacks into.
-template <class C, Dots kDots>
+  HWY_INLINE Quads(VU v0, VU v1, VU v2, VU v3) : v{v0, v1, v2, v3} {
+    HWY_UNROLL(4) for (int i = 0; i < 4; ++i) {
+      if constexpr (kPairs<kDots> && C::kSignedCodes) {
+        // |code| * (x with the code's sign).
+        signs[i] = hn::BitCast(DI8(), v[i]);
+        v[i] = hn::BitCast(DU(), hn::Abs(signs[i]));
+      } else if constexpr (kDotBias<C, kDots> != kBias<C>) {
+        v[i] = hn::Xor(v[i], Bytes(128));
+      }
+    }
+  }
+
+  // sum + the products with the 16 activations at x; pairs are summed times
+  // `factors`, which are pairs of int16.
+  HWY_INLINE VI AddTo(VI sum, const int8_t* x,
+                      [[maybe_unused]] VI factors) const {
+    if constexpr (kPairs<kDots>) {
+      // As many sums of pairs are added as int16 can hold.
+      constexpr int kRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
+      static_assert(kRun >= 1);
+      const auto p0 = Pairs(0, x), p1 = Pairs(1, x);
+      const auto p2 = Pairs(2, x), p3 = Pairs(3, x);
+      const auto Times = [&](hn::Vec<DI16> pairs) HWY_ATTR {
+        return hn::WidenMulPairwiseAdd(DI(), pairs,
+                                       hn::BitCast(DI16(), factors));
+      };
+      if constexpr (kRun >= 4)
+        return hn::Add(sum, Times(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
+      if constexpr (kRun >= 2)
+        return hn::Add(sum,
+                       hn::Add(Times(hn::Add(p0, p1)), Times(hn::Add(p2, p3))));
+      return hn::Add(sum, hn::Add(hn::Add(Times(p0), Times(p1)),
+                                  hn::Add(Times(p2), Times(p3))));
+    } else {
+      HWY_UNROLL(4)
+      for (int i = 0; i < 4; ++i)
+        sum = AddDot4<kDots>(v[i], Broadcast4(x + 4 * i), sum);
+      return sum;
+    }
+  }
+
+ private:
+  HWY_INLINE hn::Vec<DI16> Pairs(int i, const int8_t* x) const {
+    auto four = Broadcast4(x + 4 * i);
+    if constexpr (C::kSignedCodes)
+      four = hn::IfNegativeThenNegOrUndefIfZero(signs[i], four);
+    return hn::SatWidenMulPairwiseAdd(DI16(), hn::BitCast(DU8(), v[i]), four);
+  }
+};
+
+// A group of a panel and kT tokens: what a codec unpacks into.
+template <class C, Dots kDots, int kT>
 struct TokenGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
   static constexpr bool kInteger = C::kScales == Scales::kInteger;
+  // Pairs of products meet an integer scale where they become int32.
+  static constexpr bool kScaled = kInteger && kPairs<kDots>;
 
-  const Activations<C>& x;
-  Corrections<C, kDots> corrections;
-  VI open[4];                     // the dot_j that are being added up, by slot
-  VI sums;                        // integer scales: of scale_j * dot_j so far
-  VI dots[kInteger ? 1 : kSubs];  // floats, which come last: all dot_j
+  const Activations<C>* x[kT];
+  Corrections<C, kDots> corrections[kT];
+  VI open[2][kT];  // the dot_j that are being added up, by slot
+  size_t sub[2];   // j, by slot
+  VI sums[kT];     // integer scales: of scale_j * dot_j so far
+  VF32 y[kT];      // of the definition
 
-  explicit HWY_INLINE TokenGroup(const Activations<C>& activations)
-      : x(activations), sums(hn::Zero(DI())) {
-    corrections.Set(x);
+  // Tokens lie x_stride bytes apart.
+  HWY_INLINE void Set(const Activations<C>* first, size_t x_stride) {
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+      x[t] = reinterpret_cast<const Activations<C>*>(
+          reinterpret_cast<const uint8_t*>(first) +
+          static_cast<size_t>(t) * x_stride);
+      corrections[t].Set(*x[t]);
+      sums[t] = hn::Zero(DI());
+    }
   }
 
   template <int kSlot>
   HWY_INLINE void Put(size_t i, VU v0, VU v1, VU v2, VU v3) {
-    open[kSlot] =
-        AddProducts<C, kDots>(v0, v1, v2, v3, x.q + 4 * i, open[kSlot]);
+    const Quads<C, kDots> quads(v0, v1, v2, v3);
+    VI factors = hn::Set(DI(), 0x00010001);
+    if constexpr (kScaled) factors = hn::Load(DI(), this->scales[sub[kSlot]]);
+    HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+      VI& sum = kScaled ? sums[t] : open[kSlot][t];
+      sum = quads.AddTo(sum, x[t]->q + 4 * i, factors);
+    }
   }
 
   template <int kSlots>
   HWY_INLINE void Begin(size_t j, size_t stride) {
-    open[kSlots - 1] =
-        corrections.Start(static_cast<int>(j + (kSlots - 1) * stride));
+    sub[kSlots - 1] = j + (kSlots - 1) * stride;
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      open[kSlots - 1][t] =
+          corrections[t].Start(static_cast<int>(sub[kSlots - 1]));
     if constexpr (kSlots > 1) Begin<kSlots - 1>(j, stride);
   }
 
@@ -99,40 +129,41 @@ struct TokenGroup : PanelScales<C> {
   HWY_INLINE void End(size_t j, size_t stride) {
     if constexpr (kSlots > 1) End<kSlots - 1>(j, stride);
     const size_t last = j + (kSlots - 1) * stride;
-    if constexpr (kInteger) {
-      sums = hn::Add(sums,
-                     hn::Mul(open[kSlots - 1], IntScale(this->scales[last])));
+    if constexpr (kScaled) {
+      // Nothing is left to do.
+    } else if constexpr (kInteger) {
+      const VI scale = IntScale(this->scales[last]);
+      HWY_UNROLL(8)
+      for (int t = 0; t < kT; ++t)
+        sums[t] = hn::Add(sums[t], hn::Mul(open[kSlots - 1][t], scale));
     } else {
-      dots[last] = open[kSlots - 1];
+      const DF32 df;
+      const VF32 scale = hn::Load(df, this->scales[last]);
+      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+        const VF32 factor = hn::Mul(scale, hn::Set(df, x[t]->d[last]));
+        y[t] = hn::MulAdd(hn::ConvertTo(df, open[kSlots - 1][t]), factor, y[t]);
+        if constexpr (C::kMins == Mins::kFloat)
+          y[t] = hn::NegMulAdd(hn::Load(df, this->mins[last]),
+                               hn::Set(df, corrections[t].sums[last]), y[t]);
+      }
     }
   }
 
-  // y of the definition after this group, of which `subs` sub-blocks hold
-  // columns.
-  HWY_INLINE VF32 AddTo(VF32 y, int subs) const {
-    const DF32 df;
+  // When all sub-blocks have ended.
+  HWY_INLINE void EndGroup() {
     if constexpr (kInteger) {
-      VI all = sums;
-      if constexpr (kBiasIsMin<C, kDots>) {
-        VI scaled = hn::Zero(DI());
-        HWY_UNROLL(8)
-        for (int j = 0; j < kSubs / 2; ++j)
-          scaled =
-              hn::Add(scaled, corrections.TimesPair(ScalePair(*this, j), j));
-        all = hn::Sub(all, hn::Mul(scaled, hn::Set(DI(), kBias<C>)));
+      HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
+        VI all = sums[t];
+        if constexpr (kBiasIsMin<C, kDots>) {
+          VI scaled = hn::Zero(DI());
+          HWY_UNROLL(8)
+          for (int j = 0; j < kSubs / 2; ++j)
+            scaled = corrections[t].AddPair(ScalePair(*this, j), j, scaled);
+          all = hn::Sub(all, hn::Mul(scaled, hn::Set(DI(), kBias<C>)));
+        }
+        y[t] = hn::MulAdd(GroupPart<C>(*this, corrections[t], all),
+                          hn::Set(DF32(), x[t]->d), y[t]);
       }
-      return hn::MulAdd(GroupPart<C>(*this, corrections, all), hn::Set(df, x.d),
-                        y);
-    } else {
-      for (int j = 0; j < subs; ++j) {
-        const VF32 scale =
-            hn::Mul(hn::Load(df, this->scales[j]), hn::Set(df, x.d[j]));
-        y = hn::MulAdd(hn::ConvertTo(df, dots[j]), scale, y);
-        if constexpr (C::kMins == Mins::kFloat)
-          y = hn::NegMulAdd(hn::Load(df, this->mins[j]),
-                            hn::Set(df, corrections.sums[j]), y);
-      }
-      return y;
     }
   }
 };

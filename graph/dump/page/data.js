@@ -4,9 +4,30 @@
 const W = (() => {
   const raw = JSON.parse(document.getElementById("data").textContent);
   const text = raw.strings;
+  const DIGITS =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  // The numbers of a column.
+  function numbers(column) {
+    const out = [];
+    let n = 0, unit = 1;
+    for (const c of column) {
+      const digit = DIGITS.indexOf(c);
+      n += (digit & 31) * unit;
+      unit *= 32;  // beyond 32 bits: no shifts
+      if (digit > 31) continue;
+      out.push(n % 2 ? -(n + 1) / 2 : n / 2);
+      n = 0;
+      unit = 1;
+    }
+    return out;
+  }
+  // An object with the numbers of all its columns.
+  const unpacked = object => Object.fromEntries(Object.entries(object).map(
+      ([key, value]) => [key, typeof value === "string" && key !== "name"
+                                  ? numbers(value) : value]));
   const KIND = ["compute", "input", "weight", "state", "constant", "any"];
   const nodes = [], nodeOf = new Map(), typeOf = new Map();
-  const columns = raw.nodes;
+  const columns = unpacked(raw.nodes);
   let at = 0, number = 0;
   for (let i = 0; i < columns.op.length; i++) {
     const outs = [];
@@ -20,7 +41,7 @@ const W = (() => {
     const attrs = text[columns.attrs[i]];
     nodes.push({
       i, op: text[columns.op[i]], kind: KIND[columns.kind[i] & 7],
-      view: columns.kind[i] >= 8, name: text[columns.name[i]], outs,
+      view: columns.kind[i] >= 8, name: text[columns.names[i]], outs,
       attrs: attrs ? attrs.split("\n").map(a => a.split("\t")).filter(a => a[1]) : [],
       where: text[columns.where[i]], by: text[columns.by[i]],
       number: outs[0].number,
@@ -29,8 +50,9 @@ const W = (() => {
     });
   }
   const layers = [];
-  for (let i = 0; i < raw.layers.length; i += 2)
-    layers.push(text[raw.layers[i]] + "." + raw.layers[i + 1]);
+  const layerOf = numbers(raw.layers);
+  for (let i = 0; i < layerOf.length; i += 2)
+    layers.push(text[layerOf[i]] + "." + layerOf[i + 1]);
 
   // Sums of differences.
   const sums = a => { let s = 0; return a.map(d => (s += d)); };
@@ -39,7 +61,7 @@ const W = (() => {
 
   function stage(k) {
     if (made[k]) return made[k];
-    const from = raw.stages[source(k)];
+    const from = unpacked(raw.stages[source(k)]);
     const order = sums(from.nodes), layerList = sums(from.layers);
     const s = {
       index: k, name: raw.stages[k].name, order, layer: new Map(),
@@ -92,7 +114,7 @@ const W = (() => {
     s.gone = before.order.filter(n => !s.inputs.has(n));
   }
 
-  const plan = raw.plan || null, steps = new Map(), buffers = new Map(),
+  const plan = raw.plan ? unpacked(raw.plan) : null, steps = new Map(), buffers = new Map(),
         aliases = new Map();
   if (plan) {
     plan.nodes.forEach((n, k) => steps.set(n, {
@@ -117,10 +139,11 @@ const W = (() => {
     return {name: p.name, seconds: p.seconds, times};
   });
   const rules = raw.rules.map(r => {
-    const missed = [];
-    for (let i = 0; i < r.missed.length; i += 2)
-      missed.push({value: r.missed[i], reason: text[r.missed[i + 1]]});
-    return {name: r.name, expected: r.expected, matched: r.matched, missed};
+    const list = numbers(r.missed), missed = [];
+    for (let i = 0; i < list.length; i += 2)
+      missed.push({value: list[i], reason: text[list[i + 1]]});
+    return {name: r.name, expected: r.expected, matched: numbers(r.matched),
+            missed};
   });
   return {title: raw.title, facts: raw.facts, symbols: raw.symbols, nodes, nodeOf,
           typeOf, layers, stage, stages: raw.stages.map(s => s.name), plan, steps,
