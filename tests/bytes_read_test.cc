@@ -1,15 +1,16 @@
-// Bytes of a mapped model file that one token reads, as the system counts them:
-// pages that were touched since their marks were cleared.
+// Bytes of a mapped model file that one token reads: the pages that it touches.
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <csignal>
 #include <cstdint>
-#include <fstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "gtest/gtest.h"
 #include "models/engine.h"
 #include "tests/greedy.h"
@@ -19,26 +20,64 @@
 namespace weft::inline v0 {
 namespace {
 
-constexpr char kClear[] = "/proc/self/clear_refs";
+const size_t kPage = static_cast<size_t>(sysconf(_SC_PAGESIZE));
 
-// Bytes of the file's pages that are marked as touched; -1 where the system
-// does not say.
-int64_t BytesTouched(const std::string& path) {
-  std::ifstream maps("/proc/self/smaps");
-  int64_t sum = -1;
-  bool is_file = false;
-  for (std::string line; std::getline(maps, line);) {
-    if (absl::StrContains(line, " r--p ") || absl::StrContains(line, "-p "))
-      is_file = absl::EndsWith(line, path);
-    if (!is_file || !absl::StartsWith(line, "Referenced:")) continue;
-    const std::vector<absl::string_view> words =
-        absl::StrSplit(line, ' ', absl::SkipEmpty());
-    int64_t kilobytes = 0;
-    if (words.size() < 2 || !absl::SimpleAtoi(words[1], &kilobytes)) return -1;
-    sum = std::max<int64_t>(sum, 0) + kilobytes * 1024;
+// Pages of a file's tensors that were touched: they are closed, and the first
+// touch of each opens it. One at a time, since the handler has to find it.
+class ClosedPages {
+ public:
+  explicit ClosedPages(const GgufFile& file) {
+    uintptr_t begin = UINTPTR_MAX, end = 0;
+    for (const GgufTensor& tensor : file.tensors()) {
+      const auto at = reinterpret_cast<uintptr_t>(tensor.data.data());
+      begin = std::min(begin, at);
+      end = std::max(end, at + tensor.data.size());
+    }
+    begin_ = begin / kPage * kPage;
+    touched_ =
+        std::vector<std::atomic<bool>>((end - begin_ + kPage - 1) / kPage);
+    now_ = this;
+    struct sigaction action = {};
+    action.sa_flags = SA_SIGINFO;
+    action.sa_sigaction = &Open;
+    EXPECT_EQ(sigaction(SIGSEGV, &action, &before_), 0);
+    EXPECT_EQ(mprotect(reinterpret_cast<void*>(begin_), touched_.size() * kPage,
+                       PROT_NONE),
+              0);
   }
-  return sum;
-}
+  ~ClosedPages() {
+    mprotect(reinterpret_cast<void*>(begin_), touched_.size() * kPage,
+             PROT_READ);
+    sigaction(SIGSEGV, &before_, nullptr);
+    now_ = nullptr;
+  }
+  ClosedPages(const ClosedPages&) = delete;
+  ClosedPages& operator=(const ClosedPages&) = delete;
+
+  int64_t bytes() const {
+    return static_cast<int64_t>(kPage) *
+           std::count(touched_.begin(), touched_.end(), true);
+  }
+
+ private:
+  static void Open(int, siginfo_t* info, void*) {
+    const auto at = reinterpret_cast<uintptr_t>(info->si_addr);
+    const size_t page = (at - now_->begin_) / kPage;
+    // What is none of ours faults again, for good.
+    if (at < now_->begin_ || page >= now_->touched_.size()) {
+      std::signal(SIGSEGV, SIG_DFL);
+      return;
+    }
+    now_->touched_[page] = true;
+    mprotect(reinterpret_cast<void*>(now_->begin_ + page * kPage), kPage,
+             PROT_READ);
+  }
+
+  static inline ClosedPages* now_ = nullptr;
+  uintptr_t begin_ = 0;
+  std::vector<std::atomic<bool>> touched_;
+  struct sigaction before_ = {};
+};
 
 // What one token has to read: every matrix, but of a table of rows only the
 // token's, of a stack of experts only those that it takes.
@@ -73,8 +112,7 @@ class BytesRead : public testing::TestWithParam<Case> {};
 
 TEST_P(BytesRead, AreTheBlocksBytes) {
   if (kSanitized || *WEFT_EMULATOR != '\0')
-    GTEST_SKIP() << "pages are touched by others here";
-  if (!std::ofstream(kClear)) GTEST_SKIP() << "no " << kClear;
+    GTEST_SKIP() << "faults are somebody else's here";
   const Case& c = GetParam();
   const std::string path = ScratchPath(absl::StrCat(c.name, ".gguf"));
   std::vector<std::string> flags = {"--preset=tiny", "--out=" + path};
@@ -87,20 +125,17 @@ TEST_P(BytesRead, AreTheBlocksBytes) {
   options.backend_options.threads = 2;
   const auto session = (*model)->NewSession(options);
   ASSERT_TRUE(session.ok()) << session.status();
-  // All pages are there, so that none is mapped along with its neighbours.
   Greedy(**session, 0, 5, 3);
-  for (const GgufTensor& tensor : (*model)->file().tensors())
-    for (size_t i = 0; i < tensor.data.size(); i += 512)
-      static_cast<void>(
-          *static_cast<volatile const std::byte*>(&tensor.data[i]));
-
-  std::ofstream(kClear) << "1" << std::flush;
-  Greedy(**session, 0, 7, 1);
-  const int64_t touched = BytesTouched(path);
-  ASSERT_GE(touched, 0);
+  int64_t touched = 0;
+  {
+    const ClosedPages pages((*model)->file());
+    Greedy(**session, 0, 7, 1);
+    touched = pages.bytes();
+  }
   const Wanted wanted = WantedOf((*model)->file());
   EXPECT_GE(touched, wanted.bytes);
-  EXPECT_LE(touched, wanted.bytes + wanted.pieces * 2 * 4096)
+  EXPECT_LE(touched,
+            wanted.bytes + wanted.pieces * 2 * static_cast<int64_t>(kPage))
       << "of " << wanted.bytes;
 }
 

@@ -36,7 +36,10 @@ namespace weft::inline v0 {
 absl::StatusOr<std::string> ModelPath() {
   std::string path = absl::GetFlag(FLAGS_model);
   if (!path.empty()) return path;
-  if (std::optional<std::string> own = DefaultModelPath()) return *own;
+  if (std::optional<std::string> own = DefaultModelPath()) {
+    Say(absl::StrCat("no --model: weft's own, ", *own));
+    return *own;
+  }
   return absl::InvalidArgumentError(
       absl::StrCat("which model? --model=FILE names it (weft's own, "
                    "share/weft/stories.gguf, "

@@ -36,8 +36,16 @@ constexpr int kGroupsForMany = 8;
 // Up to so many tokens, codes of packed rows go from registers into products
 // (token-inl.h). Panels are worth their stores from there on: Zen 4, 16 tokens,
 // from registers and from panels, GOP/s: q4_k 313, 293, q8_0 239, 180; 32
-// tokens: 323, 329 and 258, 305; AVX2, 8 tokens: 174, 183 and 105, 67.
-constexpr int kFewTokens = HWY_TARGET <= HWY_AVX3 || HWY_ARCH_ARM ? 16 : 7;
+// tokens: 323, 329 and 258, 305; AVX2, 8 tokens: 174, 183 and 105, 67. SSE2 and
+// AVX-512 without VNNI, of few machines, do with the code of one token: 0.4 MB
+// less of a library.
+#if HWY_TARGET <= HWY_AVX3_DL || HWY_ARCH_ARM
+constexpr int kFewTokens = 16;
+#elif HWY_TARGET == HWY_AVX2
+constexpr int kFewTokens = 7;
+#else
+constexpr int kFewTokens = 1;
+#endif
 
 // Bytes ahead of which packed rows are asked for where several tokens use what
 // is there: memory's own prefetchers do not keep up with streams that are read
@@ -213,7 +221,8 @@ struct FastTiles {
   // thread, GOP/s with 4 and with 8: q6_k 228, 266, q8_0 277, 307, q5_k 304,
   // 314, but q4_k 336, 322).
   static constexpr bool kEight =
-      kTileTokens >= 6 && (C::kMaxCode > 15 || C::kSub == 16);
+      kFewTokens >= 8 && (C::kMaxCode > 15 || C::kSub == 16);
+  static constexpr bool kFour = kFewTokens >= 4;
 
   // kT tokens from t on times group g of the 16 packed rows at `packed`.
   template <int kT>
@@ -253,10 +262,10 @@ struct FastTiles {
         float* to = y + t * kTaskRows;
         if (kEight && left >= 8) {
           RunGroup<kEight ? 8 : 1>(m, packed, g, t, to), t += 8;
-        } else if (left >= 4) {
-          RunGroup<4>(m, packed, g, t, to), t += 4;
-        } else if (left >= 2) {
-          RunGroup<2>(m, packed, g, t, to), t += 2;
+        } else if (kFour && left >= 4) {
+          RunGroup<kFour ? 4 : 1>(m, packed, g, t, to), t += 4;
+        } else if (kFour && left >= 2) {
+          RunGroup<kFour ? 2 : 1>(m, packed, g, t, to), t += 2;
         } else {
           RunGroup<1>(m, packed, g, t, to), t += 1;
         }
