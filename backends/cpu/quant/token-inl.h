@@ -93,6 +93,10 @@ struct TokenGroup : PanelScales<C> {
   VI sums[kT];     // integer scales: of scale_j * dot_j so far
   VF32 y[kT];      // of the definition
 
+  // Written out: clang gives one of its own making no target, and it holds
+  // vectors.
+  HWY_INLINE TokenGroup() {}
+
   // Tokens lie x_stride bytes apart.
   HWY_INLINE void Set(const Activations<C>* first, size_t x_stride) {
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
