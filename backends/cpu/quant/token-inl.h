@@ -93,7 +93,7 @@ struct TokenGroup : PanelScales<C> {
   VI sums[kT];     // integer scales: of scale_j * dot_j so far
   VF32 y[kT];      // of the definition
 
-  // Written out: clang gives one of its own making no target, and it holds
+  // Written out: clang compiles an implicit one for no target, and it holds
   // vectors.
   HWY_INLINE TokenGroup() {}
 
