@@ -261,8 +261,7 @@ const OpDef kQMatMulById = {
         "Matmul by id on weights as stored: y[t,j] = x[t,j] w[ids[t,j]]^T + "
         "bias[ids[t,j]]. x f32 or 8-bit [T, J, K] or [T, K], w [E, N, K] in "
         "any stored format, ids i32[T, J] and bias f32[E, N] when given. "
-        "Tokens of "
-        "one matrix are taken together; others are not read.",
+        "Tokens of one matrix are taken together; others are not read.",
     .expand = [](const ExpandCall& c) -> Values {
       const Operands<Value> o(c.in, c.attrs);
       return {MatMulById(Dequant(o.x), Dequant(o.w), o.ids ? *o.ids : Value(),

@@ -42,8 +42,7 @@ absl::StatusOr<std::string> ModelPath() {
   }
   return absl::InvalidArgumentError(
       absl::StrCat("which model? --model=FILE names it (weft's own, "
-                   "share/weft/stories.gguf, "
-                   "is not beside this program); see ",
+                   "share/weft/stories.gguf, is not beside this program); see ",
                    ProgramName(), " --help"));
 }
 

@@ -46,10 +46,10 @@ constexpr char kUsage[] =
 
 Runs the model's graph as built and after every pass on the scalar references,
 and without fusion, fused, with 8-bit activations and with packed weights on the
-kernels of every instruction set: the tokens but the last as a prompt, then the last one. Says
-for each run how far the values are from those that they replace (the share of
-the power that is wrong, NMSE, and the distance in ulp), and of the first value
-beyond its tolerance
+kernels of every instruction set: the tokens but the last as a prompt, then the
+last one. Says for each run how far the values are from those that they replace
+(the share of the power that is wrong, NMSE, and the distance in ulp), and of
+the first value beyond its tolerance
 
   made by     the rule or pass, and the line of the model
   kernel      that computed it, held to its op's reference on the same operands

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "graph/status_macros.h"
-#include "models/atomic_file.h"
+#include "tools/profile_file.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -139,12 +139,6 @@ class Picture {
   std::string svg_;
 };
 
-absl::Status WriteText(const std::string& path, absl::string_view text) {
-  WEFT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  WEFT_RETURN_IF_ERROR(file.Write(text));
-  return file.Commit();
-}
-
 }  // namespace
 
 std::string CurveCsv(absl::Span<const CurvePoint> curve, int64_t tokens) {
@@ -187,8 +181,8 @@ std::string CurveSvg(absl::Span<const CurvePoint> curve) {
 absl::Status WriteCurve(const std::string& stem,
                         absl::Span<const CurvePoint> curve, int64_t tokens) {
   WEFT_RETURN_IF_ERROR(
-      WriteText(absl::StrCat(stem, ".csv"), CurveCsv(curve, tokens)));
-  return WriteText(absl::StrCat(stem, ".svg"), CurveSvg(curve));
+      WriteWhole(absl::StrCat(stem, ".csv"), CurveCsv(curve, tokens)));
+  return WriteWhole(absl::StrCat(stem, ".svg"), CurveSvg(curve));
 }
 
 }  // namespace weft::inline v0

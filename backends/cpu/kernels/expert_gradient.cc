@@ -27,14 +27,6 @@ using D = hn::ScalableTag<float>;
 
 // ---- route_gradient ----
 
-// y = softmax(x).
-void SoftmaxRow(const float* x, int64_t n, float* y) {
-  const float most = *std::max_element(x, x + n);
-  float sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += y[i] = std::exp(x[i] - most);
-  for (int64_t i = 0; i < n; ++i) y[i] /= sum;
-}
-
 // g becomes the gradient of the weights w as they were before they were divided
 // by their sum and scaled.
 void UndoNorm(const Attrs& attrs, const float* w, int64_t n, float* g) {

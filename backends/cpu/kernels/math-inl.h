@@ -7,6 +7,8 @@
 #define WEFT_BACKENDS_CPU_KERNELS_MATH_INL_H_
 #endif
 
+#include <algorithm>
+
 #include "backends/cpu/simd-inl.h"
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
@@ -69,6 +71,20 @@ HWY_INLINE hn::Vec<DF> NormalCdf(DF d, hn::Vec<DF> x) {
   const auto gauss = ExpOf(d, hn::Mul(hn::Mul(x, x), hn::Set(d, -0.5f)));
   const auto tail = hn::Mul(gauss, hn::Mul(t, p));
   return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), tail, hn::Sub(one, tail));
+}
+
+// y = exp(x - max) / sum of n values.
+inline void SoftmaxRow(const float* x, int64_t n, float* y) {
+  const float most = *std::max_element(x, x + n);
+  const float sum = SumOf(
+      hn::ScalableTag<float>(), n,
+      [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+        const auto e =
+            ExpOf(d, hn::Sub(LoadPart(d, x + i, lanes), hn::Set(d, most)));
+        StorePart(e, d, y + i, lanes);
+        return hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(lanes)), e);
+      });
+  for (int64_t i = 0; i < n; ++i) y[i] /= sum;
 }
 
 // ---- Activations: functors f(d, x) ----

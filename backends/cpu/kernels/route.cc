@@ -39,19 +39,6 @@ struct Options {
   const float* bias;
 };
 
-// y = exp(x - max) / sum.
-void SoftmaxRow(const float* x, int64_t n, float* y) {
-  const float most = *std::max_element(x, x + n);
-  const float sum =
-      SumOf(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-        const auto e =
-            ExpOf(d, hn::Sub(LoadPart(d, x + i, lanes), hn::Set(d, most)));
-        StorePart(e, d, y + i, lanes);
-        return hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(lanes)), e);
-      });
-  for (int64_t i = 0; i < n; ++i) y[i] /= sum;
-}
-
 void ScoreRow(RouterScores scores, const float* x, int64_t n, float* y) {
   switch (scores) {
     case RouterScores::kSoftmaxOfAll:
