@@ -13,7 +13,7 @@
 namespace weft::inline v0 {
 namespace {
 
-size_t HashOf(absl::Span<const std::byte> bytes) {
+size_t HashOfBytes(absl::Span<const std::byte> bytes) {
   return absl::HashOf(absl::string_view(
       reinterpret_cast<const char*>(bytes.data()), bytes.size()));
 }
@@ -21,7 +21,8 @@ size_t HashOf(absl::Span<const std::byte> bytes) {
 // Of the value's bytes: decoded weights are large, so that a copy takes longer.
 size_t HashOf(const ObservedValues& values, ValueId v) {
   const auto memory = values.memory(v);
-  return memory.empty() ? HashOf(values.read(v).bytes) : HashOf(memory);
+  return memory.empty() ? HashOfBytes(values.read(v).bytes)
+                        : HashOfBytes(memory);
 }
 
 // What a kernel may be off by. Results in 8-bit blocks of a kernel that rounds
@@ -55,6 +56,8 @@ void StepCheck::See(size_t index, bool done, const ObservedValues& values) {
   const Node& node = NodeOf(index);
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     const ValueId v = node.outputs[i];
+    // What weights give is the same at every step.
+    if (step_ > 0 && FromWeights(v)) continue;
     CheckResult(index, i, values);
     if (node.op->writes_state) continue;
     const auto memory = values.memory(v);
@@ -81,11 +84,12 @@ void StepCheck::CheckOperands(size_t index, const ObservedValues& values) {
     const ValueId v = node.inputs[i];
     const OpKind kind = graph_.producer(v).op->kind;
     if (kind == OpKind::kWeight || kind == OpKind::kConstant) continue;
-    if (!stage_.graph.from_weights[static_cast<size_t>(v)]) {
+    if (step_ > 0 && FromWeights(v)) continue;
+    const ValueId root = plan_.plan.Root(v);
+    if (!FromWeights(v) || root == plan_.plan.Root(node.outputs[0])) {
       operands_[i] = values.read(v);
       largest_ = std::max(largest_, LargestMagnitude(operands_[i]));
     }
-    const ValueId root = plan_.plan.Root(v);
     if (plan_.plan.values[static_cast<size_t>(root)].storage != Storage::kArena)
       continue;
     const ValueId written = Written(v);
@@ -103,10 +107,9 @@ void StepCheck::CheckResult(size_t index, size_t output,
   if (run_.diverges) return;
   const Node& node = NodeOf(index);
   const ValueId v = node.outputs[output];
-  const bool from_weights = stage_.graph.from_weights[static_cast<size_t>(v)];
+  const bool from_weights = FromWeights(v);
   const size_t hash = from_weights ? HashOf(values, v) : 0;
-  if (from_weights) {
-    // The same at every step and on every target.
+  if (from_weights) {  // and the same on every target
     const auto right = stage_.weight_hashes.find(v);
     if (right != stage_.weight_hashes.end() && right->second == hash) return;
   }

@@ -36,6 +36,9 @@ class StepCheck {
   }
   // The value that was written last where `id` lies: itself, or what it views.
   ValueId Written(ValueId id) const;
+  bool FromWeights(ValueId v) const {
+    return stage_.graph.from_weights[static_cast<size_t>(v)];
+  }
   // Of more than weights: what the reference gave, empty where it gave none.
   const HostTensor& Wanted(ValueId v) const {
     return stage_.values[step_][static_cast<size_t>(v)];
