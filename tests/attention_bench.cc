@@ -3,7 +3,7 @@
 // decoding (1 token) and prefill (512 tokens that end the context). Beside it,
 // in the same sitting, the chain of ops that it stands for, with the memory of
 // both, and what the machine reaches with nothing but f32 multiply-adds and
-// with nothing but reading:
+// with nothing but 8-bit multiply-adds or reading:
 //   weft-kernel-bench --benchmark_filter='^(attention|limits)/.*/AVX2'
 #include <algorithm>
 #include <cmath>
@@ -36,15 +36,19 @@ void RunLimits(benchmark::State& state, const std::string& target,
     state.SkipWithError(probe.status().ToString().c_str());
     return;
   }
-  double bytes = 0, operations = 0;
+  double bytes = 0, operations = 0, int8 = 0;
   for (auto _ : state) {
     bytes = std::max(bytes, (*probe)->Read().bytes_per_second);
-    for (const Peak& peak : (*probe)->Peaks())
+    for (const Peak& peak : (*probe)->Peaks()) {
       if (peak.arithmetic == Arithmetic::kF32)
         operations = std::max(operations, peak.operations_per_second);
+      if (peak.arithmetic == Arithmetic::kInt8)
+        int8 = std::max(int8, peak.operations_per_second);
+    }
   }
   state.counters["GB/s"] = 1e-9 * bytes;
   state.counters["GFLOPS"] = 1e-9 * operations;
+  state.counters["GOP/s"] = 1e-9 * int8;
 }
 
 struct Case {
