@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""A table and a plot of kernel benchmarks.
+
+    tools/dev bench --benchmark_filter='^(limits|qmatmul|memory)/.*/AVX2/' \\
+        --benchmark_out=bench.json
+    tests/bench_report.py bench.json --svg=backends/products.svg
+
+reads the JSON of Google Benchmark and prints Markdown: of each instruction set
+and shape the products of every format by number of tokens, then attention and
+the patterns of memory, whatever the file has of them. A share is that of the
+nearer limit, of reading or of 8-bit multiply-adds, as `limits/` measured them in
+the same run with as many threads. The plot shows the shares of the first
+instruction set and shape of the file.
+"""
+import argparse
+import collections
+import json
+import os
+import shlex
+
+COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7",
+           "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0")
+
+
+def number(x):
+    return f"{x:.0f}" if x >= 10 else f"{x:.2g}"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(r) + " |" for r in rows]) + "\n"
+
+
+class Results:
+    """Counters by name; errors are left out."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            data = json.load(file)
+        self.context = data["context"]
+        self.runs = {}
+        for run in data["benchmarks"]:
+            if not run.get("error_occurred"):
+                name = run["name"].removesuffix("/real_time")
+                self.runs[tuple(name.split("/"))] = run
+
+    def of(self, suite):
+        """{the rest of the name: counters}"""
+        return {k[1:]: v for k, v in self.runs.items() if k[0] == suite}
+
+    def share(self, run, target, threads):
+        limits = self.runs.get(("limits", target, threads))
+        if limits is None:
+            return None
+        return max(run["GB/s"] / limits["GB/s"], run["GOP/s"] / limits["GOP/s"])
+
+
+def cell(results, run, tokens, target, threads):
+    rate = f"{number(run['GB/s'])} GB/s" if tokens == 1 else \
+        f"{number(run['GOP/s'])}"
+    share = results.share(run, target, threads)
+    return rate if share is None else f"{rate}, {share:.0%}"
+
+
+def products(results):
+    """{(target, shape, threads): {format: {tokens: run}}}"""
+    groups = collections.OrderedDict()
+    for (form, shape, tokens, target, threads), run in \
+            results.of("qmatmul").items():
+        group = groups.setdefault((target, shape, threads), {})
+        group.setdefault(form, {})[int(tokens)] = run
+    return groups
+
+
+def product_tables(results):
+    unfused = results.of("qmatmul_unfused")
+    for (target, shape, threads), formats in products(results).items():
+        batches = sorted({t for runs in formats.values() for t in runs})
+        rows = []
+        for form, runs in formats.items():
+            row = [form]
+            for tokens in batches:
+                run = runs.get(tokens)
+                row.append("" if run is None else
+                           cell(results, run, tokens, target, threads))
+            for tokens in (batches[0], batches[-1]):
+                other = unfused.get(
+                    (form, shape, str(tokens), target, "threads:1"))
+                if threads == "threads:1" and other and tokens in runs:
+                    row.append(f"{other['real_time'] / runs[tokens]['real_time']:.0f} x, "
+                               f"{other['MB']:.0f} MB")
+                else:
+                    row.append("")
+            rows.append(row)
+        head = ["format"] + [f"{t} token" + "s" * (t > 1) for t in batches]
+        head += [f"unfused, {batches[0]}", f"unfused, {batches[-1]}"]
+        if not any(row[-1] or row[-2] for row in rows):
+            head, rows = head[:-2], [row[:-2] for row in rows]
+        print(f"{target}, {shape}, {threads.replace('threads:', 'threads ')}; "
+              "GOP/s unless it says GB/s:\n")
+        print(table(head, rows))
+
+
+def attention_table(results):
+    chains = results.of("attention_chain")
+    rows = [[*key[:3], *key[3:], f"{run['us/layer']:.1f}",
+             f"{run['MB']:.1f}",
+             f"{chains[key]['us/layer']:.0f}" if key in chains else "",
+             f"{chains[key]['MB']:.0f}" if key in chains else ""]
+            for key, run in results.of("attention").items()]
+    if rows:
+        print(table(["KV", "step", "positions", "target", "threads", "us",
+                     "MB", "unfused, us", "MB"], rows))
+
+
+def memory_table(results):
+    groups = collections.OrderedDict()
+    for (form, heat, pages, target, threads), run in \
+            results.of("memory").items():
+        row = groups.setdefault((form, target, threads), {})
+        row[f"{heat}, {pages.replace('_', ' ')}"] = number(run["GB/s"])
+    columns = ["warm, large pages", "warm, small pages", "cold, large pages",
+               "cold, small pages"]
+    rows = [[*key, *(row.get(c, "") for c in columns)]
+            for key, row in groups.items()]
+    if rows:
+        print("One token, 2048 x 2048, GB/s:\n")
+        print(table(["format", "target", "threads", *columns], rows))
+
+
+def plot(results, path):
+    (target, shape, threads), formats = next(iter(products(results).items()))
+    batches = sorted({t for runs in formats.values() for t in runs})
+    left, top, width, height = 50, 50, 460, 280
+    x = {t: left + width * i / max(1, len(batches) - 1)
+         for i, t in enumerate(batches)}
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width + 190}" '
+             f'height="{height + 110}" font-family="sans-serif" font-size="12">',
+             '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="{left}" y="24" font-size="15">products of {shape}, '
+             f'{target}, {threads.replace("threads:", "threads ")}: share of '
+             'the nearer limit</text>']
+    for share in range(0, 101, 20):
+        y = top + height * (1 - share / 100)
+        parts.append(f'<path d="M{left} {y}h{width}" stroke="#ddd"/>'
+                     f'<text x="{left - 6}" y="{y + 4}" text-anchor="end">'
+                     f'{share} %</text>')
+    for tokens, at in x.items():
+        parts.append(f'<text x="{at}" y="{top + height + 18}" '
+                     f'text-anchor="middle">{tokens}</text>')
+    parts.append(f'<text x="{left + width / 2}" y="{top + height + 38}" '
+                 'text-anchor="middle">tokens</text>'
+                 f'<text x="{left}" y="{top + height + 56}" fill="#666">'
+                 f'{results.context.get("cpu", "")}, '
+                 f'{results.context.get("compiler", "")}</text>')
+    for i, (form, runs) in enumerate(formats.items()):
+        colour = COLOURS[i % len(COLOURS)]
+        shares = {t: results.share(run, target, threads)
+                  for t, run in runs.items()}
+        line = " ".join(
+            f"{x[t]:.1f},{top + height * (1 - min(s, 1.0)):.1f}"
+            for t, s in sorted(shares.items()) if s is not None)
+        dash = ' stroke-dasharray="5 3"' if i >= len(COLOURS) else ""
+        parts.append(f'<polyline points="{line}" fill="none" '
+                     f'stroke="{colour}" stroke-width="2"{dash}/>'
+                     f'<text x="{left + width + 12}" y="{top + 8 + 15 * i}" '
+                     f'fill="{colour}">{form}</text>')
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("\n".join(parts + ["</svg>\n"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("json")
+    parser.add_argument("--svg", help="a file for the plot")
+    flags = parser.parse_args()
+    results = Results(flags.json)
+    context = results.context
+    command = context.get("command", "").split()
+    if command:
+        command[0] = os.path.basename(command[0])
+        print("    " + shlex.join(
+            a for a in command if not a.startswith("--benchmark_out")) + "\n")
+    print(f"on {context.get('num_cpus')} cores of {context.get('cpu')}, "
+          f"{context.get('system')}, {context.get('compiler')}, seed "
+          f"{context.get('seed')}.\n")
+    for key, run in results.of("limits").items():
+        print(f"* {key[0]}, {key[1].replace('threads:', 'threads ')}: reads "
+              f"{run['GB/s']:.1f} GB/s, 8-bit products {run['GOP/s']:.0f} GOP/s, "
+              f"f32 {run['GFLOPS']:.0f} GFLOP/s")
+    print()
+    product_tables(results)
+    attention_table(results)
+    memory_table(results)
+    if flags.svg:
+        plot(results, flags.svg)
+
+
+if __name__ == "__main__":
+    main()
