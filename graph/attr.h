@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "graph/shape.h"
 
@@ -45,16 +44,16 @@ class AttrValue {
   using Storage =
       std::variant<int64_t, double, std::string, Ints, Shape, AttrCapture>;
 
-  AttrValue(int64_t v) : v_(v) {}                           // NOLINT
-  AttrValue(int v) : v_(static_cast<int64_t>(v)) {}         // NOLINT
-  AttrValue(bool v) : v_(static_cast<int64_t>(v)) {}        // NOLINT
-  AttrValue(double v) : v_(v) {}                            // NOLINT
-  AttrValue(std::string v) : v_(std::move(v)) {}            // NOLINT
-  AttrValue(absl::string_view v) : v_(std::string(v)) {}     // NOLINT
-  AttrValue(const char* v) : v_(std::string(v)) {}          // NOLINT
-  AttrValue(Ints v) : v_(std::move(v)) {}                   // NOLINT
-  AttrValue(Shape v) : v_(std::move(v)) {}                  // NOLINT
-  AttrValue(FloatAttr v)                                    // NOLINT
+  AttrValue(int64_t v) : v_(v) {}                         // NOLINT
+  AttrValue(int v) : v_(static_cast<int64_t>(v)) {}       // NOLINT
+  AttrValue(bool v) : v_(static_cast<int64_t>(v)) {}      // NOLINT
+  AttrValue(double v) : v_(v) {}                          // NOLINT
+  AttrValue(std::string v) : v_(std::move(v)) {}          // NOLINT
+  AttrValue(absl::string_view v) : v_(std::string(v)) {}  // NOLINT
+  AttrValue(const char* v) : v_(std::string(v)) {}        // NOLINT
+  AttrValue(Ints v) : v_(std::move(v)) {}                 // NOLINT
+  AttrValue(Shape v) : v_(std::move(v)) {}                // NOLINT
+  AttrValue(FloatAttr v)                                  // NOLINT
       : v_(v.is_capture() ? Storage(v.capture()) : Storage(v.value())) {}
 
   // Null when the value is of another kind.
@@ -104,7 +103,7 @@ class Attrs {
   bool operator==(const Attrs&) const = default;
 
  private:
-  absl::InlinedVector<std::pair<absl::string_view, AttrValue>, 2> list_;
+  std::vector<std::pair<absl::string_view, AttrValue>> list_;
 };
 
 }  // namespace weft::inline v0

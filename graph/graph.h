@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -16,6 +15,7 @@
 #include "graph/host_tensor.h"
 #include "graph/op.h"
 #include "graph/shape.h"
+#include "graph/small_vector.h"
 #include "graph/where.h"
 
 namespace weft::inline v0 {
@@ -67,24 +67,24 @@ struct Lhs {
 struct Node {
   NodeId id = -1;
   const OpDef* op = nullptr;
-  absl::InlinedVector<ValueId, 4> inputs;
-  absl::InlinedVector<ValueId, 2> outputs;
+  SmallVector<ValueId, 4> inputs;
+  SmallVector<ValueId, 2> outputs;
   Attrs attrs;
-  std::string name;                       // of inputs, weights, states
+  std::string name;                            // of inputs, weights, states
   std::shared_ptr<const HostTensor> constant;  // of constants
-  Where where;                            // the line of model code
-  absl::string_view made_by;               // rule or pass; "" = as built
+  Where where;                                 // the line of model code
+  absl::string_view made_by;                   // rule or pass; "" = as built
   int64_t rank = 0;  // place in the order: a replacement takes its root's
 };
 
 struct ValueInfo {
   NodeId node = -1;
   int number = 0;  // what dumps call it, see Graph::number()
-  int index = 0;  // among the node's outputs
+  int index = 0;   // among the node's outputs
   TensorType type;
   std::string name;
   // Nodes that read the value, once for each use, in no order.
-  absl::InlinedVector<NodeId, 2> users;
+  SmallVector<NodeId, 2> users;
 };
 
 // How many times a model wants a rule to match (see Graph::Expect).
@@ -119,8 +119,7 @@ class Graph {
   // backend chooses how it lies in memory.
   Value State(absl::string_view name, DType dtype, Shape shape,
               Where at = std::source_location::current());
-  Value Constant(HostTensor tensor,
-                 Where at = std::source_location::current());
+  Value Constant(HostTensor tensor, Where at = std::source_location::current());
   // A placeholder of a pattern.
   Value Any(int index);
 
@@ -211,8 +210,8 @@ class Graph {
   // The same, but order() goes on listing what was removed until Sort(): a pass
   // that removes thousands of nodes closes the gaps once.
   bool DropIfDead(NodeId id);
-  // Sorts the order again after rewriting: topological, ties by rank, then number.
-  // Internal error when the graph has a cycle.
+  // Sorts the order again after rewriting: topological, ties by rank, then
+  // number. Internal error when the graph has a cycle.
   absl::Status Sort();
   // Sets the sticky error (a rewrite that failed halfway).
   void SetStatus(absl::Status status) { status_.Update(std::move(status)); }

@@ -6,20 +6,20 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "graph/shape.h"
+#include "graph/small_vector.h"
 
 namespace weft::inline v0 {
 
-using Dims = absl::InlinedVector<int64_t, kMaxRank>;
+using Dims = SmallVector<int64_t, kMaxRank>;
 
 // Number of elements of concrete dims.
 int64_t Elements(absl::Span<const int64_t> dims);
 
 // The data of references and constants. `dims` are concrete; the data is zero
-// when made by the constructor. Rows of block formats are whole blocks; the last
-// one of a state's row may be part padding.
+// when made by the constructor. Rows of block formats are whole blocks; the
+// last one of a state's row may be part padding.
 struct HostTensor {
   HostTensor() = default;
   HostTensor(DType dtype, Dims dims);

@@ -43,9 +43,9 @@ absl::Status RunNode(const Graph& graph, const Node& node,
     WEFT_ASSIGN_OR_RETURN(tensor(node.outputs[0]), source(graph, node));
     return absl::OkStatus();
   }
-  absl::InlinedVector<const HostTensor*, 4> in;
+  SmallVector<const HostTensor*, 4> in;
   for (const ValueId v : node.inputs) in.push_back(&tensor(v));
-  absl::InlinedVector<HostTensor*, 2> out;
+  SmallVector<HostTensor*, 2> out;
   for (const ValueId v : node.outputs) {
     const TensorType& type = graph.value(v).type;
     tensor(v) = HostTensor(type.dtype, type.shape.Bind(symbols));

@@ -13,14 +13,15 @@
 #include "absl/types/span.h"
 #include "graph/attr.h"
 #include "graph/shape.h"
+#include "graph/small_vector.h"
 
 namespace weft::inline v0 {
 
 struct OpDef;
-struct HostTensor;   // graph/host_tensor.h
-class Value;         // graph/graph.h
-class SampleGraph;   // graph/sample.h
-using Values = absl::InlinedVector<Value, 2>;
+struct HostTensor;  // graph/host_tensor.h
+class Value;        // graph/graph.h
+class SampleGraph;  // graph/sample.h
+using Values = SmallVector<Value, 2>;
 
 // What a shape rule sees: input types and attributes.
 struct Call {

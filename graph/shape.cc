@@ -1,4 +1,5 @@
 #include "graph/shape.h"
+#include "graph/small_vector.h"
 
 #include <limits>
 
@@ -53,20 +54,19 @@ int64_t Shape::BoundElements() const {
   return n;
 }
 
-absl::InlinedVector<int64_t, kMaxRank> Shape::Bind(
-    const SymbolValues& values) const {
-  absl::InlinedVector<int64_t, kMaxRank> dims;
+SmallVector<int64_t, kMaxRank> Shape::Bind(const SymbolValues& values) const {
+  SmallVector<int64_t, kMaxRank> dims;
   for (const Dim& dim : dims_) dims.push_back(values.Of(dim));
   return dims;
 }
 
 std::string Shape::ToString() const {
-  return absl::StrCat(
-      "[",
-      absl::StrJoin(
-          dims_, ",",
-          [](std::string* out, const Dim& d) { out->append(d.ToString()); }),
-      "]");
+  return absl::StrCat("[",
+                      absl::StrJoin(dims_, ",",
+                                    [](std::string* out, const Dim& d) {
+                                      out->append(d.ToString());
+                                    }),
+                      "]");
 }
 
 int64_t TensorType::BoundBytes() const {

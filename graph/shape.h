@@ -7,10 +7,10 @@
 #include <initializer_list>
 #include <string>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "graph/dtype.h"
+#include "graph/small_vector.h"
 
 namespace weft::inline v0 {
 
@@ -62,7 +62,7 @@ class SymbolValues {
   int64_t Of(const Dim& dim) const;
 
  private:
-  absl::InlinedVector<std::pair<std::string, int64_t>, 4> values_;
+  SmallVector<std::pair<std::string, int64_t>, 4> values_;
 };
 
 // Dimensions from the slowest to the fastest, as in NumPy.
@@ -70,7 +70,8 @@ class Shape {
  public:
   Shape() = default;  // rank 0: a scalar
   Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
-  explicit Shape(absl::Span<const Dim> dims) : dims_(dims.begin(), dims.end()) {}
+  explicit Shape(absl::Span<const Dim> dims)
+      : dims_(dims.begin(), dims.end()) {}
   static Shape FromInts(absl::Span<const int64_t> dims);
 
   int rank() const { return static_cast<int>(dims_.size()); }
@@ -91,14 +92,14 @@ class Shape {
   // that overflows.
   int64_t BoundElements() const;
   // Concrete dimensions under `values`.
-  absl::InlinedVector<int64_t, kMaxRank> Bind(const SymbolValues& values) const;
+  SmallVector<int64_t, kMaxRank> Bind(const SymbolValues& values) const;
 
   std::string ToString() const;  // "[T,64]"
 
   bool operator==(const Shape&) const = default;
 
  private:
-  absl::InlinedVector<Dim, kMaxRank> dims_;
+  SmallVector<Dim, kMaxRank> dims_;
 };
 
 // No tensor is larger: far above what any machine has, and low enough for the
@@ -119,7 +120,7 @@ struct TensorType {
   bool operator==(const TensorType&) const = default;
 };
 
-using TensorTypes = absl::InlinedVector<TensorType, 2>;
+using TensorTypes = SmallVector<TensorType, 2>;
 
 }  // namespace weft::inline v0
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/hash.h"
 #include "graph/packed.h"
+#include "graph/small_vector.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -112,7 +113,7 @@ bool FlowsInto(const Graph& graph, NodeId reader, const Node& writer) {
 // depends on (an update's old value): everyone else reads the writer's result,
 // so that plain data flow orders reads and the write.
 absl::Status CheckState(const Graph& graph, const Node& node) {
-  absl::InlinedVector<NodeId, 2> users;
+  SmallVector<NodeId, 2> users;
   const Node* writer = nullptr;
   for (const NodeId user : graph.value(node.outputs[0]).users)
     if (graph.node(user).op->writes_state) writer = &graph.node(user);

@@ -43,7 +43,8 @@ const OpDef kQMatMul = {
     .doc =
         "Linear layer on a weight as stored: y = activation(x w^T + bias). "
         "x f32[..., K] or 8-bit (q8_a for weights in blocks of 256, q8_a32 for "
-        "blocks of 32), w [N, K] in any stored format, bias f32[N] when given; "
+        "blocks of 32) or bf16 (for bf16), w [N, K] in any stored format, bias "
+        "f32[N] when given; "
         "blocks are decoded in registers. With 8-bit activations the products "
         "are summed as integers.",
     .expand = [](const ExpandCall& c) -> Values {
@@ -68,7 +69,7 @@ const OpDef kQMatMul = {
                      return Values{
                          QMatMul(g.Normal({kT, k}), g.Weight(type, {rows, k}))};
                    }});
-              if (!HasIntegerCodes(type)) continue;
+              if (!WantsQuantized(type)) continue;
               samples.push_back(
                   {absl::StrCat(Name(type), "_fast_", rows),
                    [=](SampleGraph& g) {
@@ -191,7 +192,7 @@ const OpDef kRmsNormMul = {
                                return Values{RmsNormMul(g.Normal({kT, 4, 16}),
                                                         g.Normal({16}), 1e-6)};
                              }});
-          for (const int per_scale : {256, 32})
+          for (const int per_scale : {256, 32, 1})
             samples.push_back(
                 {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
                    return Values{RmsNormMul(g.Normal({kT, 320}),
@@ -228,7 +229,7 @@ const OpDef kAddRmsNorm = {
                                                    g.Normal({kT, n}),
                                                    g.Normal({n}), 1e-5);
                                }});
-          for (const int per_scale : {256, 32})
+          for (const int per_scale : {256, 32, 1})
             samples.push_back(
                 {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
                    return AddRmsNorm(g.Normal({kT, 320}), g.Normal({kT, 320}),
@@ -265,7 +266,7 @@ const OpDef kLayerNormMulAdd = {
                    return Values{LayerNormMulAdd(
                        g.Normal({kT, n}), g.Normal({n}), g.Normal({n}), 1e-5)};
                  }});
-          for (const int per_scale : {256, 32})
+          for (const int per_scale : {256, 32, 1})
             samples.push_back(
                 {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
                    return Values{
@@ -302,7 +303,7 @@ const OpDef kGated = {
                      return Values{
                          Gated(g.Normal({kT, n}), g.Normal({kT, n}), op->name)};
                    }});
-          for (const int per_scale : {256, 32})
+          for (const int per_scale : {256, 32, 1})
             samples.push_back(
                 {absl::StrCat("quantized_", per_scale), [=](SampleGraph& g) {
                    return Values{Gated(g.Normal({kT, 1300}),

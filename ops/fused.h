@@ -12,7 +12,7 @@ namespace weft::inline v0 {
 extern const OpDef kQMatMul, kMatMulTransposed, kQGather, kAttention,
     kRmsNormMul, kAddRmsNorm, kLayerNormMulAdd, kGated;
 
-// x [..., K], f32 or 8-bit, times the rows of w [N, K] as stored, in any
+// x [..., K], f32, 8-bit or bf16, times the rows of w [N, K] as stored, in any
 // format. `bias` f32[N] is added when given, then `activation` (an op's name,
 // "" = none) applied.
 Value QMatMul(Value x, Value w, Value bias = {},

@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
+#include "graph/small_vector.h"
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"
@@ -152,7 +153,7 @@ Values MatMulByIdRule(const GradientCall& c) {
 
 Value EmitById(const OpDef& op, Value x, Value w, Value ids, Value bias,
                Where at) {
-  absl::InlinedVector<Value, 4> in = {x, w};
+  SmallVector<Value, 4> in = {x, w};
   const bool has_ids = ids.graph() != nullptr;
   const bool has_bias = bias.graph() != nullptr;
   if (has_ids) in.push_back(ids);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/blocks/q8_a.h"
 #include "graph/blocks/q8_a32.h"
+#include "graph/half.h"
 #include "graph/host_tensor.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
@@ -71,11 +72,15 @@ void QuantizeRows(const HostTensor& x, std::byte* to) {
 }
 
 absl::Status QuantizeReference(const RefCall& call) {
+  const HostTensor& x = *call.in[0];
   HostTensor& out = *call.out[0];
   if (out.dtype == DType::kQ8_A) {
-    QuantizeRows<BlockQ8_A>(*call.in[0], out.bytes.data());
+    QuantizeRows<BlockQ8_A>(x, out.bytes.data());
+  } else if (out.dtype == DType::kQ8_A32) {
+    QuantizeRows<BlockQ8_A32>(x, out.bytes.data());
   } else {
-    QuantizeRows<BlockQ8_A32>(*call.in[0], out.bytes.data());
+    auto* bits = reinterpret_cast<uint16_t*>(out.bytes.data());
+    std::transform(x.f32(), x.f32() + x.elements(), bits, F32ToBF16);
   }
   return absl::OkStatus();
 }
@@ -87,25 +92,27 @@ const OpDef kQuantize = {
     .doc =
         "Activations as 8-bit values with a scale for each 256 or 32 of them: "
         "code = round(x * 127 / max |x|), ties to even. What shares a scale "
-        "with a value that is not finite is NaN.\n"
-        "f32[..., K] -> q8_a[..., K] (per_scale 256), q8_a32[..., K] (32)\n"
+        "with a value that is not finite is NaN. per_scale 1: bf16, to the "
+        "nearest, ties to even.\n"
+        "f32[..., K] -> q8_a[..., K] (per_scale 256), q8_a32[..., K] (32), "
+        "bf16[..., K] (1)\n"
         "C1: x is f32.\n"
         "C2: x has a dimension.\n"
-        "C3: per_scale is 256 or 32.",
+        "C3: per_scale is 256, 32 or 1.",
     .infer = [](const Call& call) -> absl::StatusOr<TensorTypes> {
       WEFT_RETURN_IF_ERROR(RequireF32(call, "C1"));
       WEFT_RETURN_IF_ERROR(RequireMinRank(call, "C2", 0, 1));
       const double per_scale = call.attrs.Float("per_scale");
       WEFT_RETURN_IF_ERROR(call.Require(
-          per_scale == 256 || per_scale == 32,
-          absl::StrCat("C3: per_scale is ", per_scale, ", not 256 or 32")));
+          per_scale == 256 || per_scale == 32 || per_scale == 1,
+          absl::StrCat("C3: per_scale is ", per_scale, ", not 256, 32 or 1")));
       return OneType(QuantizedType(per_scale), call.in[0].shape);
     },
     .reference = QuantizeReference,
     .samples =
         [] {
           std::vector<Sample> samples;
-          for (const int per_scale : {256, 32})
+          for (const int per_scale : {256, 32, 1})
             for (const int64_t n : {1, 3, 64, 255, 256, 257, 800})
               samples.push_back(
                   {absl::StrCat("n", n, "_", per_scale), [=](SampleGraph& g) {
@@ -126,7 +133,12 @@ bool HasIntegerCodes(DType weight) {
 }
 
 DType QuantizedType(double per_scale) {
+  if (per_scale == 1) return DType::kBF16;
   return per_scale == 256 ? DType::kQ8_A : DType::kQ8_A32;
+}
+
+bool WantsQuantized(DType weight) {
+  return HasIntegerCodes(weight) || weight == DType::kBF16;
 }
 
 int PerScaleFor(DType weight) { return Info(weight).block_values; }
@@ -134,12 +146,12 @@ int PerScaleFor(DType weight) { return Info(weight).block_values; }
 namespace {
 
 // Of activations and weight, the first two operands of the product.
-bool CanQuantize(Value product, Classification& c) {
+bool CanQuantize(Value product, bool (*wants)(DType), Classification& c) {
   Graph* graph = product.graph();
   const Node& node = graph->producer(product.id());
   const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
   if (x.dtype() != DType::kF32) return c.Miss(x, "is quantised already");
-  if (HasIntegerCodes(w.dtype())) return true;
+  if (wants(w.dtype())) return true;
   return c.Miss(
       w, absl::StrCat("is ", Name(w.dtype()), ", which has no integer codes"));
 }
@@ -147,7 +159,7 @@ bool CanQuantize(Value product, Classification& c) {
 bool ClassifyQMatMul(Value product, Classification& c) {
   Graph* graph = product.graph();
   const Node& node = graph->producer(product.id());
-  if (!CanQuantize(product, c)) return false;
+  if (!CanQuantize(product, WantsQuantized, c)) return false;
   const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
   const Value bias =
       node.inputs.size() > 2 ? Value(graph, node.inputs[2]) : Value();
@@ -162,7 +174,8 @@ bool ClassifyQMatMul(Value product, Classification& c) {
 bool ClassifyQMatMulById(Value product, Classification& c) {
   Graph* graph = product.graph();
   const Node& node = graph->producer(product.id());
-  if (!CanQuantize(product, c)) return false;
+  // Experts in bf16 have no kernel for bf16 activations.
+  if (!CanQuantize(product, HasIntegerCodes, c)) return false;
   const Value x(graph, node.inputs[0]), w(graph, node.inputs[1]);
   const bool has_ids = node.attrs.Int("has_ids") != 0;
   const Value ids = has_ids ? Value(graph, node.inputs[2]) : Value();

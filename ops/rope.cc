@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
+#include "graph/small_vector.h"
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
 #include "ops/op_helpers.h"
@@ -263,7 +264,7 @@ const OpDef kRotate = {
 
 Value RopeTable(Value pos, const RopeOptions& options, Value factors,
                 Where at) {
-  absl::InlinedVector<Value, 2> inputs = {pos};
+  SmallVector<Value, 2> inputs = {pos};
   if (factors.graph() != nullptr) inputs.push_back(factors);
   return EmitNode(kRopeTable, inputs,
                   {{"n_dims", options.n_dims},

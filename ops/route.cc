@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
+#include "graph/small_vector.h"
 #include "graph/status_macros.h"
 #include "ops/elementwise.h"
 #include "ops/experts.h"
@@ -325,7 +326,7 @@ Value RouteGradient(Value logits, Value ids, Value g, const Attrs& route,
 }
 
 Routing Route(Value logits, const RouteOptions& o, Value bias, Where at) {
-  absl::InlinedVector<Value, 2> in = {logits};
+  SmallVector<Value, 2> in = {logits};
   if (bias.graph() != nullptr) in.push_back(bias);
   if (logits.graph() == nullptr) return {};
   const Values out =

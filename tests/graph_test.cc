@@ -1,6 +1,7 @@
 // The graph and its builder: handles, names, sticky errors, source locations,
 // and the edits that passes make.
 #include "graph/graph.h"
+#include "graph/small_vector.h"
 
 #include <string>
 #include <vector>
@@ -44,6 +45,22 @@ class GraphTest : public ::testing::Test {
 };
 
 // ---- Handles ----
+
+TEST(SmallVector, KeepsItsElementsFromFewToManyAndBack) {
+  SmallVector<std::string, 2> small = {"a", "b"};
+  small.emplace_back(small[0] + "c");
+  small.push_back(small.front());
+  EXPECT_THAT(small, ElementsAre("a", "b", "ac", "a"));
+  SmallVector<std::string, 2> copy = small;
+  copy.erase(copy.begin() + 1);
+  EXPECT_THAT(copy, ElementsAre("a", "ac", "a"));
+  copy.clear();
+  copy.push_back("d");
+  EXPECT_THAT(copy, ElementsAre("d"));
+  small.resize(1);
+  EXPECT_EQ(small, (SmallVector<std::string, 2>{"a"}));
+  EXPECT_FALSE(small == copy);
+}
 
 TEST_F(GraphTest, DefaultValueIsPoisoned) {
   const Value none;

@@ -114,9 +114,9 @@ TEST_F(OpShape, Quantize_C2_OperandMustHaveADimension) {
   ExpectError("quantize(x f32[]): C2: operand 0 has rank 0, below 1");
 }
 
-TEST_F(OpShape, Quantize_C3_AScaleIsFor256Or32) {
+TEST_F(OpShape, Quantize_C3_AScaleIsFor256Or32Or1) {
   Quantize(F32("x", {T, 64}), 64, kAt);
-  ExpectError("quantize(x f32[T,64]): C3: per_scale is 64, not 256 or 32");
+  ExpectError("quantize(x f32[T,64]): C3: per_scale is 64, not 256, 32 or 1");
 }
 
 TEST_F(OpShape, Norm_C1_OperandMustBeF32) {

@@ -56,12 +56,19 @@ TEST_F(Quantized, QuantizeActivations_KeepsBiasAndActivation) {
 }
 
 TEST_F(Quantized, QuantizeActivations_NotForPlainWeights) {
-  for (const DType type : {DType::kF32, DType::kF16, DType::kBF16})
+  for (const DType type : {DType::kF32, DType::kF16})
     Output(Linear(x_, Weight(Name(type), {32, 64}, type)));
   Fuse();
   EXPECT_EQ(CountQuantized(), 0);
   EXPECT_THAT(report_.Explain("quantize_activations"),
               HasSubstr("f16, which has no integer codes"));
+}
+
+TEST_F(Quantized, QuantizeActivations_RoundsToBF16BeforeSuchWeights) {
+  Output(
+      Linear(RmsNorm(x_, 1e-5) * norm_, Weight("v", {32, 64}, DType::kBF16)));
+  EXPECT_THAT(Fuse(), HasSubstr("bf16[T,64] = rms_norm_mul(x, norm, "
+                                "{eps=1e-05, quantized=1})"));
 }
 
 TEST_F(Quantized, QuantizeActivations_NotWhenExact) {

@@ -175,9 +175,7 @@ class Bencher {
     if (!run_.reads.empty())
       limits.bytes_per_second = std::max(run_.reads[i].bytes_per_second,
                                          run_.reads[i + 1].bytes_per_second);
-    for (const Peak& peak : run_.peaks)
-      limits.operations_per_second[static_cast<size_t>(peak.arithmetic)] =
-          peak.operations_per_second;
+    SetPeaks(run_.peaks, limits);
   }
 
   const BenchOptions& options_;

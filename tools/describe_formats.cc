@@ -44,7 +44,7 @@ std::string KernelsOfFormat(
 
 // What kernels multiply the format with.
 std::string Activations(DType type) {
-  if (!HasIntegerCodes(type)) return "f32";
+  if (!WantsQuantized(type)) return "f32";
   return absl::StrCat("f32 ", Name(QuantizedType(PerScaleFor(type))));
 }
 

@@ -167,9 +167,7 @@ absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
                         backend->MakeProbe(ProbeBytes(1 << 30)));
   Limits limits;
   limits.bytes_per_second = probe->Read().bytes_per_second;
-  for (const Peak& peak : probe->Peaks())
-    limits.operations_per_second[static_cast<size_t>(peak.arithmetic)] =
-        peak.operations_per_second;
+  SetPeaks(probe->Peaks(), limits);
   return limits;
 }
 

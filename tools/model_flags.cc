@@ -23,7 +23,7 @@ ABSL_FLAG(std::string, target, "",
           "that the machine has");
 ABSL_FLAG(std::string, numerics, "fast",
           "arithmetic before quantised weights: fast rounds activations to 8 "
-          "bits, exact keeps them in f32");
+          "bits (to bf16 where weights are bf16), exact keeps them in f32");
 ABSL_FLAG(std::string, pack, "auto",
           "keep a copy of the weights in the form that kernels read fastest: "
           "on, off, or auto for on where memory has room for it. Results are "

@@ -2,6 +2,17 @@
 
 namespace weft::inline v0 {
 
+void SetPeaks(absl::Span<const Peak> peaks, Limits& limits) {
+  double& f32 =
+      limits.operations_per_second[static_cast<size_t>(Arithmetic::kF32)];
+  double& bf16 =
+      limits.operations_per_second[static_cast<size_t>(Arithmetic::kBf16)];
+  for (const Peak& peak : peaks)
+    limits.operations_per_second[static_cast<size_t>(peak.arithmetic)] =
+        peak.operations_per_second;
+  if (bf16 == 0) bf16 = f32;
+}
+
 Shares SharesOf(int64_t bytes, const Work& work, double seconds,
                 const Limits& limits) {
   Shares shares;

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstdint>
 
+#include "absl/types/span.h"
+#include "backends/probe.h"
 #include "ops/work.h"
 
 namespace weft::inline v0 {
@@ -14,6 +16,10 @@ struct Limits {
   double bytes_per_second = 0;
   std::array<double, kNumArithmetics> operations_per_second{};  // Arithmetic
 };
+
+// Takes over what a probe measured. Without instructions for bf16 the peak of
+// f32 is that of bf16 too: it is multiplied as floats.
+void SetPeaks(absl::Span<const Peak> peaks, Limits& limits);
 
 // Parts of a limit, 1 being all of it; 0 where the limit is not known. Above 1
 // when memory traffic was spared by caches.

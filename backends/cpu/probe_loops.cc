@@ -6,6 +6,7 @@
 //
 #include "hwy/highway.h"
 //
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/probe_loops.h"
 #include "hwy/cache_control.h"
@@ -143,10 +144,6 @@ double FmaF32(int64_t rounds) {
   return RunChains(d, rounds, f, one);
 }
 
-// On NEON Highway's macro speaks of the compiler, not of the target.
-constexpr bool kHasBF16 =
-    HWY_NATIVE_DOT_BF16 && (!HWY_TARGET_IS_NEON || HWY_TARGET == HWY_NEON_BF16);
-
 [[maybe_unused]] double DotBF16(int64_t rounds) {
   const hn::Repartition<hwy::bfloat16_t, DF> d;
   const hn::RebindToUnsigned<decltype(d)> du;
@@ -251,7 +248,7 @@ ProbeLoops Loops() {
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(DF()));
   loops.arithmetic.push_back(
       Loop(Arithmetic::kF32, "f32 multiply-add", FmaF32, kChains * lanes));
-  if constexpr (kHasBF16)
+  if constexpr (kHasBF16Dot)
     loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
                                     "bf16 pairs dot product into f32", DotBF16,
                                     kChains * lanes * 2));

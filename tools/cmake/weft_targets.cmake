@@ -51,8 +51,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(weft_flags INTERFACE -Wno-psabi)
   if(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
     # False positives on std::string's operator+ (GCC bug 105651), on inlined
-    # std::vector and std::optional, and on copies of absl::InlinedVector. clang
-    # keeps looking for uninitialized variables.
+    # std::vector and std::optional. clang keeps looking for uninitialized
+    # variables.
     target_compile_options(weft_flags INTERFACE
       -Wno-restrict -Wno-stringop-overflow -Wno-array-bounds
       -Wno-maybe-uninitialized -Wno-uninitialized)
@@ -90,7 +90,7 @@ endfunction()
 set(WEFT_COMMON_HEADERS
     <algorithm> <cmath> <functional> <memory> <optional> <string> <utility>
     <vector> <absl/algorithm/container.h> <absl/container/flat_hash_map.h>
-    <absl/container/flat_hash_set.h> <absl/container/inlined_vector.h>
+    <absl/container/flat_hash_set.h>
     <absl/status/status.h> <absl/status/statusor.h>
     <absl/strings/str_cat.h> <absl/strings/str_format.h>
     <absl/strings/str_join.h> <absl/strings/str_split.h>

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/kernel_name.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kv_layout.h"
@@ -52,23 +53,7 @@ void StoreRow(const float* x, int64_t n, BlockF16* y) {
   });
 }
 
-// In integers, as F32ToBF16: the instructions for it flush subnormals.
-void StoreRow(const float* x, int64_t n, BlockBF16* y) {
-  const hn::RebindToUnsigned<D> d32;
-  const hn::Rebind<uint16_t, D> d16;
-  uint16_t* to = reinterpret_cast<uint16_t*>(y);
-  ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-    const auto v = LoadPart(d, x + i, lanes);
-    const auto bits = hn::BitCast(d32, v);
-    const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(d32, 1));
-    const auto rounded =
-        hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(d32, 0x7FFF))));
-    const auto quiet = hn::Or(hn::ShiftRight<16>(bits), hn::Set(d32, 0x40));
-    const auto is_nan = hn::RebindMask(d32, hn::IsNaN(v));
-    hn::StoreN(hn::TruncateTo(d16, hn::IfThenElse(is_nan, quiet, rounded)), d16,
-               to + i, static_cast<size_t>(lanes));
-  });
-}
+void StoreRow(const float* x, int64_t n, BlockBF16* y) { StoreBF16(x, n, y); }
 
 // ---- Blocks of 32 values; see graph/encode_row.h ----
 
@@ -230,8 +215,7 @@ void Place(const View& state, int64_t slot, int64_t pos, int64_t head_offset,
       return StoreKey<Block>(x, n, at + TileOffset(state, pos),
                              pos % kTilePositions);
     case StateLayout::kValueTiles:
-      return StoreValue<Block>(x, n,
-                               at + TileOffset(state, pos),
+      return StoreValue<Block>(x, n, at + TileOffset(state, pos),
                                pos % kTilePositions);
   }
 }

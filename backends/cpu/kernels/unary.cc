@@ -44,7 +44,7 @@ void Unary(const KernelArgs& a, int64_t begin, int64_t end) {
       });
 }
 
-// y = f(gate) * up, as f32 or 8-bit blocks.
+// y = f(gate) * up, as f32, 8-bit blocks or bf16.
 template <class F>
 void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
   const bool quantized = a.out[0].dtype != DType::kF32;

@@ -1,4 +1,4 @@
-// f32 rows to blocks of 8-bit activations. Per-target code.
+// f32 rows to blocks of 8-bit activations, or to bf16. Per-target code.
 #if defined(WEFT_BACKENDS_CPU_QUANT_QUANTIZE_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_QUANTIZE_INL_H_
@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 
+#include "backends/cpu/half-inl.h"
 #include "backends/cpu/simd-inl.h"
 #include "graph/blocks/q8_a.h"
 #include "graph/blocks/q8_a32.h"
@@ -97,8 +98,10 @@ HWY_INLINE void QuantizeRow(const float* HWY_RESTRICT x, int64_t n,
   };
   if (out.dtype == DType::kQ8_A) {
     Write(out.RowAs<BlockQ8_A>(r) + first / BlockQ8_A::kCount);
-  } else {
+  } else if (out.dtype == DType::kQ8_A32) {
     Write(out.RowAs<BlockQ8_A32>(r) + first / BlockQ8_A32::kCount);
+  } else {
+    StoreBF16(x, n, out.RowAs<BlockBF16>(r) + first);
   }
 }
 
