@@ -15,6 +15,7 @@
 #include "ops/fused.h"
 #include "ops/quantize.h"
 #include "tests/sample_data.h"
+#include "tests/sanitizer.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -25,7 +26,7 @@ using ::testing::HasSubstr;
 // do, the best of the CPU that it shows (kernel_test runs on all), and fewer
 // tokens.
 constexpr bool kEmulated = sizeof(WEFT_EMULATOR) > 1;
-constexpr int64_t kMostTokens = kEmulated ? 8 : 512;
+constexpr int64_t kMostTokens = kEmulated ? 8 : kSanitized ? 64 : 512;
 // 33 rows: a whole task of 32 and one row more.
 constexpr int64_t kRows = 33;
 
