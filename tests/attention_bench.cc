@@ -7,6 +7,7 @@
 //   weft-kernel-bench --benchmark_filter='^(attention|limits)/.*/AVX2'
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -36,19 +37,18 @@ void RunLimits(benchmark::State& state, const std::string& target,
     state.SkipWithError(probe.status().ToString().c_str());
     return;
   }
-  double bytes = 0, operations = 0, int8 = 0;
+  double bytes = 0;
+  std::map<std::string, double> peaks;
   for (auto _ : state) {
     bytes = std::max(bytes, (*probe)->Read().bytes_per_second);
     for (const Peak& peak : (*probe)->Peaks()) {
-      if (peak.arithmetic == Arithmetic::kF32)
-        operations = std::max(operations, peak.operations_per_second);
-      if (peak.arithmetic == Arithmetic::kInt8)
-        int8 = std::max(int8, peak.operations_per_second);
+      double& best = peaks[std::string(Name(peak.arithmetic))];
+      best = std::max(best, peak.operations_per_second);
     }
   }
   state.counters["GB/s"] = 1e-9 * bytes;
-  state.counters["GFLOPS"] = 1e-9 * operations;
-  state.counters["GOP/s"] = 1e-9 * int8;
+  for (const auto& [name, operations] : peaks)
+    state.counters[name + " GOP/s"] = 1e-9 * operations;
 }
 
 struct Case {

@@ -8,8 +8,8 @@
 reads the JSON of Google Benchmark and prints Markdown: of each instruction set
 and shape the products of every format by number of tokens, then attention and
 the patterns of memory, whatever the file has of them. A share is that of the
-nearer limit, of reading or of 8-bit multiply-adds, as `limits/` measured them in
-the same run with as many threads. The plot shows the shares of the first
+nearer limit, of reading or of multiply-adds of the kind that the format has, as
+`limits/` measured them in the same run with as many threads. The plot shows the shares of the first
 instruction set and shape of the file.
 """
 import argparse
@@ -20,6 +20,10 @@ import shlex
 
 COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#ff8ab7",
            "#a463f2", "#97bbf5", "#9c6b4e", "#9498a0")
+
+
+# Of formats whose activations are not rounded to 8 bits.
+PEAKS = {"f32": "f32", "f16": "f32", "bf16": "bf16"}
 
 
 def number(x):
@@ -48,17 +52,19 @@ class Results:
         """{the rest of the name: counters}"""
         return {k[1:]: v for k, v in self.runs.items() if k[0] == suite}
 
-    def share(self, run, target, threads):
+    def share(self, form, run, target, threads):
         limits = self.runs.get(("limits", target, threads))
         if limits is None:
             return None
-        return max(run["GB/s"] / limits["GB/s"], run["GOP/s"] / limits["GOP/s"])
+        peak = limits.get(PEAKS.get(form, "int8") + " GOP/s",
+                          limits["f32 GOP/s"])
+        return max(run["GB/s"] / limits["GB/s"], run["GOP/s"] / peak)
 
 
-def cell(results, run, tokens, target, threads):
+def cell(results, form, run, tokens, target, threads):
     rate = f"{number(run['GB/s'])} GB/s" if tokens == 1 else \
         f"{number(run['GOP/s'])}"
-    share = results.share(run, target, threads)
+    share = results.share(form, run, target, threads)
     return rate if share is None else f"{rate}, {share:.0%}"
 
 
@@ -82,12 +88,14 @@ def product_tables(results):
             for tokens in batches:
                 run = runs.get(tokens)
                 row.append("" if run is None else
-                           cell(results, run, tokens, target, threads))
+                           cell(results, form, run, tokens, target,
+                                    threads))
             for tokens in (batches[0], batches[-1]):
                 other = unfused.get(
                     (form, shape, str(tokens), target, "threads:1"))
                 if threads == "threads:1" and other and tokens in runs:
-                    row.append(f"{other['real_time'] / runs[tokens]['real_time']:.0f} x, "
+                    slower = runs[tokens]["GOP/s"] / other["GOP/s"]
+                    row.append(f"{number(slower)} x, "
                                f"{other['MB']:.0f} MB")
                 else:
                     row.append("")
@@ -155,7 +163,7 @@ def plot(results, path):
                  f'{results.context.get("compiler", "")}</text>')
     for i, (form, runs) in enumerate(formats.items()):
         colour = COLOURS[i % len(COLOURS)]
-        shares = {t: results.share(run, target, threads)
+        shares = {t: results.share(form, run, target, threads)
                   for t, run in runs.items()}
         line = " ".join(
             f"{x[t]:.1f},{top + height * (1 - min(s, 1.0)):.1f}"
@@ -188,8 +196,9 @@ def main():
           f"{context.get('seed')}.\n")
     for key, run in results.of("limits").items():
         print(f"* {key[0]}, {key[1].replace('threads:', 'threads ')}: reads "
-              f"{run['GB/s']:.1f} GB/s, 8-bit products {run['GOP/s']:.0f} GOP/s, "
-              f"f32 {run['GFLOPS']:.0f} GFLOP/s")
+              f"{run['GB/s']:.1f} GB/s, " + ", ".join(
+                  f"{name.removesuffix(' GOP/s')} {value:.0f} GOP/s"
+                  for name, value in run.items() if name.endswith(" GOP/s")))
     print()
     product_tables(results)
     attention_table(results)

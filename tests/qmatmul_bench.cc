@@ -2,7 +2,9 @@
 // shapes of TinyLlama-1.1B:
 //
 //   qmatmul/FORMAT/SHAPE/TOKENS/TARGET/threads:N   as programs run them: 8-bit
-//       activations, rounded in the step, and packed rows, where there are such
+//       activations, rounded in the step, and packed rows, where there are
+//       such; up to 8 tokens times as many matrices in turn as caches cannot
+//       hold
 //   qmatmul_exact/...     f32 activations
 //   qmatmul_unfused/...   rows decoded to a buffer of f32, which is multiplied
 //   memory/FORMAT/{warm,cold}/{large,small}_pages/...   one token times a
@@ -29,7 +31,7 @@
 #include "graph/packed.h"
 #include "ops/fused.h"
 #include "ops/matmul.h"
-#include "ops/quantize.h"
+#include "ops/optimize.h"
 #include "tests/sample_data.h"
 #include "tools/machine.h"
 
@@ -39,6 +41,8 @@ namespace {
 using benchmark::Counter;
 
 constexpr uint64_t kSeed = 1;
+// Of weights that are used in turn: more than caches hold.
+constexpr int64_t kColdBytes = int64_t{256} << 20;
 
 enum class Form { kFast, kExact, kUnfused };
 
@@ -93,33 +97,38 @@ class WeightMemory {
   std::byte* at_;
 };
 
-Value Multiply(const Case& c, Value x, Value w) {
-  if (c.form == Form::kUnfused) return MatMulTransposed(x, Dequant(w), 1);
-  if (c.form == Form::kFast && HasIntegerCodes(c.format))
-    x = Quantize(x, PerScaleFor(c.format));
-  return QMatMul(x, w);
-}
-
-std::shared_ptr<const Graph> Build(const Case& c) {
+// The graph that is run; what the passes make of a product is what models get.
+absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c) {
   auto graph = std::make_shared<Graph>();
   const Value x = graph->Input("x", DType::kF32, {c.tokens, c.k});
-  const DType type = IsPacked(c) ? PackedType(c.format) : c.format;
-  for (int64_t i = 0; i < c.matrices; ++i)
-    graph->Output(
-        absl::StrCat("y", i),
-        Multiply(c, x, graph->Weight(absl::StrCat(i), type, {c.rows, c.k})));
+  for (int64_t i = 0; i < c.matrices; ++i) {
+    const Value w = graph->Weight(absl::StrCat(i), c.format, {c.rows, c.k});
+    graph->Output(absl::StrCat("y", i), c.form == Form::kUnfused
+                                            ? MatMulTransposed(x, Dequant(w), 1)
+                                            : Linear(x, w));
+  }
+  if (c.form == Form::kUnfused) {
+    if (!graph->status().ok()) return graph->status();
+    return graph;
+  }
+  const auto numerics =
+      c.form == Form::kFast ? Numerics::kFast : Numerics::kExact;
+  const auto report =
+      Optimize(*graph, {.numerics = numerics, .pack_weights = true});
+  if (!report.ok()) return report.status();
   return graph;
 }
 
 absl::StatusOr<std::unique_ptr<Executable>> Compile(
     const Case& c, const std::string& target, const WeightMemory& memory) {
   const auto graph = Build(c);
-  if (const auto s = graph->status(); !s.ok()) return s;
+  if (!graph.ok()) return graph.status();
   const auto backend =
       MakeBackend("cpu", {.threads = c.threads, .target = target});
   if (!backend.ok()) return backend.status();
   auto executable = (*backend)->Compile(
-      graph, [&](const Node& w) -> absl::StatusOr<absl::Span<const std::byte>> {
+      *graph,
+      [&](const Node& w) -> absl::StatusOr<absl::Span<const std::byte>> {
         return memory.Matrix(std::stoll(w.name), MatrixBytes(c));
       });
   if (!executable.ok()) return executable;
@@ -178,7 +187,10 @@ void RegisterProducts(const DTypeInfo& format, const std::string& target) {
     for (const int64_t tokens : kTokens) {
       const std::string of =
           absl::StrCat("/", format.name, "/", m.name, "/", tokens);
-      const Case c = {format.type, m.rows, m.k, tokens};
+      Case c = {format.type, m.rows, m.k, tokens};
+      // As a model's, no matrix is in the caches when few tokens come to it.
+      if (tokens <= 8)
+        c.matrices = (kColdBytes + MatrixBytes(c) - 1) / MatrixBytes(c);
       for (const int threads : {1, 2}) {
         Case fast = c;
         fast.threads = threads;
@@ -188,6 +200,7 @@ void RegisterProducts(const DTypeInfo& format, const std::string& target) {
       other.form = Form::kExact;
       Register(absl::StrCat("qmatmul_exact", of), target, other);
       other.form = Form::kUnfused;
+      other.matrices = 1;
       Register(absl::StrCat("qmatmul_unfused", of), target, other);
     }
 }
@@ -197,7 +210,7 @@ void RegisterMemory(const DTypeInfo& format, const std::string& target) {
     for (const bool large : {true, false})
       for (const int threads : {1, 2}) {
         Case c = {format.type, 2048, 2048, 1, threads};
-        if (cold) c.matrices = (int64_t{256} << 20) / MatrixBytes(c);
+        if (cold) c.matrices = kColdBytes / MatrixBytes(c);
         c.large_pages = large;
         Register(absl::StrCat("memory/", format.name, cold ? "/cold" : "/warm",
                               large ? "/large_pages" : "/small_pages"),
