@@ -9,8 +9,8 @@ reads the JSON of Google Benchmark and prints Markdown: of each instruction set
 and shape the products of every format by number of tokens, then attention and
 the patterns of memory, whatever the file has of them. A share is that of the
 nearer limit, of reading or of multiply-adds of the kind that the format has, as
-`limits/` measured them in the same run with as many threads. The plot shows the shares of the first
-instruction set and shape of the file.
+`limits/` measured them in the same run with as many threads; of several repetitions the best counts. The
+plot shows the shares of the largest table, of its first shape.
 """
 import argparse
 import collections
@@ -36,7 +36,7 @@ def table(head, rows):
 
 
 class Results:
-    """Counters by name; errors are left out."""
+    """Counters by name, the best of several repetitions; no errors."""
 
     def __init__(self, path):
         with open(path, encoding="utf-8") as file:
@@ -44,9 +44,13 @@ class Results:
         self.context = data["context"]
         self.runs = {}
         for run in data["benchmarks"]:
-            if not run.get("error_occurred"):
-                name = run["name"].removesuffix("/real_time")
-                self.runs[tuple(name.split("/"))] = run
+            if run.get("error_occurred") or run["run_type"] != "iteration":
+                continue
+            name = run["name"].replace("/real_time", "")
+            key = tuple(p for p in name.split("/") if "repeats:" not in p)
+            best = self.runs.setdefault(key, run)
+            if run["real_time"] < best["real_time"]:
+                self.runs[key] = run
 
     def of(self, suite):
         """{the rest of the name: counters}"""
@@ -69,43 +73,45 @@ def cell(results, form, run, tokens, target, threads):
 
 
 def products(results):
-    """{(target, shape, threads): {format: {tokens: run}}}"""
+    """{(target, threads): {(format, shape): {tokens: run}}}"""
     groups = collections.OrderedDict()
     for (form, shape, tokens, target, threads), run in \
             results.of("qmatmul").items():
-        group = groups.setdefault((target, shape, threads), {})
-        group.setdefault(form, {})[int(tokens)] = run
+        group = groups.setdefault((target, threads), {})
+        group.setdefault((form, shape), {})[int(tokens)] = run
     return groups
 
 
+def unfused_cell(results, key, run):
+    """How much slower than `run` the same is with a buffer, which is how large"""
+    other = results.of("qmatmul_unfused").get(key)
+    if other is None:
+        return ""
+    return (f"{number(run['GOP/s'] / other['GOP/s'])} x, "
+            f"{other['MB']:.0f} MB")
+
+
 def product_tables(results):
-    unfused = results.of("qmatmul_unfused")
-    for (target, shape, threads), formats in products(results).items():
-        batches = sorted({t for runs in formats.values() for t in runs})
+    for (target, threads), group in products(results).items():
+        batches = sorted({t for runs in group.values() for t in runs})
+        ends = (batches[0], batches[-1])
         rows = []
-        for form, runs in formats.items():
-            row = [form]
-            for tokens in batches:
-                run = runs.get(tokens)
-                row.append("" if run is None else
-                           cell(results, form, run, tokens, target,
-                                    threads))
-            for tokens in (batches[0], batches[-1]):
-                other = unfused.get(
-                    (form, shape, str(tokens), target, "threads:1"))
-                if threads == "threads:1" and other and tokens in runs:
-                    slower = runs[tokens]["GOP/s"] / other["GOP/s"]
-                    row.append(f"{number(slower)} x, "
-                               f"{other['MB']:.0f} MB")
-                else:
-                    row.append("")
+        for (form, shape), runs in group.items():
+            row = [form, shape]
+            row += ["" if t not in runs else
+                    cell(results, form, runs[t], t, target, threads)
+                    for t in batches]
+            row += ["" if t not in runs else
+                    unfused_cell(results, (form, shape, str(t), target, threads),
+                                 runs[t]) for t in ends]
             rows.append(row)
-        head = ["format"] + [f"{t} token" + "s" * (t > 1) for t in batches]
-        head += [f"unfused, {batches[0]}", f"unfused, {batches[-1]}"]
+        head = ["format", "shape"]
+        head += [f"{t} token" + "s" * (t > 1) for t in batches]
+        head += [f"unfused, {t}" for t in ends]
         if not any(row[-1] or row[-2] for row in rows):
             head, rows = head[:-2], [row[:-2] for row in rows]
-        print(f"{target}, {shape}, {threads.replace('threads:', 'threads ')}; "
-              "GOP/s unless it says GB/s:\n")
+        print(f"{target}, {threads.replace('threads:', 'threads ')}; GOP/s unless "
+              "it says GB/s:\n")
         print(table(head, rows))
 
 
@@ -137,7 +143,11 @@ def memory_table(results):
 
 
 def plot(results, path):
-    (target, shape, threads), formats = next(iter(products(results).items()))
+    groups = products(results)
+    target, threads = max(groups, key=lambda g: (len(groups[g]), g[1]))
+    (_, shape), *_ = groups[target, threads]
+    formats = {form: runs for (form, of), runs in
+               groups[target, threads].items() if of == shape}
     batches = sorted({t for runs in formats.values() for t in runs})
     left, top, width, height = 50, 50, 460, 280
     x = {t: left + width * i / max(1, len(batches) - 1)
