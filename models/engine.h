@@ -71,6 +71,14 @@ struct SessionOptions {
   // process, beside BackendOptions::memory and max_bytes, and the pages of a
   // mapped model go back to the system. Off: everything runs from the mapping.
   bool pack_weights = false;
+  // With pack_weights: a folder for a file that keeps the copy, which is made
+  // where it does not exist; "": none. A start that finds the file maps it, for
+  // all processes together, instead of packing. One that finds none, or one of
+  // other contents of the model's files, or a damaged one, writes it: as many
+  // bytes as the copy has. Where it cannot be written everything goes on
+  // without; Session::pack_cache_status() tells. Files of models that are gone
+  // stay until somebody deletes them.
+  std::string pack_cache = {};
   // Called while weights are packed, on the thread of NewSession(), with the
   // share that is done, from 0 to 1. Not kept.
   std::function<void(double)> packing_progress = nullptr;
@@ -135,6 +143,10 @@ class Model : public std::enable_shared_from_this<Model> {
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
+
+  // What LoadOptions::progress asks for, at another time: when no session packs
+  // the weights, which reads them too.
+  void TouchPages(const std::function<void(double)>& progress) const;
 
   const GgufFile& file() const { return file_; }
   absl::Span<const LoraAdapter> adapters() const { return adapters_; }
@@ -270,6 +282,9 @@ class Session {
   // The fusions that the taps prevent and why, or "".
   const std::string& tap_costs() const { return tap_costs_; }
 
+  // Why SessionOptions::pack_cache could not be written, or OK.
+  const absl::Status& pack_cache_status() const { return pack_cache_status_; }
+
   // What the last step left in an output of graph(), see Executable::Output.
   absl::StatusOr<absl::Span<const std::byte>> Output(
       absl::string_view name) const {
@@ -304,6 +319,7 @@ class Session {
   std::unique_ptr<Executable> executable_;
   std::vector<Tap> taps_;
   std::string tap_costs_;
+  absl::Status pack_cache_status_;
   TapSink tap_sink_;
   std::vector<int64_t> positions_;  // by slot
   std::vector<int64_t> pending_;    // by slot: positions within a step

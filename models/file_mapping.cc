@@ -90,17 +90,47 @@ absl::StatusOr<size_t> RegularFileSize(int fd, const std::string& path) {
   return static_cast<size_t>(size);
 }
 
-// `fd` may be -1 with MAP_ANONYMOUS in `flags`.
-absl::StatusOr<std::byte*> Map(int fd, size_t size, int protection, int flags,
-                               const std::string& path) {
-  void* at = mmap(nullptr, size, protection, MAP_PRIVATE | flags, fd, 0);
-  if (at != MAP_FAILED) return static_cast<std::byte*>(at);
-  const int error = errno;
+absl::Status NotMapped(int error, size_t size, const std::string& path) {
   return SystemError(
       error, AboutFile(path, "FILE-5", "the system does not map it",
                        absl::StrCat(
                            size, " bytes of memory map",
                            error == ENODEV ? " (use read_into_memory)" : "")));
+}
+
+// `fd` may be -1 with MAP_ANONYMOUS in `flags`.
+absl::StatusOr<std::byte*> Map(int fd, size_t size, int protection, int flags,
+                               const std::string& path) {
+  void* at = mmap(nullptr, size, protection, MAP_PRIVATE | flags, fd, 0);
+  if (at != MAP_FAILED) return static_cast<std::byte*>(at);
+  return NotMapped(errno, size, path);
+}
+
+// The file, so that the system can map it in large pages where its cache has
+// them: whole ones, asked for. Small pages cost a third of the bandwidth of one
+// thread (Linux 6.18, ext4; other systems ignore it).
+absl::StatusOr<std::byte*> MapFile(int fd, size_t size,
+                                   const std::string& path) {
+  constexpr size_t kLargePage = size_t{2} << 20;
+  if (size < kLargePage) return Map(fd, size, PROT_READ, 0, path);
+  // A reservation with room to align in; what is over goes back.
+  const size_t room = size + kLargePage;
+  WEFT_ASSIGN_OR_RETURN(std::byte * reserved,
+                        Map(-1, room, PROT_NONE, MAP_ANONYMOUS, path));
+  const auto address = reinterpret_cast<uintptr_t>(reserved);
+  const size_t skip = (kLargePage - address % kLargePage) % kLargePage;
+  std::byte* const at = reserved + skip;
+  if (mmap(at, size, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == MAP_FAILED) {
+    const int error = errno;
+    munmap(reserved, room);
+    return NotMapped(error, size, path);
+  }
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t end = (skip + size + page - 1) / page * page;
+  if (skip > 0) munmap(reserved, skip);
+  if (end < room) munmap(reserved + end, room - end);
+  static_cast<void>(madvise(at, size, MADV_HUGEPAGE));
+  return at;
 }
 
 absl::Status ReadAll(int fd, std::byte* out, size_t size,
@@ -145,7 +175,7 @@ absl::StatusOr<FileMapping> FileMapping::OpenDescriptor(
   WEFT_ASSIGN_OR_RETURN(const size_t size, RegularFileSize(fd, path));
   if (size == 0) return FileMapping({}, false);  // mmap refuses a length of 0
   if (!options.read_into_memory) {
-    WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(fd, size, PROT_READ, 0, path));
+    WEFT_ASSIGN_OR_RETURN(std::byte * at, MapFile(fd, size, path));
     return FileMapping({at, size}, true);
   }
   // Anonymous pages, not new[]: the same alignment, the same release, and a

@@ -19,27 +19,6 @@ namespace {
 constexpr int64_t kDefaultContext = 4096;
 constexpr int64_t kMaxSlots = 4096;
 
-// Reads a byte of every page, reporting progress every 16 MiB.
-void TouchPages(const GgufFile& file, const std::function<void(double)>& f) {
-  constexpr size_t kPage = 4096, kReport = 16 << 20;
-  uint64_t total = 0, done = 0;
-  for (const GgufTensor& tensor : file.tensors()) total += tensor.data.size();
-  size_t since = 0;
-  volatile std::byte sink{};  // keeps the reads
-  for (const GgufTensor& tensor : file.tensors())
-    for (size_t at = 0; at < tensor.data.size(); at += kPage) {
-      sink = tensor.data[at];
-      done += std::min(kPage, tensor.data.size() - at);
-      since += kPage;
-      if (since >= kReport) {
-        since = 0;
-        f(static_cast<double>(done) / static_cast<double>(total));
-      }
-    }
-  static_cast<void>(sink);
-  f(1);
-}
-
 absl::Status CheckRange(const char* what, int64_t value, int64_t low,
                         int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
@@ -86,8 +65,28 @@ absl::Status Model::Init(const LoadOptions& options) {
     adapters_.push_back(std::move(opened));
     adapter_scales_.push_back(adapter.scale);
   }
-  if (options.progress) TouchPages(file_, options.progress);
+  if (options.progress) TouchPages(options.progress);
   return absl::OkStatus();
+}
+
+void Model::TouchPages(const std::function<void(double)>& progress) const {
+  constexpr size_t kPage = 4096, kReport = 16 << 20;
+  uint64_t total = 0, done = 0;
+  for (const GgufTensor& tensor : file_.tensors()) total += tensor.data.size();
+  size_t since = 0;
+  volatile std::byte sink{};  // keeps the reads
+  for (const GgufTensor& tensor : file_.tensors())
+    for (size_t at = 0; at < tensor.data.size(); at += kPage) {
+      sink = tensor.data[at];
+      done += std::min(kPage, tensor.data.size() - at);
+      since += kPage;
+      if (since >= kReport) {
+        since = 0;
+        progress(static_cast<double>(done) / static_cast<double>(total));
+      }
+    }
+  static_cast<void>(sink);
+  progress(1);
 }
 
 absl::Status Model::ReadSizes() {
@@ -217,7 +216,10 @@ absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
   // The host's threads are its own to use: its executor gets no such work.
   const int threads =
       o.backend_options.executor != nullptr ? 1 : o.backend_options.threads;
-  return packed_.Add(sources, threads, file_, o.packing_progress);
+  return packed_.Add(sources, file_,
+                     {.threads = threads,
+                      .cache_folder = o.pack_cache,
+                      .progress = o.packing_progress});
 }
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
@@ -261,6 +263,8 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
       needed = plan.memory.total();
     }
     if (needed <= allowed) WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+    if (!o.pack_cache.empty())
+      session->pack_cache_status_ = packed_.cache_status();
   }
   const auto weights =
       [&](const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {

@@ -8,8 +8,11 @@
 #include <thread>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "graph/packed.h"
+#include "graph/status_macros.h"
+#include "models/parallel.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -44,33 +47,64 @@ void AddPieces(const PackedWeights::Source& source, std::byte* to,
                       to + row * row_bytes});
 }
 
-void PackPieces(absl::Span<const Piece> pieces, int threads,
-                const std::function<void(double)>& progress) {
-  std::atomic<size_t> next{0};
-  const auto work = [&](bool tells) {
-    for (size_t i = next++; i < pieces.size(); i = next++) {
-      const Piece& p = pieces[i];
-      PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
-      if (tells)
-        progress(static_cast<double>(i + 1) /
-                 static_cast<double>(pieces.size()));
-    }
-  };
-  std::vector<std::jthread> helpers;
-  for (int i = 1; i < std::min<int>(threads, static_cast<int>(pieces.size()));
-       ++i)
-    helpers.emplace_back(work, false);
-  work(progress != nullptr);
+// Each piece's rows go back to the system at once: rows and packed form
+// together never take much more than one of them.
+void PackPieces(absl::Span<const Piece> pieces, const GgufFile& model,
+                const PackedWeights::Options& options) {
+  const auto n = static_cast<int64_t>(pieces.size());
+  std::atomic<int64_t> done{0};
+  const auto self = std::this_thread::get_id();
+  ParallelFor(ThreadCount(options.threads), n, [&](int64_t i) {
+    const Piece& p = pieces[static_cast<size_t>(i)];
+    PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
+    model.Release({p.from, static_cast<size_t>(p.n * p.row_bytes)});
+    ++done;
+    if (options.progress && std::this_thread::get_id() == self)
+      options.progress(static_cast<double>(done) / static_cast<double>(n));
+  });
 }
 
 }  // namespace
 
 void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 
-absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
-                                const GgufFile& file,
-                                const std::function<void(double)>& progress) {
+absl::Status PackedWeights::Add(absl::Span<const Source> sources,
+                                const GgufFile& model, const Options& options) {
   const std::lock_guard lock(mutex_);
+  if (options.cache_folder != cache_folder_) OpenCache(model, options);
+  WEFT_RETURN_IF_ERROR(AddToMemory(sources, model, options));
+  if (!cache_path_.empty() && cache_status_.ok()) WriteCache(sources, model);
+  // Whatever has been read of the rows is not needed again.
+  for (const Source& source : sources) model.Release(source.rows);
+  return absl::OkStatus();
+}
+
+void PackedWeights::OpenCache(const GgufFile& model, const Options& options) {
+  cache_folder_ = options.cache_folder;
+  cache_path_.clear();
+  cache_status_ = absl::OkStatus();
+  in_cache_.clear();
+  if (cache_folder_.empty()) return;
+  auto path = PackCache::PathIn(cache_folder_, model);
+  if (!path.ok()) {
+    cache_status_ = path.status();
+    return;
+  }
+  cache_path_ = *std::move(path);
+  auto cache = PackCache::Open(cache_path_, model, ThreadCount(options.threads),
+                               options.progress);
+  // Whatever is wrong with it, it is written anew.
+  if (!cache.ok()) return;
+  mapped_.push_back(*std::move(cache));
+  for (const PackCache::Entry& e : mapped_.back().entries()) {
+    packed_.emplace(e.tensor->data.data(), e.packed);
+    in_cache_.insert(e.tensor->data.data());
+  }
+}
+
+absl::Status PackedWeights::AddToMemory(absl::Span<const Source> sources,
+                                        const GgufFile& model,
+                                        const Options& options) {
   std::map<const std::byte*, Source> missing;
   size_t total = 0;
   for (const Source& source : sources) {
@@ -95,17 +129,32 @@ absl::Status PackedWeights::Add(absl::Span<const Source> sources, int threads,
     made[rows] = {at, source.rows.size()};
     at += AlignUp(source.rows.size(), kAlignment);
   }
-  PackPieces(pieces,
-             threads > 0
-                 ? threads
-                 : static_cast<int>(std::thread::hardware_concurrency()),
-             progress);
+  PackPieces(pieces, model, options);
   // All or nothing: from here on nothing throws.
   memory_.reserve(memory_.size() + 1);
   memory_.push_back(std::move(memory));
   packed_.merge(made);
-  for (const auto& [rows, source] : missing) file.Release(source.rows);
   return absl::OkStatus();
+}
+
+void PackedWeights::WriteCache(absl::Span<const Source> sources,
+                               const GgufFile& model) {
+  std::vector<PackCache::Entry> entries;
+  std::set<const std::byte*> written;
+  for (const GgufTensor& tensor : model.tensors()) {
+    const auto it = packed_.find(tensor.data.data());
+    if (it == packed_.end()) continue;
+    entries.push_back({&tensor, it->second});
+    written.insert(it->first);
+  }
+  // An adapter's are never there.
+  const bool lacks = absl::c_any_of(sources, [&](const Source& s) {
+    return written.contains(s.rows.data()) &&
+           !in_cache_.contains(s.rows.data());
+  });
+  if (!lacks) return;
+  cache_status_ = PackCache::Write(cache_path_, model, entries);
+  in_cache_ = std::move(written);
 }
 
 absl::Span<const std::byte> PackedWeights::Find(
@@ -113,6 +162,11 @@ absl::Span<const std::byte> PackedWeights::Find(
   const std::lock_guard lock(mutex_);
   const auto it = packed_.find(rows.data());
   return it == packed_.end() ? absl::Span<const std::byte>() : it->second;
+}
+
+absl::Status PackedWeights::cache_status() const {
+  const std::lock_guard lock(mutex_);
+  return cache_status_;
 }
 
 }  // namespace weft::inline v0

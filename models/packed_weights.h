@@ -8,18 +8,21 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "graph/dtype.h"
 #include "models/gguf.h"
+#include "models/pack_cache.h"
 
 namespace weft::inline v0 {
 
 // Packed forms (graph/packed.h) of tensors, made once and kept for as long as
-// the object, in memory that asks for large pages: a mapped file has small
-// ones, which cost a third of the bandwidth. Thread-safe.
+// the object: in memory that asks for large pages, since small ones cost a
+// third of the bandwidth, or in the mapping of a cache file. Thread-safe.
 class PackedWeights {
  public:
   struct Source {
@@ -27,17 +30,25 @@ class PackedWeights {
     int64_t n = 0;  // rows, a multiple of kPackedRows
     absl::Span<const std::byte> rows;
   };
+  struct Options {
+    int threads = 0;           // at most; 0: one per core
+    std::string cache_folder;  // of the cache file; "": none
+    // Unless it is null, called with the share that is done.
+    std::function<void(double)> progress;
+  };
 
-  // Packs those of the tensors that are not packed yet, with up to `threads`
-  // threads (0: one per core), and gives back the memory of their pages where
-  // they are of the mapping of `file`. ResourceExhausted when memory cannot be
-  // had; nothing is kept then. `progress`, unless it is null, is called with
-  // the share that is done.
-  absl::Status Add(absl::Span<const Source> sources, int threads,
-                   const GgufFile& file,
-                   const std::function<void(double)>& progress);
+  // Packs those of the tensors that are not packed yet, and gives back the
+  // memory of their pages where they are of the mapping of `model`.
+  // ResourceExhausted when memory cannot be had; nothing is kept then.
+  // With a cache, those that it has are mapped instead, and where one was
+  // lacking the file is written anew; what goes wrong with that is in
+  // cache_status().
+  absl::Status Add(absl::Span<const Source> sources, const GgufFile& model,
+                   const Options& options);
   // The packed form of the tensor whose rows lie there; empty: it has none.
   absl::Span<const std::byte> Find(absl::Span<const std::byte> rows) const;
+  // What became of the cache that was last asked for.
+  absl::Status cache_status() const;
 
  private:
   struct Free {
@@ -45,10 +56,21 @@ class PackedWeights {
   };
   using Memory = std::unique_ptr<std::byte[], Free>;
 
+  void OpenCache(const GgufFile& model, const Options& options);
+  absl::Status AddToMemory(absl::Span<const Source> sources,
+                           const GgufFile& model, const Options& options);
+  // Unless all of the sources are in the cache.
+  void WriteCache(absl::Span<const Source> sources, const GgufFile& model);
+
   mutable std::mutex mutex_;
   std::vector<Memory> memory_;
+  std::vector<PackCache> mapped_;
   // By the first byte of a tensor's rows.
   std::map<const std::byte*, absl::Span<const std::byte>> packed_;
+  std::string cache_folder_;             // that was last asked for
+  std::string cache_path_;               // "": none
+  std::set<const std::byte*> in_cache_;  // of packed_
+  absl::Status cache_status_;
 };
 
 }  // namespace weft::inline v0

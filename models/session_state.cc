@@ -11,10 +11,7 @@
 //   40 u64            checksum of bytes 0 to 39 and of the rows
 //   48                rows, as Executable::SaveSlot writes them
 //
-// All is checked before the first byte of the slot changes. The fingerprint
-// covers the file's metadata, the vocabulary and the template with it, its
-// tensor table and 64 bytes at the beginning, in the middle and at the end of
-// each tensor: all of the weights would have to come from the disk.
+// All is checked before the first byte of the slot changes.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -25,6 +22,7 @@
 #include "models/byte_reader.h"
 #include "models/checksum.h"
 #include "models/engine.h"
+#include "models/file_fingerprint.h"
 #include "models/little_endian.h"
 #include "models/no_throw.h"
 
@@ -43,27 +41,6 @@ absl::string_view AsText(absl::Span<const std::byte> bytes) {
 uint64_t ChecksumOf(absl::Span<const std::byte> state) {
   return Checksum(AsText(state.subspan(kHeaderBytes)),
                   Checksum(AsText(state.first(kChecksumAt))));
-}
-
-uint64_t HashTensor(const GgufTensor& tensor, uint64_t sum) {
-  constexpr size_t kSample = 64;
-  sum = Checksum(tensor.name, sum);
-  sum = Checksum(AsText(absl::MakeConstSpan(
-                     reinterpret_cast<const std::byte*>(tensor.dims.data()),
-                     tensor.dims.size() * sizeof(int64_t))),
-                 sum + static_cast<uint64_t>(tensor.dtype));
-  const absl::string_view data = AsText(tensor.data);
-  for (const size_t at : {size_t{0}, data.size() / 2,
-                          data.size() - std::min(kSample, data.size())})
-    sum = Checksum(data.substr(at, kSample), sum);
-  return sum;
-}
-
-uint64_t HashFile(const GgufFile& file, uint64_t sum) {
-  for (const absl::string_view key : file.keys())
-    sum = Checksum(file.GetRaw(key).value_or(""), Checksum(key, sum));
-  for (const GgufTensor& tensor : file.tensors()) sum = HashTensor(tensor, sum);
-  return sum;
 }
 
 absl::Status Damaged(const std::string& what) {
@@ -95,12 +72,13 @@ absl::Status Session::Fork(int from, int to) {
 
 uint64_t Session::Fingerprint() const {
   if (fingerprint_ != 0) return fingerprint_;
-  uint64_t sum = HashFile(model_->file(), 0);
+  uint64_t sum = FileFingerprint(model_->file(), 0);
   const absl::Span<const LoraAdapter> adapters = model_->adapters();
   for (size_t i = 0; i < adapters.size(); ++i) {
     const float scale = options_.adapter_scales[i];
     if (scale == 0) continue;
-    sum = HashFile(adapters[i].file(), sum ^ std::bit_cast<uint32_t>(scale));
+    sum = FileFingerprint(adapters[i].file(),
+                          sum ^ std::bit_cast<uint32_t>(scale));
   }
   // Types of states without slots and context, which may differ.
   for (const NodeId id : graph_->order()) {

@@ -3,10 +3,11 @@
 // decoding (1 token) and prefill (512 tokens that end the context). Beside it,
 // in the same sitting, the chain of ops that it stands for, with the memory of
 // both, and what the machine reaches with nothing but f32 multiply-adds and
-// with nothing but reading:
+// with nothing but 8-bit multiply-adds or reading:
 //   weft-kernel-bench --benchmark_filter='^(attention|limits)/.*/AVX2'
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -36,15 +37,18 @@ void RunLimits(benchmark::State& state, const std::string& target,
     state.SkipWithError(probe.status().ToString().c_str());
     return;
   }
-  double bytes = 0, operations = 0;
+  double bytes = 0;
+  std::map<std::string, double> peaks;
   for (auto _ : state) {
     bytes = std::max(bytes, (*probe)->Read().bytes_per_second);
-    for (const Peak& peak : (*probe)->Peaks())
-      if (peak.arithmetic == Arithmetic::kF32)
-        operations = std::max(operations, peak.operations_per_second);
+    for (const Peak& peak : (*probe)->Peaks()) {
+      double& best = peaks[std::string(Name(peak.arithmetic))];
+      best = std::max(best, peak.operations_per_second);
+    }
   }
   state.counters["GB/s"] = 1e-9 * bytes;
-  state.counters["GFLOPS"] = 1e-9 * operations;
+  for (const auto& [name, operations] : peaks)
+    state.counters[name + " GOP/s"] = 1e-9 * operations;
 }
 
 struct Case {

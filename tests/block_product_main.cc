@@ -1,8 +1,10 @@
-// One product on a stored weight, some steps of it on one thread: what
-// tests/count_instructions.sh runs under an emulator that counts.
+// One product on a weight, some steps of it on one thread: what
+// tests/count_instructions.sh and tests/arm_cycles.py run under an emulator
+// that tells which instructions it executes.
 //
 //   block_product_main FORMAT exact|fast TARGET TOKENS STEPS
 //
+// with FORMAT as q4_k, for rows as files have them, or q4_k_r16, packed;
 // prints the number of blocks in the weight: 32 rows of 2048 values.
 #include <iostream>
 #include <memory>
@@ -10,6 +12,8 @@
 #include <string>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/strip.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "ops/fused.h"
 #include "ops/quantize.h"
@@ -21,8 +25,11 @@ namespace {
 constexpr int64_t kRows = 32, kColumns = 2048;
 
 std::optional<DType> FindFormat(absl::string_view name) {
+  const bool packed = absl::ConsumeSuffix(&name, "_r16");
   for (const DTypeInfo& info : AllDTypes())
-    if (info.name == name && IsDecodable(info.type)) return info.type;
+    if (info.name == name &&
+        (packed ? CanPack(info.type) : IsDecodable(info.type)))
+      return packed ? PackedType(info.type) : info.type;
   return std::nullopt;
 }
 
@@ -30,10 +37,16 @@ absl::Status RunSteps(DType type, bool fast, const std::string& target,
                       int64_t tokens, int64_t steps) {
   auto graph = std::make_shared<Graph>();
   Value x = graph->Input("x", DType::kF32, {tokens, kColumns});
-  if (fast) x = Quantize(x, PerScaleFor(type));
+  const DType rows = IsPacked(type) ? RowsType(type) : type;
+  if (fast) x = Quantize(x, PerScaleFor(rows));
   graph->Output("y", QMatMul(x, graph->Weight("w", type, {kRows, kColumns})));
-  HostTensor w(type, {kRows, kColumns});
+  HostTensor w(rows, {kRows, kColumns});
   FillRandom(w, 1);
+  if (IsPacked(type)) {
+    const HostTensor from = w;
+    PackRows(rows, from.bytes.data(), kRows,
+             static_cast<int64_t>(from.bytes.size()) / kRows, w.bytes.data());
+  }
   WEFT_RETURN_IF_ERROR(graph->Finish());
   WEFT_ASSIGN_OR_RETURN(const auto backend,
                         MakeBackend("cpu", {.threads = 1, .target = target}));
@@ -45,8 +58,7 @@ absl::Status RunSteps(DType type, bool fast, const std::string& target,
   auto* values = reinterpret_cast<float*>(to.data());
   for (int64_t i = 0; i < tokens * kColumns; ++i)
     values[i] = static_cast<float>(i % 17 - 8);
-  for (int64_t i = 0; i < steps; ++i)
-    WEFT_RETURN_IF_ERROR(executable->Run({}));
+  for (int64_t i = 0; i < steps; ++i) WEFT_RETURN_IF_ERROR(executable->Run({}));
   return absl::OkStatus();
 }
 

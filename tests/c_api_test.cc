@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -169,6 +170,28 @@ TEST_F(CApiTest, OptionsOfAnyAge) {
   o.max_bytes = bytes;
   EXPECT_EQ(weft_session_new(model_, &o, &session, &error_), WEFT_OK);
   weft_session_free(session);
+}
+
+TEST_F(CApiTest, PackedWeightsAreKeptInAFolder) {
+  const std::vector<Token> want = Generate(session_, 5);
+  const auto folder = std::filesystem::path(testing::TempDir()) /
+                      ("c_api_pack." + std::to_string(getpid()));
+  weft_session_options options = {};
+  options.size = sizeof options;
+  options.pack_weights = 1;
+  const std::string cache = folder.string();
+  for (const char* path : {cache.c_str(), "/dev/null/folder"}) {
+    options.pack_cache = path;
+    weft_session* session = nullptr;
+    ASSERT_EQ(weft_session_new(model_, &options, &session, &error_), WEFT_OK)
+        << error_.message;
+    EXPECT_EQ(weft_session_pack_cache(session, &error_) == WEFT_OK,
+              path == cache)
+        << error_.message;
+    EXPECT_EQ(Generate(session, 5), want);
+    weft_session_free(session);
+  }
+  EXPECT_EQ(std::filesystem::remove_all(folder), 2);  // a file in it
 }
 
 TEST_F(CApiTest, TextIsGivenAsBySnprintf) {

@@ -234,6 +234,7 @@ absl::StatusOr<BenchRun> Measure(const Model& model, int threads,
   run.target = session->plan().target;
   run.on_reference = OpsOnReference(*session);
   run.context = session->options().context;
+  run.pack_cache = session->pack_cache_status();
   WEFT_RETURN_IF_ERROR(Bencher(model, options, *session, run).Run(probe.get()));
   return run;
 }

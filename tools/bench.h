@@ -72,6 +72,7 @@ struct BenchRun {
   std::vector<Peak> peaks;
   std::vector<BenchTest> tests;
   std::string trace;  // JSON, see TraceJson(); empty when it was not asked for
+  absl::Status pack_cache;  // see Session::pack_cache_status()
 };
 
 // What a probe may read without harm to others: `wanted` bytes, but no more

@@ -17,6 +17,7 @@ ABSL_DECLARE_FLAG(std::string, model);
 ABSL_DECLARE_FLAG(std::string, target);
 ABSL_DECLARE_FLAG(std::string, numerics);
 ABSL_DECLARE_FLAG(std::string, pack);
+ABSL_DECLARE_FLAG(std::string, pack_cache);
 ABSL_DECLARE_FLAG(std::vector<std::string>, lora);
 
 namespace weft::inline v0 {
@@ -40,9 +41,10 @@ absl::StatusOr<Numerics> NumericsFromFlags();
 enum class PackWhen { kNever, kAlways, kIfThereIsRoom };
 absl::StatusOr<PackWhen> PackFromFlags();
 
-// Whether such a session of the model should pack its weights.
-absl::StatusOr<bool> ShouldPack(PackWhen when, const Model& model,
-                                SessionOptions options);
+// LoadModel() for one kind of session: sets what --pack and --pack_cache mean
+// for it, and leaves it to packing to read the file, where there is any.
+absl::StatusOr<std::shared_ptr<const Model>> LoadModelFor(
+    SessionOptions& options);
 
 // What --kv means: a dtype that a KV cache can have, or two as "K,V".
 struct KvTypes {

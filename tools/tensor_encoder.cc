@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/encode.h"
 #include "graph/status_macros.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 
 namespace weft::inline v0 {
 namespace {

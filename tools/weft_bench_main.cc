@@ -92,8 +92,8 @@ Program MakeProgram() {
                   {"model", "prompt", "generate", "sequences", "depth", "reps",
                    "profile", "trace", "probe", "probe_mib", "format", "seed"}},
                  {"How",
-                  {"threads", "target", "numerics", "pack", "kv", "batch",
-                   "context"}}},
+                  {"threads", "target", "numerics", "pack", "pack_cache", "kv",
+                   "batch", "context"}}},
       .bare = {{"profile", kTableOnly}}};
 }
 
@@ -204,10 +204,7 @@ absl::Status Run(const Arguments&) {
   WEFT_ASSIGN_OR_RETURN(report.options, OptionsFromFlags());
   WEFT_ASSIGN_OR_RETURN(const std::vector<int> threads,
                         ParseThreads(absl::GetFlag(FLAGS_threads)));
-  WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
-  WEFT_ASSIGN_OR_RETURN(const auto model, LoadModel());
-  WEFT_ASSIGN_OR_RETURN(report.options.session.pack_weights,
-                        ShouldPack(pack, *model, report.options.session));
+  WEFT_ASSIGN_OR_RETURN(const auto model, LoadModelFor(report.options.session));
   if (absl::GetFlag(FLAGS_probe)) {
     const int64_t wanted = absl::GetFlag(FLAGS_probe_mib) << 20;
     report.options.probe_bytes = ProbeBytes(wanted);
@@ -230,6 +227,8 @@ absl::Status Run(const Arguments&) {
                           Measure(*model, threads[i], report.options));
   }
   progress.Clear();
+  if (const absl::Status& cache = report.runs[0].pack_cache; !cache.ok())
+    Warn(absl::StrCat("--pack_cache: ", cache.message()));
   WEFT_RETURN_IF_ERROR(WriteFiles(report));
   return Print(print(report));
 }

@@ -18,7 +18,7 @@
 #include "tools/imatrix.h"
 #include "tools/mixture.h"
 #include "tools/model_flags.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 #include "tools/quantize.h"
 #include "tools/stopwatch.h"
 #include "tools/tensor_pattern.h"

@@ -105,9 +105,10 @@ Program MakeProgram() {
   program.groups.push_back(EmbedFlagGroup());
   for (FlagGroup& group : SamplerFlagGroups())
     program.groups.push_back(std::move(group));
-  program.groups.push_back({"Machine",
-                            {"threads", "context", "kv", "numerics", "pack",
-                             "target", "verbose", "profile", "trace"}});
+  program.groups.push_back(
+      {"Machine",
+       {"threads", "context", "kv", "numerics", "pack", "pack_cache", "target",
+        "verbose", "profile", "trace"}});
   program.groups.push_back({"Inside the model", {"tap", "tap_out"}});
   return program;
 }
@@ -184,9 +185,7 @@ struct Opened {
 absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   WEFT_ASSIGN_OR_RETURN(const KvTypes kv, ParseKv(absl::GetFlag(FLAGS_kv)));
   WEFT_ASSIGN_OR_RETURN(const Numerics numerics, NumericsFromFlags());
-  WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
   const Stopwatch time;
-  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, LoadModel());
   SessionOptions options;
   options.numerics = numerics;
   options.embeddings = embed;
@@ -195,13 +194,15 @@ absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   options.kv_v = kv.v;
   options.backend_options = BackendFromFlags();
   if (taps != nullptr) options.taps = TapRecorder::Globs();
-  WEFT_ASSIGN_OR_RETURN(options.pack_weights,
-                        ShouldPack(pack, *model, options));
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model,
+                        LoadModelFor(options));
   Progress packing("packing");
   options.packing_progress = [&](double share) { packing.Update(share); };
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Session> session,
                         model->NewSession(options));
   packing.Clear();
+  if (const absl::Status& cache = session->pack_cache_status(); !cache.ok())
+    Warn(absl::StrCat("--pack_cache: ", cache.message()));
   if (taps != nullptr) taps->Attach(*session);
   Say(absl::StrFormat("loaded in %.3f s", time.Seconds()));
   if (absl::GetFlag(FLAGS_verbose)) ShowSession(*model, *session);

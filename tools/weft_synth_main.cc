@@ -13,7 +13,7 @@
 #include "tools/cli.h"
 #include "tools/mixture.h"
 #include "tools/model_flags.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 #include "tools/stopwatch.h"
 #include "tools/synth.h"
 #include "tools/terminal.h"

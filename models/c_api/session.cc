@@ -55,6 +55,14 @@ weft_code weft_session_new(const weft_model* model,
 
 void weft_session_free(weft_session* session) { delete session; }
 
+weft_code weft_session_pack_cache(const weft_session* session,
+                                  weft_error* error) {
+  return Call(error, [&]() -> absl::Status {
+    if (session == nullptr) return IsNull("the session");
+    return session->session->pack_cache_status();
+  });
+}
+
 weft_code weft_session_estimate(const weft_model* model,
                                 const weft_session_options* options,
                                 int64_t* bytes, weft_error* error) {

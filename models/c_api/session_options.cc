@@ -31,6 +31,7 @@ absl::StatusOr<SessionOptions> ReadSessionOptions(
   out.numerics = o.exact != 0 ? Numerics::kExact : Numerics::kFast;
   out.embeddings = o.embeddings != 0;
   out.pack_weights = o.pack_weights != 0;
+  if (o.pack_cache != nullptr) out.pack_cache = o.pack_cache;
   if (o.backend != nullptr) out.backend = o.backend;
   BackendOptions& backend = out.backend_options;
   backend.threads = o.threads;

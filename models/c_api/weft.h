@@ -182,12 +182,19 @@ typedef struct weft_session_options {
   /* Keep a copy of the weights, shared by the model's sessions, from which tokens
    * are made up to twice as fast; results keep their bits. */
   int pack_weights;
+  /* A folder for a file that keeps that copy for the next start, made where it
+   * does not exist; NULL: none. */
+  const char* pack_cache;
 } weft_session_options;
 
 weft_code weft_session_new(const weft_model* model,
                            const weft_session_options* options,
                            weft_session** session, weft_error* error);
 void weft_session_free(weft_session* session);
+/* Why pack_cache could not be written, which does the session no harm, or
+ * WEFT_OK. */
+weft_code weft_session_pack_cache(const weft_session* session,
+                                  weft_error* error);
 
 /* Bytes that such a session would take, without taking them. */
 weft_code weft_session_estimate(const weft_model* model,

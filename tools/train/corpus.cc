@@ -11,7 +11,7 @@
 #include "graph/status_macros.h"
 #include "models/input_error.h"
 #include "tools/normal.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 
 namespace weft::inline v0 {
 namespace {

@@ -12,7 +12,7 @@
 #include "models/atomic_file.h"
 #include "tools/backend_flags.h"
 #include "tools/model_flags.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 #include "tools/synth.h"
 
 ABSL_FLAG(std::string, corpus, "",

@@ -1,6 +1,6 @@
 // Independent pieces of work on several threads.
-#ifndef WEFT_TOOLS_PARALLEL_H_
-#define WEFT_TOOLS_PARALLEL_H_
+#ifndef WEFT_MODELS_PARALLEL_H_
+#define WEFT_MODELS_PARALLEL_H_
 
 #include <cstdint>
 
@@ -18,4 +18,4 @@ void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f);
 
 }  // namespace weft::inline v0
 
-#endif  // WEFT_TOOLS_PARALLEL_H_
+#endif  // WEFT_MODELS_PARALLEL_H_

@@ -1,4 +1,4 @@
-#include "tools/parallel.h"
+#include "models/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -18,7 +18,7 @@ void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f) {
   const auto work = [&] {
     for (int64_t i = next++; i < n; i = next++) f(i);
   };
-  std::vector<std::thread> others;
+  std::vector<std::jthread> others;  // joined whatever is thrown
   const int64_t wanted = std::min<int64_t>(threads, n) - 1;
   try {
     for (int64_t i = 0; i < wanted; ++i) others.emplace_back(work);
@@ -26,7 +26,6 @@ void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f) {
     // No more threads to have: those that there are do all of it.
   }
   work();
-  for (std::thread& thread : others) thread.join();
 }
 
 }  // namespace weft::inline v0

@@ -1,0 +1,40 @@
+#include "models/file_fingerprint.h"
+
+#include <algorithm>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "models/checksum.h"
+
+namespace weft::inline v0 {
+namespace {
+
+absl::string_view AsText(absl::Span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+uint64_t HashTensor(const GgufTensor& tensor, uint64_t sum) {
+  constexpr size_t kSample = 64;
+  sum = Checksum(tensor.name, sum);
+  sum = Checksum(AsText(absl::MakeConstSpan(
+                     reinterpret_cast<const std::byte*>(tensor.dims.data()),
+                     tensor.dims.size() * sizeof(int64_t))),
+                 sum + static_cast<uint64_t>(tensor.dtype));
+  const absl::string_view data = AsText(tensor.data);
+  for (const size_t at : {size_t{0}, data.size() / 2,
+                          data.size() - std::min(kSample, data.size())})
+    sum = Checksum(data.substr(at, kSample), sum);
+  return sum;
+}
+
+}  // namespace
+
+uint64_t FileFingerprint(const GgufFile& file, uint64_t start) {
+  uint64_t sum = start;
+  for (const absl::string_view key : file.keys())
+    sum = Checksum(file.GetRaw(key).value_or(""), Checksum(key, sum));
+  for (const GgufTensor& tensor : file.tensors()) sum = HashTensor(tensor, sum);
+  return sum;
+}
+
+}  // namespace weft::inline v0
