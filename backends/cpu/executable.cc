@@ -25,9 +25,9 @@ constexpr double kMinParallelNs = 8000;
 constexpr int64_t kChunksPerWorker = 4;
 // A chunk should not become shorter than the fork-join it causes.
 constexpr double kMinChunkNs = 2000;
-// Nor much longer than this: a cancelled step ends between two chunks. (3 ms were
-// no faster; a prefill of TinyLlama's shape then ended after 6 to 12 ms on a busy
-// machine, now after 4.)
+// Nor much longer than this: a cancelled step ends between two chunks. (3 ms
+// were no faster; a prefill of TinyLlama's shape then ended after 6 to 12 ms on
+// a busy machine, now after 4.)
 constexpr double kMaxChunkNs = 1e6;
 
 constexpr int64_t kHugePage = int64_t{2} << 20;

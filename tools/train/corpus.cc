@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
-#include "tools/normal.h"
 #include "models/parallel.h"
+#include "tools/normal.h"
 
 namespace weft::inline v0 {
 namespace {

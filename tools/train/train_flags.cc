@@ -10,9 +10,9 @@
 #include "absl/strings/str_format.h"
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
+#include "models/parallel.h"
 #include "tools/backend_flags.h"
 #include "tools/model_flags.h"
-#include "models/parallel.h"
 #include "tools/synth.h"
 
 ABSL_FLAG(std::string, corpus, "",
