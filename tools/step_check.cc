@@ -25,14 +25,17 @@ size_t HashOf(const ObservedValues& values, ValueId v) {
                         : HashOfBytes(memory);
 }
 
-// What a kernel may be off by. Results in 8-bit blocks of a kernel that rounds
-// its own f32 result may be one code off where that lies between two codes; a
-// code is 1/127 of the largest. Few are, so their NMSE is small all the same.
+// What a kernel may be off by. Results in 8-bit blocks, or in bf16, of a kernel
+// that rounds its own f32 result may be one code off where that lies between
+// two codes; a code is at most 1/127 of the largest. Few are, so their NMSE is
+// small all the same.
 constexpr double kOneCode = 1.01 / 127;
 constexpr double kCodesNmse = 1e-5;
 
 bool IsRounded(const Node& node, const HostTensor& result) {
-  return Info(result.dtype).block_values > 1 && node.op->tolerance > 0;
+  const bool in_codes =
+      Info(result.dtype).block_values > 1 || result.dtype == DType::kBF16;
+  return in_codes && node.op->tolerance > 0;
 }
 
 bool IsWithin(const Difference& d, const Node& node, const HostTensor& result) {
