@@ -74,13 +74,20 @@ struct BackendPlan {
   int64_t rewind = kNoRewindLimit;
 };
 
+// The values of a graph as they lie in memory at some moment of a run.
+struct ObservedValues {
+  // A copy; states in the layout that the graph gives them.
+  std::function<HostTensor(ValueId)> read;
+  // Where the value lies, to look at without a copy or, after the step that
+  // makes it, to put another one there; empty where its rows do not follow each
+  // other as the graph has them.
+  std::function<absl::Span<std::byte>(ValueId)> memory;
+};
+
 // Sees a run from inside, to find faults: called before and after each planned
-// step (an index into BackendPlan::steps) on the thread that runs. `read` copies
-// a value of the graph as it lies in memory at that moment; states in the layout
-// that the graph gives them.
+// step (an index into BackendPlan::steps) on the thread that runs.
 using StepObserver =
-    std::function<void(size_t step, bool done,
-                       const std::function<HostTensor(ValueId)>& read)>;
+    std::function<void(size_t step, bool done, const ObservedValues& values)>;
 
 // A graph bound to memory, kernels and threads. One step at a time: not
 // thread-safe, but any number of executables may run at once.
@@ -113,8 +120,8 @@ class Executable {
   virtual absl::Status SetProfile(Profile* profile);
 
   // From the next Run() on, calls `observer`; null, as at first, stops. Results
-  // do not change; when off, costs one comparison for each planned step.
-  // Unimplemented where a backend cannot.
+  // change only by what it writes; when off, costs one comparison for each
+  // planned step. Unimplemented where a backend cannot.
   virtual absl::Status SetObserver(StepObserver observer);
 
   // Zeroes every state.

@@ -85,28 +85,4 @@ absl::StatusOr<Interpretation> Interpret(const Graph& graph,
   return run;
 }
 
-absl::Status InterpretEach(const Graph& graph, const SymbolValues& symbols,
-                           const SourceFn& source, const ValueVisitor& visit) {
-  std::vector<HostTensor> values(static_cast<size_t>(graph.num_values()));
-  std::vector<size_t> readers(values.size());  // that are still to come
-  const auto release = [&](ValueId v) {
-    if (readers[static_cast<size_t>(v)] == 0)
-      values[static_cast<size_t>(v)] = HostTensor();
-  };
-  for (const NodeId id : graph.order()) {
-    const Node& node = graph.node(id);
-    WEFT_RETURN_IF_ERROR(RunNode(graph, node, symbols, source, values));
-    for (const ValueId v : node.outputs) {
-      WEFT_RETURN_IF_ERROR(visit(v, values[static_cast<size_t>(v)]));
-      readers[static_cast<size_t>(v)] = graph.value(v).users.size();
-      release(v);
-    }
-    for (const ValueId v : node.inputs) {
-      --readers[static_cast<size_t>(v)];
-      release(v);
-    }
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace weft::inline v0

@@ -38,16 +38,6 @@ absl::StatusOr<Interpretation> Interpret(const Graph& graph,
                                          const SymbolValues& symbols,
                                          const SourceFn& source);
 
-// Called with each value as soon as it is known, those of sources too; for
-// writers of states the new content. An error of its ends the run.
-using ValueVisitor =
-    std::function<absl::Status(ValueId, const HostTensor& value)>;
-
-// The same, but keeps no value beyond its last reader: for models whose values
-// do not fit in memory together.
-absl::Status InterpretEach(const Graph& graph, const SymbolValues& symbols,
-                           const SourceFn& source, const ValueVisitor& visit);
-
 }  // namespace weft::inline v0
 
 #endif  // WEFT_GRAPH_INTERPRET_H_

@@ -229,8 +229,8 @@ TEST(GraphDump, PredictsTheSpeed) {
   const ToolResult result =
       Dump({"--plan", "--probe", "--batch=8", "--threads=1"});
   ExpectSuccess(result);
-  for (const char* part :
-       {"by 2 of 2 layers run", "predicted", "at best", "prefill of 8"})
+  for (const char* part : {"by 2 of 2 layers run", "predicted", "at best",
+                           "prefill of 8", "decode at "})
     EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
 }
 

@@ -33,7 +33,13 @@ class EveryProgram : public testing::TestWithParam<std::string> {
       return {"--preset=tiny", "--out=" + ScratchPath("synth.gguf")};
     if (GetParam() == "weft-quantize")
       return {"--in=" + TinyLlamaPath(), "--type=f32", "--dry_run"};
+    if (GetParam() == "weft-train") {
+      const std::string corpus = ScratchPath("corpus.txt");
+      WriteBytes(corpus, "Once upon a time there was a cat.");
+      return {"--corpus=" + corpus, "--out=" + ScratchPath("trained.gguf")};
+    }
     if (GetParam() == "weft-run") return {model, "--prompt=ab"};
+    if (GetParam() == "weft-diff") return {model, "--random=1"};
     if (GetParam() == "weft-eval") return {"tokenize", model, "--text=ab"};
     if (GetParam() == "weft-bench")
       return {model, "--prompt=4", "--generate=2", "--reps=1", "--noprobe"};
@@ -117,12 +123,18 @@ std::string NameOf(const testing::TestParamInfo<std::string>& test) {
 INSTANTIATE_TEST_SUITE_P(Programs, EveryProgram,
                          testing::Values("weft-run", "weft-eval", "weft-bench",
                                          "graph-dump", "weft-quantize",
-                                         "weft-synth"),
+                                         "weft-synth", "weft-diff",
+                                         "weft-train"),
                          NameOf);
+std::vector<std::string> ModelPrograms() {
+  std::vector<std::string> all = {"weft-run", "weft-eval", "weft-bench",
+                                  "graph-dump"};
+  // An emulator takes minutes for the scalar references of a whole model.
+  if (sizeof(WEFT_EMULATOR) == 1) all.push_back("weft-diff");
+  return all;
+}
 INSTANTIATE_TEST_SUITE_P(Programs, EveryModelProgram,
-                         testing::Values("weft-run", "weft-eval", "weft-bench",
-                                         "graph-dump"),
-                         NameOf);
+                         testing::ValuesIn(ModelPrograms()), NameOf);
 
 // ---- weft-run ----
 

@@ -15,13 +15,16 @@
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/cpu_backend.h"
 #include "gmock/gmock.h"
+#include "graph/interpret.h"
 #include "ops/fused.h"
+#include "ops/matmul.h"
 #include "ops/ops.h"
 #include "ops/rules/rules.h"
 #include "tests/llama_graph.h"
 #include "tests/sample_data.h"
 #include "tests/tiny_llama.h"
 #include "tests/tool_runner.h"
+#include "tools/stored_product.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -303,6 +306,42 @@ TEST(WeftDiff, OverlappingBuffers) {
     EXPECT_EQ(d.kind, Divergence::Kind::kPlan);
     EXPECT_THAT(d.cause, AllOf(HasSubstr("the memory of %"),
                                HasSubstr("the plan gives bytes ")));
+  }
+}
+
+// Rows of a weight at a time, on two threads, as the whole at once.
+TEST(StoredProduct, InPartsIsTheWhole) {
+  constexpr int64_t kRows = 1100, kColumns = 512;  // the last part is shorter
+  Graph graph;
+  const Value x = graph.Input("x", DType::kF32, {3, kColumns});
+  const Value w = graph.Weight("w", DType::kQ8_0, {kRows, kColumns});
+  const Value bias = graph.Weight("bias", DType::kF32, {kRows});
+  const Value fused = QMatMul(x, w, bias, "gelu_tanh");
+  const Value product = MatMul(x, Transpose(Dequant(w)));
+  graph.Output("fused", fused);
+  graph.Output("product", product);
+  ASSERT_TRUE(graph.Finish().ok()) << graph.status();
+  uint64_t seed = kSeed;
+  const auto run =
+      Interpret(graph, {},
+                [&](const Graph&, const Node& n) -> absl::StatusOr<HostTensor> {
+                  const TensorType& type = graph.value(n.outputs[0]).type;
+                  HostTensor tensor(type.dtype, type.shape.Bind({}));
+                  FillRandom(tensor, ++seed);
+                  return tensor;
+                });
+  ASSERT_TRUE(run.ok()) << run.status();
+  const auto value = [&](Value v) -> const HostTensor& {
+    return run->values[static_cast<size_t>(v.id())];
+  };
+  for (const Value y : {fused, product}) {
+    const auto found = FindStoredProduct(graph, graph.producer(y.id()));
+    ASSERT_TRUE(found.has_value());
+    const auto got = RunStoredProduct(
+        graph, *found, value(x), y.id() == fused.id() ? &value(bias) : nullptr,
+        value(w).bytes, {}, 2);
+    ASSERT_TRUE(got.ok()) << got.status();
+    EXPECT_EQ(got->bytes, value(y).bytes);
   }
 }
 

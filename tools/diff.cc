@@ -15,7 +15,7 @@ namespace {
 // Runs the stage on every target.
 absl::Status OnTargets(const DiffSubject& subject, const DiffOptions& options,
                        const std::vector<std::string>& targets,
-                       const DiffStage& stage, const std::string& name,
+                       DiffStage& stage, const std::string& name,
                        DiffReport& report) {
   for (const std::string& target : targets)
     WEFT_RETURN_IF_ERROR(
@@ -83,7 +83,8 @@ absl::StatusOr<DiffReport> FindDivergences(const DiffSubject& subject,
   passes.insert(passes.begin(), kNoPass);
   std::optional<DiffStage> before;
   // Kernels run what stands at the end of each kind of graph.
-  const auto finish = [&](const DiffStage& stage) {
+  const auto finish = [&](DiffStage& stage) {
+    stage.weights = SourceFor(stage.graph, subject);
     return OnTargets(subject, options, targets, stage,
                      KindOf(stage.pass, options.numerics), report);
   };

@@ -4,9 +4,11 @@
 // without rules, with them, with 8-bit activations and with packed weights on
 // the kernels of every instruction set, all on the same inputs. After a pass,
 // values must be those that they replace (a rewrite's result keeps the name of
-// what it replaced); a kernel must give what its op's reference gives for the
-// operands that the kernel had, so that errors upstream do not count; and
-// nobody may touch a buffer between its writer and its last reader.
+// what it replaced); a kernel must give what the reference gave, and finds the
+// reference's operands, so that errors upstream do not count and a reference is
+// run once for all targets; nobody may touch a buffer between its writer and its
+// last reader; and a second run, in which nothing is put in the kernels' way,
+// may not drift far.
 #ifndef WEFT_TOOLS_DIFF_H_
 #define WEFT_TOOLS_DIFF_H_
 

@@ -5,7 +5,6 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
-#include "graph/interpret.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 
@@ -47,34 +46,40 @@ std::vector<bool> FromWeights(const Graph& graph) {
   return from;
 }
 
-// The state that a writer's chain begins with.
-const Node& StateOf(const Graph& graph, const Node& writer) {
-  const Node* node = &writer;
-  while (node->op->kind == OpKind::kCompute)
-    node = &graph.producer(node->inputs[0]);
-  return *node;
-}
-
 }  // namespace
+
+absl::StatusOr<HostTensor> WeightRows(const TensorType& type,
+                                      absl::Span<const std::byte> bytes,
+                                      int64_t begin, int64_t end) {
+  Dims dims = type.shape.Bind({});
+  const int64_t rows = dims.empty() ? 1 : dims[0];
+  if (!dims.empty()) dims[0] = end - begin;
+  HostTensor tensor(type.dtype, std::move(dims));
+  const size_t size = tensor.bytes.size();
+  const size_t row = size / static_cast<size_t>(end - begin);
+  if (bytes.size() < row * static_cast<size_t>(rows))
+    return absl::InvalidArgumentError(
+        absl::StrCat("has ", bytes.size(), " bytes, ", type.ToString(),
+                     " needs ", row * static_cast<size_t>(rows)));
+  const std::byte* from = bytes.data() + row * static_cast<size_t>(begin);
+  if (IsPacked(type.dtype))
+    PackRows(RowsType(type.dtype), from, end - begin, static_cast<int64_t>(row),
+             tensor.bytes.data());
+  else
+    std::memcpy(tensor.bytes.data(), from, size);
+  return tensor;
+}
 
 absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
                                         const WeightSource& weights) {
   const TensorType& type = graph.value(node.outputs[0]).type;
-  HostTensor tensor(type.dtype, type.shape.Bind({}));
   WEFT_ASSIGN_OR_RETURN(const auto bytes, weights(node));
-  if (bytes.size() < tensor.bytes.size())
-    return absl::InvalidArgumentError(
-        absl::StrCat("weight ", node.name, " has ", bytes.size(), " bytes, ",
-                     type.ToString(), " needs ", tensor.bytes.size()));
-  if (IsPacked(type.dtype)) {
-    const int64_t rows = tensor.dims[0];
-    PackRows(RowsType(type.dtype), bytes.data(), rows,
-             static_cast<int64_t>(tensor.bytes.size()) / rows,
-             tensor.bytes.data());
-  } else {
-    std::memcpy(tensor.bytes.data(), bytes.data(), tensor.bytes.size());
-  }
-  return tensor;
+  const int64_t rows = type.shape.rank() == 0 ? 1 : type.shape.dim(0).bound();
+  absl::StatusOr<HostTensor> tensor = WeightRows(type, bytes, 0, rows);
+  if (tensor.ok()) return tensor;
+  return absl::Status(
+      tensor.status().code(),
+      absl::StrCat("weight ", node.name, " ", tensor.status().message()));
 }
 
 WeightSource SourceFor(const DiffGraph& diff, const DiffSubject& subject) {
@@ -84,9 +89,13 @@ WeightSource SourceFor(const DiffGraph& diff, const DiffSubject& subject) {
              const Node& node) -> absl::StatusOr<absl::Span<const std::byte>> {
     if (!IsPacked(graph->value(node.outputs[0]).type.dtype))
       return weights(node);
-    WEFT_ASSIGN_OR_RETURN(HostTensor copy, WeightTensor(*graph, node, weights));
-    return absl::MakeConstSpan(
-        copies->insert_or_assign(node.id, std::move(copy)).first->second.bytes);
+    auto known = copies->find(node.id);
+    if (known == copies->end()) {
+      WEFT_ASSIGN_OR_RETURN(HostTensor copy,
+                            WeightTensor(*graph, node, weights));
+      known = copies->emplace(node.id, std::move(copy)).first;
+    }
+    return absl::MakeConstSpan(known->second.bytes);
   };
 }
 
@@ -144,48 +153,17 @@ std::string ShortNodeText(const Graph& graph, const Node& node) {
                       where.empty() ? "" : absl::StrCat(" (", where, ")"));
 }
 
-absl::Status RunOnReferences(
-    const DiffGraph& diff, const DiffSubject& subject,
-    const DiffOptions& options,
-    const std::function<absl::Status(size_t step, ValueId, const HostTensor&)>&
-        visit) {
-  const Graph& graph = *diff.graph;
-  absl::flat_hash_map<NodeId, HostTensor> states;
-  const auto all =
-      static_cast<double>(graph.order().size() * subject.steps.size());
-  double done = 0;
-  for (size_t step = 0; step < subject.steps.size(); ++step) {
-    const DiffStep& now = subject.steps[step];
-    const auto source = [&](const Graph&,
-                            const Node& node) -> absl::StatusOr<HostTensor> {
-      if (node.op->kind == OpKind::kWeight)
-        return WeightTensor(graph, node, subject.weights);
-      if (node.op->kind == OpKind::kState) {
-        const TensorType& type = graph.value(node.outputs[0]).type;
-        return states
-            .try_emplace(node.id, HostTensor(type.dtype, type.shape.Bind({})))
-            .first->second;
-      }
-      const auto input = now.inputs.find(node.name);
-      if (input == now.inputs.end())
-        return absl::NotFoundError(
-            absl::StrCat("the graph's input ", node.name, " has no value"));
-      return input->second;
-    };
-    const auto see = [&](ValueId v, const HostTensor& value) -> absl::Status {
-      if (options.cancel != nullptr && options.cancel->load())
-        return absl::CancelledError("cancelled");
-      const Node& node = graph.producer(v);
-      if (graph.value(v).index == 0 && options.share)
-        options.share(++done / all);
-      if (node.op->kind != OpKind::kCompute) return absl::OkStatus();
-      if (node.op->writes_state && v == node.outputs[0])
-        states[StateOf(graph, node).id] = value;
-      return visit(step, v, value);
-    };
-    WEFT_RETURN_IF_ERROR(InterpretEach(graph, now.symbols, source, see));
-  }
-  return absl::OkStatus();
+std::string DiffStage::name() const {
+  return absl::StrCat(pass == kNoPass ? "" : "after ", pass, ", reference");
+}
+
+void Count(const Graph& graph, const Node& node, size_t step,
+           const Difference& difference, DiffRun& run) {
+  ++run.values;
+  if (run.values > 1 && difference.nmse <= run.worst.nmse) return;
+  run.worst = difference;
+  run.worst_value = ShortNodeText(graph, node);
+  run.worst_step = step;
 }
 
 }  // namespace weft::inline v0

@@ -41,8 +41,13 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
 RewriteFilter FirstOf(const std::vector<Application>& all, size_t n);
 RewriteFilter AllBut(const Application& one);
 
-// A copy of a weight's bytes, packed where the graph has it so. InvalidArgument
+// Rows `begin` to `end`, multiples of 16 but for the last, of a weight of that
+// type whose bytes the file has; packed where the type is. InvalidArgument
 // where there are too few.
+absl::StatusOr<HostTensor> WeightRows(const TensorType& type,
+                                      absl::Span<const std::byte> bytes,
+                                      int64_t begin, int64_t end);
+// All of them.
 absl::StatusOr<HostTensor> WeightTensor(const Graph& graph, const Node& node,
                                         const WeightSource& weights);
 
@@ -56,17 +61,26 @@ std::string ShortNodeText(const Graph& graph, const Node& node);
 // computed from more than weights.
 using StepValues = std::vector<std::vector<HostTensor>>;
 
-// Where the graph's weights lie for a backend: packed ones as copies that live
-// as long as the source does.
+// A graph after a pass, and what it computes.
+struct DiffStage {
+  std::string pass;  // the last one
+  DiffGraph graph;
+  StepValues values;
+  // What kernels read: packed weights as copies that live as long as this.
+  WeightSource weights;
+  // Hashes of values that are computed from weights alone, of those that a
+  // reference has computed.
+  absl::flat_hash_map<ValueId, size_t> weight_hashes;
+  std::string name() const;  // "after fuse, reference"
+};
+
+// Where the graph's weights lie for a backend.
 WeightSource SourceFor(const DiffGraph& graph, const DiffSubject& subject);
 
-// Runs all steps on the scalar references. `visit` sees each computed value; an
-// error of its ends the run.
-absl::Status RunOnReferences(
-    const DiffGraph& graph, const DiffSubject& subject,
-    const DiffOptions& options,
-    const std::function<absl::Status(size_t step, ValueId, const HostTensor&)>&
-        visit);
+// Takes a value of the node that was `difference` from what it is held to into
+// the run's numbers.
+void Count(const Graph& graph, const Node& node, size_t step,
+           const Difference& difference, DiffRun& run);
 
 }  // namespace weft::inline v0
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
+#include "tools/diff_reference.h"
 #include "tools/step_check.h"
 
 namespace weft::inline v0 {
@@ -36,32 +37,79 @@ struct Watched {
   NodeId node = -1;
 };
 
-// One run of a stage on a target.
-absl::StatusOr<Watched> Watch(const DiffSubject& subject,
-                              const DiffOptions& options,
-                              const DiffStage& stage,
-                              const std::string& target) {
+absl::StatusOr<std::unique_ptr<Executable>> CompileFor(
+    const DiffOptions& options, const DiffStage& stage,
+    const std::string& target) {
   const BackendOptions where = {.threads = options.threads, .target = target};
   WEFT_ASSIGN_OR_RETURN(const auto backend, options.make_cpu
                                                 ? options.make_cpu(where)
                                                 : MakeBackend("cpu", where));
-  const WeightSource source = SourceFor(stage.graph, subject);
-  WEFT_ASSIGN_OR_RETURN(const auto executable,
-                        backend->Compile(stage.graph.graph, source));
-  StepCheck check(stage, executable->plan());
-  WEFT_RETURN_IF_ERROR(executable->SetObserver(
-      [&check](size_t step, bool done,
-               const std::function<HostTensor(ValueId)>& read) {
-        check.See(step, done, read);
-      }));
+  return backend->Compile(stage.graph.graph, stage.weights);
+}
+
+// Runs the subject's steps; `see` is an observer that is told which of them.
+// Ends early, without an error of its own, when `enough` says so.
+absl::Status RunSteps(
+    const DiffSubject& subject, const DiffOptions& options,
+    Executable& executable,
+    const std::function<void(size_t, size_t, bool, const ObservedValues&)>& see,
+    const std::function<bool()>& enough) {
+  const auto all = static_cast<double>(executable.plan().steps.size() *
+                                       subject.steps.size());
+  double done = 0;
   for (size_t i = 0; i < subject.steps.size(); ++i) {
-    WEFT_RETURN_IF_ERROR(SetInputs(subject.steps[i], *executable));
-    check.Begin(i, subject.steps[i].symbols);
-    WEFT_RETURN_IF_ERROR(
-        executable->Run(subject.steps[i].symbols, options.cancel));
-    WEFT_RETURN_IF_ERROR(check.status());
+    WEFT_RETURN_IF_ERROR(executable.SetObserver(
+        [&](size_t step, bool is_done, const ObservedValues& values) {
+          see(i, step, is_done, values);
+          if (is_done && options.share) options.share(++done / all);
+        }));
+    WEFT_RETURN_IF_ERROR(SetInputs(subject.steps[i], executable));
+    const absl::Status run =
+        executable.Run(subject.steps[i].symbols, options.cancel);
+    // What was found may be the cause of an error.
+    if (!absl::IsCancelled(run) && enough()) return absl::OkStatus();
+    WEFT_RETURN_IF_ERROR(run);
   }
+  return absl::OkStatus();
+}
+
+// Looks for a kernel or a plan that is wrong.
+absl::StatusOr<Watched> Watch(const DiffSubject& subject,
+                              const DiffOptions& options, DiffStage& stage,
+                              Executable& executable) {
+  StepCheck check(stage, executable.plan());
+  executable.ResetStates();
+  WEFT_RETURN_IF_ERROR(RunSteps(
+      subject, options, executable,
+      [&](size_t i, size_t step, bool done, const ObservedValues& values) {
+        if (!done && step == 0) check.Begin(i, subject.steps[i].symbols);
+        check.See(step, done, values);
+      },
+      [&] { return check.run().diverges || !check.status().ok(); }));
+  WEFT_RETURN_IF_ERROR(check.status());
   return Watched{check.run(), check.found(), check.node()};
+}
+
+// How far the values are off when each kernel has what those before it gave.
+absl::StatusOr<DiffRun> Drift(const DiffSubject& subject,
+                              const DiffOptions& options,
+                              const DiffStage& stage, Executable& executable) {
+  DiffRun run;
+  const Graph& graph = *stage.graph.graph;
+  executable.ResetStates();
+  WEFT_RETURN_IF_ERROR(RunSteps(
+      subject, options, executable,
+      [&](size_t i, size_t step, bool done, const ObservedValues& values) {
+        if (!done) return;
+        const Node& node = graph.node(executable.plan().steps[step].node);
+        for (const ValueId v : node.outputs) {
+          const HostTensor& want = stage.values[i][static_cast<size_t>(v)];
+          if (!want.bytes.empty())
+            Count(graph, node, i, Compare(values.read(v), want), run);
+        }
+      },
+      [] { return false; }));
+  return run;
 }
 
 // Whether the graph has the like of another one's node: its op, for operands of
@@ -105,10 +153,14 @@ absl::Status FindMaker(const DiffSubject& subject, const DiffOptions& options,
   WEFT_ASSIGN_OR_RETURN(
       without.graph,
       MakeDiffGraph(subject, options, stage.pass, AllBut(all[high - 1])));
-  DiffReport unused;
-  WEFT_RETURN_IF_ERROR(RunStage(subject, options, nullptr, without, unused));
+  without.weights = SourceFor(without.graph, subject);
+  WEFT_RETURN_IF_ERROR(RunOnReferences(
+      subject, options, without.graph, &stage, without.values,
+      [](size_t, ValueId, const HostTensor&) { return absl::OkStatus(); }));
+  WEFT_ASSIGN_OR_RETURN(const auto executable,
+                        CompileFor(options, without, target));
   WEFT_ASSIGN_OR_RETURN(const Watched again,
-                        Watch(subject, options, without, target));
+                        Watch(subject, options, without, *executable));
   found.without = !again.run.diverges
                       ? "everything agrees in this run"
                       : absl::StrCat("then the first is ", again.found.node);
@@ -118,12 +170,18 @@ absl::Status FindMaker(const DiffSubject& subject, const DiffOptions& options,
 }  // namespace
 
 absl::Status RunKernels(const DiffSubject& subject, const DiffOptions& options,
-                        const DiffStage& stage, const std::string& name,
+                        DiffStage& stage, const std::string& name,
                         const std::string& target, DiffReport& report) {
   const std::string title = absl::StrCat(name, ", ", target);
   if (options.progress) options.progress(title);
+  WEFT_ASSIGN_OR_RETURN(const auto executable,
+                        CompileFor(options, stage, target));
   WEFT_ASSIGN_OR_RETURN(Watched watched,
-                        Watch(subject, options, stage, target));
+                        Watch(subject, options, stage, *executable));
+  if (!watched.run.diverges) {
+    WEFT_ASSIGN_OR_RETURN(watched.run,
+                          Drift(subject, options, stage, *executable));
+  }
   watched.run.name = watched.found.run = title;
   watched.run.against = stage.name();
   const bool codes = name == "fast" ||

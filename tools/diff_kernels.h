@@ -9,11 +9,13 @@
 
 namespace weft::inline v0 {
 
-// Runs the stage's graph on the target and watches every step: buffers that
-// somebody else writes to before they are read, and kernels that give something
-// else than their op's reference. `name` is "fused", say.
+// Runs the stage's graph on the target twice. The first time every step finds
+// the operands that the reference had, so that what it gives is held to what
+// the reference gave: buffers that somebody else writes to before they are
+// read, and kernels that compute something else. The second time nothing is put
+// in their way: what rounding comes to. `name` is "fused", say.
 absl::Status RunKernels(const DiffSubject& subject, const DiffOptions& options,
-                        const DiffStage& stage, const std::string& name,
+                        DiffStage& stage, const std::string& name,
                         const std::string& target, DiffReport& report);
 
 }  // namespace weft::inline v0

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/interpret.h"
 #include "graph/status_macros.h"
+#include "tools/diff_reference.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -54,12 +55,7 @@ class Comparison {
     if (want.bytes.empty()) return absl::OkStatus();
     const Node& node = now_.producer(v);
     Difference difference = Compare(value, want);
-    ++run.values;
-    if (run.values == 1 || difference.nmse > run.worst.nmse) {
-      run.worst = difference;
-      run.worst_value = ShortNodeText(now_, node);
-      run.worst_step = step;
-    }
+    Count(now_, node, step, difference, run);
     if (difference.nmse <= first.tolerance || run.diverges)
       return absl::OkStatus();
     if (lossy_) {
@@ -121,24 +117,18 @@ class Comparison {
   const absl::flat_hash_map<std::string, ValueId> old_names_, names_;
 };
 
-// Runs a graph after the pass; what it computes goes to `values`. With a
-// comparison, `early` ends it at the first divergence.
+// Runs a graph after a pass and holds it to the stage before. `early` ends it
+// at the first divergence.
 absl::Status RunAndCompare(const DiffSubject& subject,
                            const DiffOptions& options, const DiffGraph& graph,
-                           Comparison* comparison, bool early,
-                           StepValues& values) {
-  values.assign(
-      subject.steps.size(),
-      std::vector<HostTensor>(static_cast<size_t>(graph.graph->num_values())));
+                           const DiffStage& before, bool early,
+                           Comparison& comparison, StepValues& values) {
   const absl::Status run = RunOnReferences(
-      graph, subject, options,
+      subject, options, graph, &before, values,
       [&](size_t step, ValueId v, const HostTensor& value) -> absl::Status {
-        if (graph.from_weights[static_cast<size_t>(v)]) return absl::OkStatus();
-        values[step][static_cast<size_t>(v)] = value;
-        if (comparison == nullptr) return absl::OkStatus();
-        WEFT_RETURN_IF_ERROR(comparison->See(step, v, value));
-        return early && comparison->run.diverges ? absl::AbortedError("enough")
-                                                 : absl::OkStatus();
+        WEFT_RETURN_IF_ERROR(comparison.See(step, v, value));
+        return early && comparison.run.diverges ? absl::AbortedError("enough")
+                                                : absl::OkStatus();
       });
   return absl::IsAborted(run) ? absl::OkStatus() : run;
 }
@@ -153,7 +143,7 @@ absl::StatusOr<bool> Differs(const DiffSubject& subject,
   StepValues values;
   Comparison comparison(subject, before, graph, pass, values);
   WEFT_RETURN_IF_ERROR(
-      RunAndCompare(subject, options, graph, &comparison, true, values));
+      RunAndCompare(subject, options, graph, before, true, comparison, values));
   return comparison.run.diverges;
 }
 
@@ -185,31 +175,30 @@ absl::Status Bisect(const DiffSubject& subject, const DiffOptions& options,
 
 }  // namespace
 
-std::string DiffStage::name() const {
-  return absl::StrCat(pass == kNoPass ? "" : "after ", pass, ", reference");
-}
-
 bool IsLossy(absl::string_view pass) { return pass == "quantize_activations"; }
 
 absl::Status RunStage(const DiffSubject& subject, const DiffOptions& options,
                       const DiffStage* before, DiffStage& stage,
                       DiffReport& report) {
   if (options.progress) options.progress(stage.name());
-  std::optional<Comparison> comparison;
-  if (before != nullptr)
-    comparison.emplace(subject, *before, stage.graph, stage.pass, stage.values);
-  WEFT_RETURN_IF_ERROR(RunAndCompare(subject, options, stage.graph,
-                                     comparison ? &*comparison : nullptr, false,
-                                     stage.values));
   DiffRun run;
-  if (comparison) {
-    run = comparison->run;
+  Divergence found;
+  if (before == nullptr) {
+    WEFT_RETURN_IF_ERROR(RunOnReferences(
+        subject, options, stage.graph, nullptr, stage.values,
+        [](size_t, ValueId, const HostTensor&) { return absl::OkStatus(); }));
+  } else {
+    Comparison comparison(subject, *before, stage.graph, stage.pass,
+                          stage.values);
+    WEFT_RETURN_IF_ERROR(RunAndCompare(subject, options, stage.graph, *before,
+                                       false, comparison, stage.values));
+    run = comparison.run;
     run.against = before->name();
+    found = std::move(comparison.first);
   }
   run.name = stage.name();
   report.runs.push_back(run);
   if (!run.diverges) return absl::OkStatus();
-  Divergence found = std::move(comparison->first);
   found.run = run.name;
   WEFT_RETURN_IF_ERROR(Bisect(subject, options, *before, stage, found));
   report.divergences.push_back(std::move(found));

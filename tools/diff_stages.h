@@ -2,21 +2,11 @@
 #ifndef WEFT_TOOLS_DIFF_STAGES_H_
 #define WEFT_TOOLS_DIFF_STAGES_H_
 
-#include <optional>
-#include <string>
-
-#include "absl/status/statusor.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "tools/diff_graph.h"
 
 namespace weft::inline v0 {
-
-// A graph after a pass, and what it computes.
-struct DiffStage {
-  std::string pass;  // the last one
-  DiffGraph graph;
-  StepValues values;
-  std::string name() const;  // "after fuse, reference"
-};
 
 // Whether a pass changes numbers by design.
 bool IsLossy(absl::string_view pass);

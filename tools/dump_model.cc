@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -18,6 +19,7 @@
 #include "tools/bench.h"
 #include "tools/cli.h"
 #include "tools/describe.h"
+#include "tools/machine.h"
 #include "tools/model_flags.h"
 #include "tools/predict.h"
 #include "tools/profile_text.h"
@@ -175,7 +177,25 @@ absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
 // machine that we know, so that they come from memory as in a whole model.
 constexpr int64_t kPredictBytes = int64_t{512} << 20;
 
-absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
+// What weft-run would run, which packs weights where there is room.
+absl::StatusOr<std::optional<DumpedModel>> PackedAsItRuns(
+    const DumpedModel& model) {
+  WEFT_ASSIGN_OR_RETURN(const PackWhen when, PackFromFlags());
+  const int64_t bytes = TotalBytes(model.plans[0]);
+  if (when != PackWhen::kIfThereIsRoom ||
+      DescribeMachine().memory < bytes + bytes / 4)
+    return std::nullopt;
+  WEFT_ASSIGN_OR_RETURN(
+      DumpedModel packed,
+      LoadDump(model.path, model.numerics, true, AdaptersFromFlags()));
+  WEFT_RETURN_IF_ERROR(PlanDump(packed));
+  return packed;
+}
+
+absl::StatusOr<std::string> SpeedText(const DumpedModel& as_dumped) {
+  WEFT_ASSIGN_OR_RETURN(const std::optional<DumpedModel> packed,
+                        PackedAsItRuns(as_dumped));
+  const DumpedModel& model = packed.has_value() ? *packed : as_dumped;
   const BackendOptions options = BackendFromFlags();
   const std::vector<DumpSize> sizes = UsualSizes(*model.graph);
   WEFT_ASSIGN_OR_RETURN(
@@ -183,9 +203,11 @@ absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
       PredictSpeed(*model.graph, sizes, options, kPredictBytes));
   WEFT_ASSIGN_OR_RETURN(const Limits limits, MeasureLimits(options));
   std::string out = absl::StrFormat(
-      "speed here, by %d of %d layers run with made-up weights; at best: where "
-      "memory gives\n%.1f GB/s and arithmetic is at its peak\n",
-      prediction.layers_run, prediction.layers, limits.bytes_per_second / 1e9);
+      "speed here, by %d of %d layers run with made-up weights, %s; at best: "
+      "where\nmemory gives %.1f GB/s and arithmetic is at its peak\n",
+      prediction.layers_run, prediction.layers,
+      model.pack_weights ? "packed" : "not packed",
+      limits.bytes_per_second / 1e9);
   std::vector<TableRow> rows = {
       {"tokens/s", "predicted", "at best", "of limit"}};
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -193,7 +215,10 @@ absl::StatusOr<std::string> SpeedText(const DumpedModel& model) {
         static_cast<double>(sizes[i].size.symbols.Of(Dim::Symbol("T", 1)));
     const double best =
         PredictSeconds(*model.graph, model.plans[0], sizes[i].size, limits);
-    rows.push_back({sizes[i].name,
+    const int64_t position = sizes[i].size.first_position;
+    rows.push_back({position == 0
+                        ? sizes[i].name
+                        : absl::StrCat(sizes[i].name, " at ", position),
                     absl::StrFormat("%.1f", tokens / prediction.seconds[i]),
                     absl::StrFormat("%.1f", tokens / best),
                     Percent(best / prediction.seconds[i])});

@@ -88,9 +88,9 @@ constexpr char kUsage[] =
   graph-dump --formats                     the block formats that there are
 
 weft-run packs the weights of most models before they run; here they stay as the
-file has them unless --pack=on. Only the file's header is read, but for
---profile without a file: one that was cut off after it will do. A line of a
-graph is
+file has them unless --pack=on, but where --plan --probe predicts a speed. Only
+the file's header is read, but for --profile without a file: one that was cut
+off after it will do. A line of a graph is
   %13: f32[T,64] = qmatmul(%12, blk.0.attn_q.weight)  # rule <- llama.cc:31
 with T tokens in a step and R rows of logits; after the # stand the rule or pass
 that made the node and the line of the model's source. graph/dump/README.md

@@ -1,5 +1,7 @@
 #include "tools/predict.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -11,6 +13,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/model_builder.h"
 #include "ops/experts.h"
@@ -156,15 +159,20 @@ class Cut {
   std::vector<Picks> picks_;
 };
 
-// Memory for weights. Every byte is 0x2C: as the scale of a block it is 0.065,
-// and as an f32 a normal number, so that arithmetic takes its usual time.
+// Memory for weights, in pages as a model's are: packed ones in large pages
+// (models/packed_weights.h), others in small ones like a mapped file's. Every
+// byte is 0x2C: as the scale of a block it is 0.065, and as an f32 a normal
+// number, so that arithmetic takes its usual time.
 class MadeUpWeights {
  public:
   absl::StatusOr<absl::Span<const std::byte>> Of(const Graph& graph,
                                                  const Node& node) {
     const ValueId v = node.outputs[0];
     const auto bytes = static_cast<size_t>(graph.value(v).type.BoundBytes());
-    std::unique_ptr<void, Free> memory(std::calloc(1, bytes));
+    std::unique_ptr<void, Free> memory(IsPacked(graph.value(v).type.dtype) &&
+                                               bytes >= kHugePage
+                                           ? LargePages(bytes)
+                                           : std::calloc(1, bytes));
     if (memory == nullptr)
       return absl::ResourceExhaustedError(
           absl::StrCat("cannot allocate ", bytes, " bytes"));
@@ -184,6 +192,16 @@ class MadeUpWeights {
   struct Free {
     void operator()(void* p) const { std::free(p); }
   };
+  static constexpr size_t kHugePage = size_t{2} << 20;
+
+  // Null where there is no memory.
+  static void* LargePages(size_t bytes) {
+    void* p = nullptr;
+    if (posix_memalign(&p, kHugePage, bytes) != 0) return nullptr;
+    madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+  }
+
   std::vector<std::unique_ptr<void, Free>> all_;
 };
 

@@ -34,6 +34,11 @@ std::string ShortNumber(double value) {
                         : absl::StrFormat("%#.3g", value);
 }
 
+std::string MiB(int64_t bytes) {
+  return absl::StrCat(ShortNumber(static_cast<double>(bytes) / (1 << 20)),
+                      " MiB");
+}
+
 std::string Percent(double share) {
   const double percent = 100 * share;
   return percent < 9.95 ? absl::StrFormat("%.1f %%", percent)

@@ -2,6 +2,7 @@
 #ifndef WEFT_TOOLS_TEXT_TABLE_H_
 #define WEFT_TOOLS_TEXT_TABLE_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ std::string TextTable(absl::Span<const TableRow> rows,
 
 // Three digits or more, as short as that allows: 1234, 123, 12.3, 0.0123.
 std::string ShortNumber(double value);
+
+// Bytes as "12.3 MiB".
+std::string MiB(int64_t bytes);
 
 // 0.123 as "12 %"; a digit after the point below 10 %.
 std::string Percent(double share);

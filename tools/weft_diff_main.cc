@@ -57,8 +57,9 @@ the first value beyond its tolerance
   rewrite     the single application of a rule that brings it, found by halving
   without it  what comes of switching only that one off
 
-Ends with 1 when anything diverges. References are slow: about a minute for each
-of six runs of a model of 1 GB, and more for long prompts.
+Ends with 1 when anything diverges. References are slow: 8 tokens of a model of
+1 GB take some minutes, and 2 GB of memory beside it, most of them for the
+unfused graph, which decodes every weight as a whole; --targets leaves some out.
 )";
 
 Program MakeProgram() {

@@ -27,6 +27,7 @@
 #include "tools/sampler_flags.h"
 #include "tools/tap_recorder.h"
 #include "tools/terminal.h"
+#include "tools/text_table.h"
 
 ABSL_FLAG(std::string, prompt, "",
           "the text to go on with; without the flag, prompts are read from "
@@ -141,10 +142,6 @@ absl::Status CheckFlags(const Arguments& args) {
   if (args.Given("prompt"))
     WEFT_RETURN_IF_ERROR(CheckPrompt(absl::GetFlag(FLAGS_prompt)));
   return absl::OkStatus();
-}
-
-std::string MiB(int64_t bytes) {
-  return absl::StrFormat("%.1f MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
 void ShowSession(const Model& model, const Session& session) {

@@ -18,6 +18,7 @@
 #include "tools/model_flags.h"
 #include "tools/stopwatch.h"
 #include "tools/terminal.h"
+#include "tools/text_table.h"
 #include "tools/train/bpe_trainer.h"
 #include "tools/train/corpus.h"
 #include "tools/train/duration.h"
@@ -68,10 +69,6 @@ Program MakeProgram() {
 }
 
 constexpr double kMega = 1e6;
-
-std::string MiB(int64_t bytes) {
-  return absl::StrFormat("%.0f MiB", static_cast<double>(bytes) / (1 << 20));
-}
 
 // Sets the tokenizer.* keys of a new model and its number of tokens.
 absl::Status CopyVocab(const std::string& path, NewModelOptions& model) {

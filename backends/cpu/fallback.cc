@@ -77,7 +77,16 @@ absl::Status CpuExecutable::RunOnReference(const BoundStep& step,
 void CpuExecutable::Observe(size_t step, bool done,
                             const SymbolValues& symbols) const {
   observer_(step, done,
-            [&](ValueId id) { return ToHost(ViewOf(id, symbols)); });
+            {.read = [&](ValueId id) { return ToHost(ViewOf(id, symbols)); },
+             .memory =
+                 [&](ValueId id) {
+                   const View view = ViewOf(id, symbols);
+                   const size_t rows = static_cast<size_t>(view.rows());
+                   return view.dense && view.layout == StateLayout::kRows
+                              ? absl::MakeSpan(view.data,
+                                               rows * RowBytesOf(view))
+                              : absl::Span<std::byte>();
+                 }});
 }
 
 }  // namespace cpu
