@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/interpret.h"
 #include "graph/status_macros.h"
-#include "tools/parallel.h"
+#include "models/parallel.h"
 #include "tools/stored_product.h"
 
 namespace weft::inline v0 {
