@@ -7,10 +7,10 @@
 #include "graph/interpret.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
+#include "models/parallel.h"
 #include "ops/fused.h"
 #include "ops/matmul.h"
 #include "tools/diff_graph.h"
-#include "tools/parallel.h"
 
 namespace weft::inline v0 {
 namespace {
