@@ -181,8 +181,10 @@ def plot(results, path):
         dash = ' stroke-dasharray="5 3"' if i >= len(COLOURS) else ""
         parts.append(f'<polyline points="{line}" fill="none" '
                      f'stroke="{colour}" stroke-width="2"{dash}/>'
-                     f'<text x="{left + width + 12}" y="{top + 8 + 15 * i}" '
-                     f'fill="{colour}">{form}</text>')
+                     f'<path d="M{left + width + 12} {top + 4 + 15 * i}h22" '
+                     f'stroke="{colour}" stroke-width="2"{dash}/>'
+                     f'<text x="{left + width + 40}" y="{top + 8 + 15 * i}">'
+                     f'{form}</text>')
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(parts + ["</svg>\n"]))
 
