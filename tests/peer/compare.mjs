@@ -62,7 +62,7 @@ function lastLogits(path, tokens, numerics) {
 
 async function greedyOfPeer(model, prompt, count) {
   const context = await model.createContext({
-    contextSize: 256, sequences: 1, flashAttention: false,
+    contextSize: 256, sequences: 1, threads: 1, flashAttention: false,
     experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
   const tokens = [];
   const options = {temperature: 0, yieldEogToken: true};
@@ -109,7 +109,8 @@ async function compareEmbedding(model, path) {
   const text = "abc def ghi";
   const ours = JSON.parse(weft("weft-run", `--model=${path}`, "--embed",
     "--embed_format=json", "--numerics=exact", `--prompt=${text}`)).embedding;
-  const context = await model.createEmbeddingContext({contextSize: 128});
+  const context = await model.createEmbeddingContext(
+    {contextSize: 128, threads: 1});
   const theirs = (await context.getEmbeddingFor(text)).vector;
   const length = Math.hypot(...theirs);
   const worst = Math.max(...ours.map(
@@ -117,8 +118,10 @@ async function compareEmbedding(model, path) {
   return [`embeddings within ${worst.toExponential(1)}`, worst < kTolerance];
 }
 
+// One thread: more of them wait for each other in loops, for minutes where the
+// machine has something else to do.
 const llama = await getLlama(
-  {gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 2});
+  {gpu: false, build: "never", logLevel: LlamaLogLevel.error, maxThreads: 1});
 let failed = 0;
 function report(name, [line, well]) {
   if (!well) ++failed;
