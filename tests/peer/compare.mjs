@@ -37,7 +37,8 @@ const texts = [
   "The sun was hot and the river was dry,",
   "Sam and his mother went to the market to buy",
   "It was dark. Nobody"];
-const madeUpPrompt = Array.from({length: 20}, (_, i) => 100 + (i * 37) % 150);
+// Longer than the windows of these models, 64 tokens.
+const madeUpPrompt = Array.from({length: 200}, (_, i) => 100 + (i * 37) % 150);
 const kMadeUpTokens = 24;
 const kFileTokens = 64;
 // Orders of sums alone: many times what they change in f32.
@@ -62,7 +63,7 @@ function lastLogits(path, tokens, numerics) {
 
 async function greedyOfPeer(model, prompt, count) {
   const context = await model.createContext({
-    contextSize: 256, sequences: 1, threads: 1, flashAttention: false,
+    contextSize: 512, sequences: 1, threads: 1, flashAttention: false,
     experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32"});
   const tokens = [];
   const options = {temperature: 0, yieldEogToken: true};
