@@ -89,9 +89,10 @@ async function compareGreedy(model, path, prompt, count) {
   const margin = exact[ours[at]] - exact[theirs[at]];
   const noise = exact.reduce(
     (most, x, i) => Math.max(most, Math.abs(x - rounded[i])), 0);
-  return [`${at} equal, then ${ours[at]} here and ${theirs[at]} there; margin ` +
-    `${margin.toExponential(1)}, 8-bit activations move a logit by up to ` +
-    noise.toExponential(1), margin <= Math.max(kTolerance, 2 * noise)];
+  return [`${at} equal, then ${ours[at]} here and ${theirs[at]} there; ` +
+    `margin ${margin.toExponential(1)}, 8-bit activations move a logit by ` +
+    `up to ${noise.toExponential(1)}`,
+    margin <= Math.max(kTolerance, 2 * noise)];
 }
 
 async function compareText(model, path, text) {
