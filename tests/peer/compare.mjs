@@ -13,7 +13,10 @@
 // multiplies quantised weights with to 8 bits: where two tokens are nearly
 // equal they may change places, after which nothing is comparable. Such a place
 // is told with the margin of weft's choice over the peer's, which must be less
-// than what that rounding does to weft's own logits there.
+// than what that rounding does to weft's own logits there. It may also send a
+// token to another expert, which changes more. Without it both must agree on
+//
+//   weft-quantize --in=FILE --out=f32.gguf --type=f32 --allow_requantize
 import {execFileSync} from "node:child_process";
 import {mkdtempSync, readFileSync, rmSync} from "node:fs";
 import {tmpdir} from "node:os";
