@@ -15,12 +15,17 @@ namespace {
 
 constexpr absl::string_view kKey = "tokenizer.chat_template";
 
+// The error with what it is about before it.
+template <typename T>
+absl::StatusOr<T> Named(absl::string_view what, absl::StatusOr<T> result) {
+  if (result.ok()) return result;
+  return absl::Status(result.status().code(),
+                      absl::StrCat(what, ": ", result.status().message()));
+}
+
 absl::StatusOr<jinja::Value> ReadJson(absl::string_view what,
                                       absl::string_view text) {
-  absl::StatusOr<jinja::Value> value = jinja::ParseJson(text);
-  if (value.ok()) return value;
-  return absl::Status(value.status().code(),
-                      absl::StrCat(what, ": ", value.status().message()));
+  return Named(what, jinja::ParseJson(text));
 }
 
 // The text of a token, "" for none.
@@ -34,6 +39,7 @@ std::string TextOf(const Tokenizer& tokenizer, std::optional<Token> token) {
 struct ChatTemplate::Parsed {
   jinja::NodePtr root;
   std::string bos, eos;
+  std::string source_name;  // what errors begin with
 
   absl::StatusOr<std::string> Render(jinja::Value messages,
                                      const ChatOptions& options) const;
@@ -53,20 +59,18 @@ absl::StatusOr<ChatTemplate> ChatTemplate::FromFile(
                      " is missing; expected the model's chat template"));
   }
   WEFT_ASSIGN_OR_RETURN(const absl::string_view source, file.GetString(kKey));
-  auto made = Make(source, TextOf(tokenizer, tokenizer.bos()),
-                   TextOf(tokenizer, tokenizer.eos()));
-  if (made.ok()) return made;
-  return absl::Status(
-      made.status().code(),
-      absl::StrCat(file.source(), ": ", kKey, ": ", made.status().message()));
+  return Make(source, TextOf(tokenizer, tokenizer.bos()),
+              TextOf(tokenizer, tokenizer.eos()),
+              absl::StrCat(file.source(), ": ", kKey));
 }
 
 absl::StatusOr<ChatTemplate> ChatTemplate::Make(absl::string_view source,
                                                 std::string bos,
-                                                std::string eos) {
-  WEFT_ASSIGN_OR_RETURN(jinja::NodePtr root, jinja::Parse(source));
-  return ChatTemplate(std::make_unique<const Parsed>(
-      Parsed{std::move(root), std::move(bos), std::move(eos)}));
+                                                std::string eos,
+                                                std::string name) {
+  WEFT_ASSIGN_OR_RETURN(jinja::NodePtr root, Named(name, jinja::Parse(source)));
+  return ChatTemplate(std::make_unique<const Parsed>(Parsed{
+      std::move(root), std::move(bos), std::move(eos), std::move(name)}));
 }
 
 absl::StatusOr<std::string> ChatTemplate::Render(
@@ -111,7 +115,7 @@ absl::StatusOr<std::string> ChatTemplate::Parsed::Render(
     for (const auto& [name, value] : variables.dict()->entries)
       interpreter.Set(name.ToString(), value);
   }
-  return interpreter.Run(*root);
+  return Named(source_name, interpreter.Run(*root));
 }
 
 }  // namespace weft::inline v0

@@ -42,12 +42,14 @@ class ChatTemplate {
   // there is none; errors of Make.
   static absl::StatusOr<ChatTemplate> FromFile(const GgufFile& file,
                                                const Tokenizer& tokenizer);
-  // `bos` and `eos`: the texts of these tokens, "" for none. InvalidArgument
-  // with line and column for what is no template, Unimplemented naming a tag
-  // that weft does not know, ResourceExhausted for more than 1 MiB or 200
-  // levels of nesting.
+  // `bos` and `eos`: the texts of these tokens, "" for none. `name`: what
+  // errors begin with, here and in Render(), such as the file's path.
+  // InvalidArgument with line and column for what is no template, Unimplemented
+  // naming a tag that weft does not know, ResourceExhausted for more than 1 MiB
+  // or 200 levels of nesting.
   static absl::StatusOr<ChatTemplate> Make(absl::string_view source,
-                                           std::string bos, std::string eos);
+                                           std::string bos, std::string eos,
+                                           std::string name = "chat template");
 
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;

@@ -55,8 +55,10 @@ absl::StatusOr<absl::string_view> ReadName(const GgufFile& file,
 absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
   const std::string expected = absl::StrCat("a supported kind: ", KindList());
   if (!file.Has(kModel)) {
-    return MakeVocabError(StatusCode::kFailedPrecondition, file.source(),
-                          {"TOK-V14", kModel, "missing", expected});
+    return MakeVocabError(
+        StatusCode::kFailedPrecondition, file.source(),
+        {"TOK-V14", kModel, "missing",
+         absl::StrCat(expected, "; of a directory, the file tokenizer.json")});
   }
   WEFT_ASSIGN_OR_RETURN(const absl::string_view model, ReadName(file, kModel));
   // Only some kinds look at it, but what it is must not depend on the kind.

@@ -285,6 +285,14 @@ TEST(ChatTemplate, FromFile) {
   EXPECT_TRUE(absl::StartsWith(
       status.message(), "test: tokenizer.chat_template: JINJA-1: line 1"))
       << status;
+  // Errors that come as it runs say where as well.
+  GgufSpec late = spec;
+  const absl::Status unknown =
+      make(late.String("tokenizer.chat_template", "{{ messages | x }}"))
+          .status();
+  EXPECT_TRUE(absl::StartsWith(
+      unknown.message(), "test: tokenizer.chat_template: JINJA-4: line 1"))
+      << unknown;
 }
 
 }  // namespace

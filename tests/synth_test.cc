@@ -184,7 +184,23 @@ TEST(WeftSynth, MakesModelsThatRun) {
   }
 }
 
-// Of every architecture: it loads, fuses as it must, and gives numbers.
+// It loads, fuses as it must, and gives numbers.
+void ExpectSensible(const std::string& path, bool embeddings) {
+  const auto model = Model::Load(path);
+  ASSERT_TRUE(model.ok()) << model.status();
+  SessionOptions options;
+  options.embeddings = embeddings;
+  const auto session = (*model)->NewSession(options);
+  ASSERT_TRUE(session.ok()) << session.status();
+  const auto row = (*session)->Prefill(0, std::vector<Token>{1, 300, 45});
+  ASSERT_TRUE(row.ok()) << row.status();
+  double squares = 0;
+  for (const float x : *row) squares += static_cast<double>(x) * x;
+  const double rms = std::sqrt(squares / static_cast<double>(row->size()));
+  EXPECT_GT(rms, 0.01);
+  EXPECT_LT(rms, 100);
+}
+
 TEST(WeftSynth, MakesEveryArchitecture) {
   int made = 0;
   for (const Architecture& architecture : Architectures()) {
@@ -192,23 +208,27 @@ TEST(WeftSynth, MakesEveryArchitecture) {
     const std::string path = ScratchPath("arch.gguf");
     ExpectSuccess(Synth(
         {absl::StrCat("--arch=", architecture.name), "--type=Q4_K_M"}, path));
-    const auto model = Model::Load(path);
-    ASSERT_TRUE(model.ok()) << model.status();
-    SessionOptions options;
-    options.embeddings = !architecture.causal;
-    const auto session = (*model)->NewSession(options);
-    ASSERT_TRUE(session.ok()) << session.status();
-    const auto row = (*session)->Prefill(0, std::vector<Token>{1, 300, 45});
-    ASSERT_TRUE(row.ok()) << row.status();
-    double squares = 0;
-    for (const float x : *row) squares += static_cast<double>(x) * x;
-    const double rms = std::sqrt(squares / static_cast<double>(row->size()));
-    EXPECT_GT(rms, 0.01);
-    EXPECT_LT(rms, 100);
+    ExpectSensible(path, /*embeddings=*/!architecture.causal);
     ++made;
   }
   const std::string all = SynthArchitectures();
   EXPECT_EQ(made, 1 + std::count(all.begin(), all.end(), ','));
+}
+
+// Mixtral.
+TEST(WeftSynth, MakesALlamaOfExperts) {
+  const std::string path = ScratchPath("mixtral.gguf");
+  ExpectSuccess(Synth({"--experts=4", "--type=Q4_K_M"}, path));
+  const auto file = GgufFile::Open(path);
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*file->GetUint32("llama.expert_count"), 4u);
+  EXPECT_EQ(*file->GetUint32("llama.expert_used_count"), 2u);
+  const GgufTensor* down = file->FindTensor("blk.1.ffn_down_exps.weight");
+  ASSERT_NE(down, nullptr);
+  EXPECT_EQ(down->dims[0], 4);
+  EXPECT_EQ(down->dims[2], *file->GetUint32("llama.feed_forward_length"));
+  EXPECT_EQ(file->FindTensor("blk.1.ffn_down.weight"), nullptr);
+  ExpectSensible(path, /*embeddings=*/false);
 }
 
 TEST(WeftSynth, CopiesAVocabulary) {
@@ -251,6 +271,9 @@ TEST(WeftSynth, SaysWhatIsWrong) {
       {{"--preset=huge", "--out=" + path}, "llama3-8b, llama3-70b, tiny"},
       {{"--preset=tiny"}, "--out"},
       {{"--preset=tiny", "--arch=x", "--out=" + path}, "deepseek2"},
+      {{"--preset=tiny", "--arch=qwen2", "--experts=8", "--out=" + path},
+       "has none (deepseek2, gpt-oss, llama, qwen3moe have)"},
+      {{"--preset=tiny", "--experts=-1", "--out=" + path}, "--experts is -1"},
       {{"--preset=tiny", "--out=" + path, "--type=q9"}, "Q4_K_M"},
       {{"--preset=tiny", "--out=" + path, "--layers=-1"}, "--layers is -1"},
       {{"--preset=tiny", "--out=" + path, "--heads=3"}, "--kv_heads is 2"},

@@ -289,7 +289,7 @@ TEST(TokenizerMalformed, V10_NoByteTokens) {
 
 TEST(TokenizerMalformed, V14_Kinds) {
   ExpectError(Without(kModel), StatusCode::kFailedPrecondition,
-              {"TOK-V14", kModel, "missing", "\"llama\""});
+              {"TOK-V14", kModel, "missing", "\"llama\"", "tokenizer.json"});
   for (const char* kind :
        {"rwkv", "plamo2", "whitespace", "", "Llama", "llama\n"}) {
     ExpectError(

@@ -99,9 +99,9 @@ std::string SynthPresetNames() {
 absl::StatusOr<SynthModel> FindSynthPreset(absl::string_view name) {
   for (const SynthPreset& p : kPresets)
     if (p.name == name)
-      return SynthModel{std::string(p.name), p.layers, p.width,   p.heads,
-                        p.kv_heads,          p.ff,     p.context, p.vocab,
-                        p.rope_base,         "llama"};
+      return SynthModel{std::string(p.name), p.layers,   p.width,   p.heads,
+                        p.kv_heads,          p.ff,       p.context, p.vocab,
+                        /*experts=*/0,       p.rope_base};
   return absl::InvalidArgumentError(absl::StrCat(
       "--preset is ", QuoteInput(name), "; expected ", SynthPresetNames()));
 }
@@ -115,6 +115,7 @@ absl::Status CheckSynthModel(const SynthModel& m) {
   WEFT_RETURN_IF_ERROR(CheckRange("context", m.context, 1, 1 << 24));
   WEFT_RETURN_IF_ERROR(
       CheckRange("vocab_size", m.vocab, kMinSynthVocab, 1 << 22));
+  WEFT_RETURN_IF_ERROR(CheckRange("experts", m.experts, 0, 1024));
   if (m.heads % m.kv_heads != 0)
     return absl::InvalidArgumentError(
         absl::StrCat("--kv_heads is ", m.kv_heads,

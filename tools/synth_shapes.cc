@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "models/input_error.h"
 
 namespace weft::inline v0 {
@@ -14,8 +16,8 @@ constexpr float kNormSpread = 0.1f;  // of norm weights, around 1
 constexpr float kBiasSpread = 0.1f;
 // So that logits differ enough for text that is not all one token.
 constexpr float kOutputGain = 2;
-constexpr int64_t kExpertCount = 8;
-constexpr int64_t kExpertsUsed = 2;
+constexpr int64_t kDefaultExperts = 8;
+constexpr int64_t kMaxExpertsUsed = 2;
 constexpr int64_t kStates = 16;  // of a recurrent channel
 
 enum class Mlp { kGated, kPlain, kGateUp, kExperts };
@@ -100,7 +102,8 @@ class ShapeMaker {
            std::sqrt(static_cast<float>(m.width)));
   }
 
-  SynthShape Decoder(const Family& f) {
+  SynthShape Decoder(Family f) {
+    if (m_.experts > 0) f.mlp = Mlp::kExperts;
     AttentionKeys(f.layer_norm);
     if (!f.positions && !f.alibi) RopeKeys(m_.head_size());
     FamilyKeys(f);
@@ -196,7 +199,7 @@ class ShapeMaker {
         continue;
       }
       Experts(/*biases=*/false);
-      Vector("exp_probs_b.bias", kExpertCount, 0, kBiasSpread);
+      Vector("exp_probs_b.bias", ExpertCount(), 0, kBiasSpread);
       Gated("_shexp", ExpertWidth());
     }
     Head(false, false);
@@ -249,14 +252,19 @@ class ShapeMaker {
       Float("logit_scale", 8);
     }
   }
-  // Experts are a quarter as wide as the whole, in whole blocks of 32.
+  // Experts are a quarter as wide as the whole, in whole blocks of 32, but
+  // Mixtral's, whose files have one width for all.
   int64_t ExpertWidth() const {
+    if (m_.arch == "llama") return m_.ff;
     return std::max<int64_t>(32, m_.ff / 4 / 32 * 32);
   }
+  int64_t ExpertCount() const {
+    return m_.experts > 0 ? m_.experts : kDefaultExperts;
+  }
   void ExpertKeys() {
-    shape_.experts = kExpertCount;
-    Int("expert_count", kExpertCount);
-    Int("expert_used_count", kExpertsUsed);
+    shape_.experts = ExpertCount();
+    Int("expert_count", ExpertCount());
+    Int("expert_used_count", std::min(ExpertCount(), kMaxExpertsUsed));
     Int("expert_feed_forward_length", ExpertWidth());
   }
 
@@ -320,15 +328,14 @@ class ShapeMaker {
     if (biases) Bias("ffn_down", m_.width);
   }
   void Experts(bool biases) {
-    const int64_t hidden = ExpertWidth();
-    Matrix("ffn_gate_inp", kExpertCount, m_.width);
-    if (biases) Bias("ffn_gate_inp", kExpertCount);
+    const int64_t hidden = ExpertWidth(), experts = ExpertCount();
+    Matrix("ffn_gate_inp", experts, m_.width);
+    if (biases) Bias("ffn_gate_inp", experts);
     const auto matrices = [&](absl::string_view name, int64_t rows,
                               int64_t columns, float gain) {
-      Matrices(name, kExpertCount, rows, columns, gain);
+      Matrices(name, experts, rows, columns, gain);
       if (biases)
-        Tensor(absl::StrCat(name, ".bias"), {kExpertCount, rows}, 0,
-               kBiasSpread);
+        Tensor(absl::StrCat(name, ".bias"), {experts, rows}, 0, kBiasSpread);
     };
     matrices("ffn_gate_exps", hidden, m_.width, 1);
     matrices("ffn_up_exps", hidden, m_.width, 1);
@@ -393,6 +400,13 @@ std::string SynthArchitectures() {
 }
 
 absl::StatusOr<SynthShape> ShapeOf(const SynthModel& model) {
+  constexpr absl::string_view kMayHaveExperts[] = {"deepseek2", "gpt-oss",
+                                                   "llama", "qwen3moe"};
+  if (model.experts > 0 && !absl::c_linear_search(kMayHaveExperts, model.arch))
+    return absl::InvalidArgumentError(
+        absl::StrCat("--experts is ", model.experts, "; expected 0, as ",
+                     QuoteInput(model.arch), " has none (",
+                     absl::StrJoin(kMayHaveExperts, ", "), " have)"));
   for (const Special& special : kSpecial)
     if (model.arch == special.arch) return (ShapeMaker(model).*special.make)();
   for (const Family& family : kFamilies)

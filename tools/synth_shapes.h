@@ -20,7 +20,8 @@ struct SynthModel {
   int64_t kv_heads = 0;
   int64_t ff = 0;  // width of the feed-forward part
   int64_t context = 0;
-  int64_t vocab = 0;  // tokens
+  int64_t vocab = 0;    // tokens
+  int64_t experts = 0;  // of each layer; 0: as many as ShapeOf() has by itself
   float rope_base = 10000;
   std::string arch = "llama";  // general.architecture
 
@@ -44,7 +45,8 @@ struct SynthShape {
 // The architectures that can be made up: "bert, deepseek2, ...".
 std::string SynthArchitectures();
 
-// InvalidArgument lists the architectures when the model's is none of them.
+// InvalidArgument lists the architectures when the model's is none of them, or
+// says that it has no experts. A llama that has some is what Mixtral is.
 absl::StatusOr<SynthShape> ShapeOf(const SynthModel& model);
 
 }  // namespace weft::inline v0

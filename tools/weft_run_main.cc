@@ -169,11 +169,8 @@ absl::StatusOr<ChatTemplate> OpenTemplate(const Model& model) {
   const auto text = [&](std::optional<Token> token) {
     return token ? tokenizer.Piece(*token, true).value_or("") : std::string();
   };
-  auto made =
-      ChatTemplate::Make(source, text(tokenizer.bos()), text(tokenizer.eos()));
-  if (made.ok()) return made;
-  return absl::Status(made.status().code(),
-                      absl::StrCat(path, ": ", made.status().message()));
+  return ChatTemplate::Make(source, text(tokenizer.bos()),
+                            text(tokenizer.eos()), path);
 }
 
 struct Opened {

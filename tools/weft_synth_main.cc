@@ -35,6 +35,9 @@ ABSL_FLAG(int64_t, width, 0, "width of the residual stream");
 ABSL_FLAG(int64_t, heads, 0, "attention heads");
 ABSL_FLAG(int64_t, kv_heads, 0, "heads of K and V, which the others share");
 ABSL_FLAG(int64_t, ff, 0, "width of the feed-forward part");
+ABSL_FLAG(int64_t, experts, 0,
+          "experts of a layer, two of which a token uses, for deepseek2, "
+          "gpt-oss, qwen3moe and llama, which becomes Mixtral");
 ABSL_FLAG(int64_t, context, 0, "positions that the model says it is made for");
 ABSL_FLAG(int64_t, vocab_size, 0, "tokens of the made-up vocabulary");
 ABSL_FLAG(std::string, vocab, "",
@@ -66,14 +69,14 @@ Ctrl-C or a full disk.
 )";
 
 Program MakeProgram() {
-  return {
-      .name = "weft-synth",
-      .usage = kUsage,
-      .groups = {{"Model",
-                  {"preset", "arch", "type", "pure", "layers", "width", "heads",
-                   "kv_heads", "ff", "context", "vocab_size", "vocab", "seed"}},
-                 {"File", {"out", "header_only"}},
-                 {"Machine", {"threads"}}}};
+  return {.name = "weft-synth",
+          .usage = kUsage,
+          .groups = {{"Model",
+                      {"preset", "arch", "type", "pure", "layers", "width",
+                       "heads", "kv_heads", "ff", "experts", "context",
+                       "vocab_size", "vocab", "seed"}},
+                     {"File", {"out", "header_only"}},
+                     {"Machine", {"threads"}}}};
 }
 
 absl::StatusOr<SynthModel> ModelFromFlags() {
@@ -91,6 +94,7 @@ absl::StatusOr<SynthModel> ModelFromFlags() {
   change(absl::GetFlag(FLAGS_heads), model.heads);
   change(absl::GetFlag(FLAGS_kv_heads), model.kv_heads);
   change(absl::GetFlag(FLAGS_ff), model.ff);
+  change(absl::GetFlag(FLAGS_experts), model.experts);
   change(absl::GetFlag(FLAGS_context), model.context);
   change(absl::GetFlag(FLAGS_vocab_size), model.vocab);
   WEFT_RETURN_IF_ERROR(CheckSynthModel(model));
