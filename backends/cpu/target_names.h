@@ -18,8 +18,8 @@ namespace cpu {
 // "NEON", ...
 std::vector<std::string> RunnableTargets();
 
-// The mask to take kernels from: the target of that name alone, or everything
-// runnable for "". InvalidArgument lists the names that this machine can run.
+// The mask to take kernels from: the target of that name, or the best for "".
+// InvalidArgument lists the names that this machine can run.
 absl::StatusOr<TargetMask> ParseTarget(absl::string_view name);
 
 // The name of the best target in `mask`, which is one of ParseTarget().
