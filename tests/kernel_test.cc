@@ -58,16 +58,18 @@ uint64_t Seed() {
 // backend likes, so they are read through an op.
 struct Built {
   SampleGraph sample;
-  int outputs = 0;
+  std::vector<DType> types;  // of the outputs, before they are made floats
 
   explicit Built(const Sample& s) {
     for (Value y : s.build(sample)) {
       const bool state = sample.graph().producer(y.id()).op->writes_state;
+      const std::string name = absl::StrCat("y", types.size());
+      types.push_back(y.dtype());
       if (y.dtype() != DType::kF32 && y.dtype() != DType::kI32)
         y = Dequant(y);
       else if (state)
         y = Scale(y, 1);
-      sample.graph().Output(absl::StrCat("y", outputs++), y);
+      sample.graph().Output(name, y);
     }
   }
   const Graph& graph() { return sample.graph(); }
@@ -155,7 +157,9 @@ TEST_P(SampleTest, BackendMatchesReference) {
     const auto got = RunStep(*one, *built, data, symbols);
     const auto same = RunStep(*three, *built, data, symbols);
     for (size_t i = 0; i < want.size(); ++i) {
-      EXPECT_EQ(Difference(got[i], want[i], GetParam().op->tolerance), "")
+      EXPECT_EQ(Difference(got[i], want[i],
+                           ToleranceOf(*GetParam().op, built->types[i])),
+                "")
           << "output " << i << " with symbols at " << n;
       EXPECT_EQ(got[i].bytes, same[i].bytes)
           << "output " << i << " with 1 and 3 threads, symbols at " << n;
