@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 
 namespace weft::inline v0 {
 
@@ -34,6 +35,13 @@ inline uint64_t Checksum(absl::string_view bytes, uint64_t start = 0) {
   add(rest);
   add(0);  // a last round, so that the last bytes reach every bit
   return sum;
+}
+
+inline uint64_t Checksum(absl::Span<const std::byte> bytes,
+                         uint64_t start = 0) {
+  return Checksum(absl::string_view(reinterpret_cast<const char*>(bytes.data()),
+                                    bytes.size()),
+                  start);
 }
 
 }  // namespace weft::inline v0

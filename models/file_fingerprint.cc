@@ -9,21 +9,17 @@
 namespace weft::inline v0 {
 namespace {
 
-absl::string_view AsText(absl::Span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 uint64_t HashTensor(const GgufTensor& tensor, uint64_t sum) {
   constexpr size_t kSample = 64;
   sum = Checksum(tensor.name, sum);
-  sum = Checksum(AsText(absl::MakeConstSpan(
+  sum = Checksum(absl::MakeConstSpan(
                      reinterpret_cast<const std::byte*>(tensor.dims.data()),
-                     tensor.dims.size() * sizeof(int64_t))),
+                     tensor.dims.size() * sizeof(int64_t)),
                  sum + static_cast<uint64_t>(tensor.dtype));
-  const absl::string_view data = AsText(tensor.data);
+  const absl::Span<const std::byte> data = tensor.data;
   for (const size_t at : {size_t{0}, data.size() / 2,
                           data.size() - std::min(kSample, data.size())})
-    sum = Checksum(data.substr(at, kSample), sum);
+    sum = Checksum(data.subspan(at, kSample), sum);
   return sum;
 }
 

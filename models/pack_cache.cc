@@ -24,7 +24,6 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -55,10 +54,6 @@ uint64_t AlignUp(uint64_t n) {
   return (n + kAlignment - 1) & ~(kAlignment - 1);
 }
 
-absl::string_view AsText(absl::Span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // The model's files as they are now. Times tell what the fingerprint, which
 // reads little of each tensor, may miss.
 absl::StatusOr<uint64_t> KeyOf(const GgufFile& model) {
@@ -84,8 +79,8 @@ absl::Status Damaged(const std::string& path, const std::string& what) {
 }
 
 uint64_t HeaderChecksum(absl::Span<const std::byte> head) {
-  return Checksum(AsText(head.subspan(kHeaderBytes)),
-                  Checksum(AsText(head.first(kChecksumAt))));
+  return Checksum(head.subspan(kHeaderBytes),
+                  Checksum(head.first(kChecksumAt)));
 }
 
 // Header and entries, whose checksum is right.
@@ -95,7 +90,7 @@ absl::StatusOr<absl::Span<const std::byte>> CheckHead(
     return Damaged(path, absl::StrCat(bytes.size(), " bytes; the header has ",
                                       kHeaderBytes));
   const std::byte* const at = bytes.data();
-  if (AsText(bytes.first(kMagic.size())) != kMagic)
+  if (std::memcmp(at, kMagic.data(), kMagic.size()) != 0)
     return Foreign(path, "does not begin with \"weftpack\"");
   const auto version = LoadLittleEndian<uint32_t>(at + 8);
   if (version != kVersion)
@@ -151,7 +146,7 @@ std::string MakeHead(const GgufFile& model, uint64_t key,
         static_cast<int32_t>(PackedType(e.tensor->dtype)), out);
     AppendLittleEndian<uint64_t>(at, out);
     AppendLittleEndian<uint64_t>(e.packed.size(), out);
-    AppendLittleEndian<uint64_t>(Checksum(AsText(e.packed)), out);
+    AppendLittleEndian<uint64_t>(Checksum(e.packed), out);
     at = AlignUp(at + e.packed.size());
   }
   auto* const bytes = reinterpret_cast<std::byte*>(out.data());
@@ -225,17 +220,14 @@ absl::StatusOr<PackCache> PackCache::Open(
     checksums.push_back(LoadLittleEndian<uint64_t>(head.data() + at + 24));
   }
   std::atomic<const GgufTensor*> damaged{nullptr};
-  const auto n = static_cast<int64_t>(entries.size());
-  std::atomic<int64_t> done{0};
-  const auto self = std::this_thread::get_id();
-  ParallelFor(threads, n, [&](int64_t i) {
-    const auto at = static_cast<size_t>(i);
-    if (Checksum(AsText(entries[at].packed)) != checksums[at])
-      damaged = entries[at].tensor;
-    ++done;
-    if (progress && std::this_thread::get_id() == self)
-      progress(static_cast<double>(done) / static_cast<double>(n));
-  });
+  ParallelFor(
+      threads, static_cast<int64_t>(entries.size()),
+      [&](int64_t i) {
+        const auto at = static_cast<size_t>(i);
+        if (Checksum(entries[at].packed) != checksums[at])
+          damaged = entries[at].tensor;
+      },
+      progress);
   if (const GgufTensor* tensor = damaged)
     return Damaged(path,
                    absl::StrCat("the checksum of ", tensor->name, " is wrong"));
@@ -256,7 +248,8 @@ absl::Status PackCache::Write(const std::string& path, const GgufFile& model,
   WEFT_RETURN_IF_ERROR(out.Write(head));
   WEFT_RETURN_IF_ERROR(out.PadTo64(head.size()));
   for (const Entry& e : entries) {
-    WEFT_RETURN_IF_ERROR(out.Write(AsText(e.packed)));
+    WEFT_RETURN_IF_ERROR(out.Write(
+        {reinterpret_cast<const char*>(e.packed.data()), e.packed.size()}));
     WEFT_RETURN_IF_ERROR(out.PadTo64(e.packed.size()));
   }
   WEFT_RETURN_IF_ERROR(out.Flush());

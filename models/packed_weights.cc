@@ -1,11 +1,6 @@
 #include "models/packed_weights.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <thread>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -17,7 +12,6 @@
 namespace weft::inline v0 {
 namespace {
 
-constexpr size_t kHugePage = size_t{2} << 20;
 // Tensors begin at lines of the cache.
 constexpr size_t kAlignment = 64;
 // Bytes of rows that a thread takes at once: enough to hide the taking, few
@@ -51,22 +45,17 @@ void AddPieces(const PackedWeights::Source& source, std::byte* to,
 // together never take much more than one of them.
 void PackPieces(absl::Span<const Piece> pieces, const GgufFile& model,
                 const PackedWeights::Options& options) {
-  const auto n = static_cast<int64_t>(pieces.size());
-  std::atomic<int64_t> done{0};
-  const auto self = std::this_thread::get_id();
-  ParallelFor(ThreadCount(options.threads), n, [&](int64_t i) {
-    const Piece& p = pieces[static_cast<size_t>(i)];
-    PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
-    model.Release({p.from, static_cast<size_t>(p.n * p.row_bytes)});
-    ++done;
-    if (options.progress && std::this_thread::get_id() == self)
-      options.progress(static_cast<double>(done) / static_cast<double>(n));
-  });
+  ParallelFor(
+      ThreadCount(options.threads), static_cast<int64_t>(pieces.size()),
+      [&](int64_t i) {
+        const Piece& p = pieces[static_cast<size_t>(i)];
+        PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
+        model.Release({p.from, static_cast<size_t>(p.n * p.row_bytes)});
+      },
+      options.progress);
 }
 
 }  // namespace
-
-void PackedWeights::Free::operator()(std::byte* p) const { std::free(p); }
 
 absl::Status PackedWeights::Add(absl::Span<const Source> sources,
                                 const GgufFile& model, const Options& options) {
@@ -113,14 +102,11 @@ absl::Status PackedWeights::AddToMemory(absl::Span<const Source> sources,
       total += AlignUp(source.rows.size(), kAlignment);
   }
   if (missing.empty()) return absl::OkStatus();
-  const size_t size = AlignUp(total, kHugePage);
-  void* p = nullptr;
-  if (posix_memalign(&p, kHugePage, size) != 0)
+  LargePages memory = AllocateLargePages(total);
+  if (memory == nullptr)
     return absl::ResourceExhaustedError(absl::StrCat(
         "cannot allocate ", total, " bytes to pack the model's weights; ",
         "sessions without pack_weights read them from the file"));
-  Memory memory(static_cast<std::byte*>(p));
-  madvise(p, size, MADV_HUGEPAGE);
   std::vector<Piece> pieces;
   std::map<const std::byte*, absl::Span<const std::byte>> made;
   std::byte* at = memory.get();

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -16,6 +15,7 @@
 #include "absl/types/span.h"
 #include "graph/dtype.h"
 #include "models/gguf.h"
+#include "models/large_pages.h"
 #include "models/pack_cache.h"
 
 namespace weft::inline v0 {
@@ -51,11 +51,6 @@ class PackedWeights {
   absl::Status cache_status() const;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  using Memory = std::unique_ptr<std::byte[], Free>;
-
   void OpenCache(const GgufFile& model, const Options& options);
   absl::Status AddToMemory(absl::Span<const Source> sources,
                            const GgufFile& model, const Options& options);
@@ -63,7 +58,7 @@ class PackedWeights {
   void WriteCache(absl::Span<const Source> sources, const GgufFile& model);
 
   mutable std::mutex mutex_;
-  std::vector<Memory> memory_;
+  std::vector<LargePages> memory_;
   std::vector<PackCache> mapped_;
   // By the first byte of a tensor's rows.
   std::map<const std::byte*, absl::Span<const std::byte>> packed_;

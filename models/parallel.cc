@@ -13,19 +13,24 @@ int ThreadCount(int threads_flag) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f) {
-  std::atomic<int64_t> next{0};
-  const auto work = [&] {
-    for (int64_t i = next++; i < n; i = next++) f(i);
+void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
+                 const std::function<void(double)>& progress) {
+  std::atomic<int64_t> next{0}, done{0};
+  const auto work = [&](bool tells) {
+    for (int64_t i = next++; i < n; i = next++) {
+      f(i);
+      const int64_t now = ++done;
+      if (tells) progress(static_cast<double>(now) / static_cast<double>(n));
+    }
   };
   std::vector<std::jthread> others;  // joined whatever is thrown
   const int64_t wanted = std::min<int64_t>(threads, n) - 1;
   try {
-    for (int64_t i = 0; i < wanted; ++i) others.emplace_back(work);
+    for (int64_t i = 0; i < wanted; ++i) others.emplace_back(work, false);
   } catch (const std::system_error&) {
     // No more threads to have: those that there are do all of it.
   }
-  work();
+  work(progress != nullptr);
 }
 
 }  // namespace weft::inline v0

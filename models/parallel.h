@@ -3,6 +3,7 @@
 #define WEFT_MODELS_PARALLEL_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/functional/function_ref.h"
 
@@ -13,8 +14,11 @@ int ThreadCount(int threads_flag);
 
 // Calls f(0) to f(n - 1), each once, on up to `threads` threads, the caller's
 // included, and returns when all are done. Which thread runs which is not
-// defined. Where the system refuses a thread, fewer do the work.
-void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f);
+// defined. Where the system refuses a thread, fewer do the work. `progress`,
+// where there is one, is called on the caller's thread, after each call of its
+// own, with the share that is done, up to 1.
+void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
+                 const std::function<void(double)>& progress = nullptr);
 
 }  // namespace weft::inline v0
 

@@ -34,13 +34,9 @@ constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 48;
 constexpr size_t kChecksumAt = 40;
 
-absl::string_view AsText(absl::Span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 uint64_t ChecksumOf(absl::Span<const std::byte> state) {
-  return Checksum(AsText(state.subspan(kHeaderBytes)),
-                  Checksum(AsText(state.first(kChecksumAt))));
+  return Checksum(state.subspan(kHeaderBytes),
+                  Checksum(state.first(kChecksumAt)));
 }
 
 absl::Status Damaged(const std::string& what) {

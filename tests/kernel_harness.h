@@ -38,17 +38,12 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
                         absl::Span<const HostTensor* const> in,
                         absl::Span<HostTensor> out, const CallOptions& options);
 
-// What a kernel of `op` may be off by in a result of that type, relative to the
-// largest value. Where the reference lies close to the middle of two codes, a
-// kernel that computes in another order may take the other one: a step of 1/127
-// of 8-bit blocks, or 1/128 of bf16, and what is rounded besides.
-double ToleranceOf(const OpDef& op, DType result);
-
 // What is wrong with `got`: "" when the largest |got - want| is at most
 // tolerance * max(1, max |want|), infinities and NaNs stand at the same places,
-// and dtype and dims agree.
+// and dtype and dims agree. `result`: the type that the kernel gave, before
+// both were made floats perhaps; a result in codes may be one code off.
 std::string Difference(const HostTensor& got, const HostTensor& want,
-                       double tolerance);
+                       double tolerance, DType result);
 
 // Calls the kernel of every compute node of the sample on the reference's
 // inputs, in every way that must give the same bits (dense and strided, in one

@@ -157,8 +157,8 @@ TEST_P(SampleTest, BackendMatchesReference) {
     const auto got = RunStep(*one, *built, data, symbols);
     const auto same = RunStep(*three, *built, data, symbols);
     for (size_t i = 0; i < want.size(); ++i) {
-      EXPECT_EQ(Difference(got[i], want[i],
-                           ToleranceOf(*GetParam().op, built->types[i])),
+      EXPECT_EQ(Difference(got[i], want[i], GetParam().op->tolerance,
+                           built->types[i]),
                 "")
           << "output " << i << " with symbols at " << n;
       EXPECT_EQ(got[i].bytes, same[i].bytes)

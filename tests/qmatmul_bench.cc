@@ -7,9 +7,9 @@
 //       hold
 //   qmatmul_exact/...     f32 activations
 //   qmatmul_unfused/...   rows decoded to a buffer of f32, which is multiplied
-//   memory/FORMAT/{warm,cold}/{large,small}_pages/...   one token times a
-//   matrix
-//       of 2048 x 2048 again and again, or times as many as fill 256 MB in turn
+//   memory/FORMAT/{warm,cold}/{large,small}_pages/...
+//       one token times a matrix of 2048 x 2048 again and again, or times as
+//       many as fill 256 MB in turn
 //
 // `limits/TARGET/threads:N` (attention_bench.cc) is what to hold them to;
 // tests/bench_report.py does, and draws it.

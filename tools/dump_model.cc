@@ -177,17 +177,50 @@ absl::StatusOr<Limits> MeasureLimits(const BackendOptions& options) {
 // machine that we know, so that they come from memory as in a whole model.
 constexpr int64_t kPredictBytes = int64_t{512} << 20;
 
+// LoadDump(), which warns.
+absl::StatusOr<DumpedModel> Load(const std::string& path, Numerics numerics,
+                                 bool pack_weights,
+                                 const std::vector<AdapterOptions>& lora,
+                                 bool warns) {
+  DumpedModel model;
+  model.path = path;
+  model.numerics = numerics;
+  model.pack_weights = pack_weights;
+  WEFT_ASSIGN_OR_RETURN(const GgufFile file,
+                        OpenModelFile(path, {.header_only = true}));
+  if (warns) ShowWarnings(file.warnings());
+  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
+                        FindArchitecture(file));
+  WEFT_ASSIGN_OR_RETURN(BuildOptions build,
+                        BuildOptionsFromFlags(file, architecture->name));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<LoraAdapter> adapters,
+                        OpenAdapters(lora, file));
+  for (size_t i = 0; i < lora.size(); ++i)
+    build.adapters.push_back({&adapters[i], lora[i].scale});
+  WEFT_ASSIGN_OR_RETURN(model.graph, BuildModel(file, *architecture, build));
+  DumpRecorder recorder;
+  OptimizeOptions options;
+  options.check_expectations = false;  // when all is shown
+  options.numerics = numerics;
+  options.pack_weights = pack_weights;
+  options.observer = recorder.observer();
+  WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));
+  model.dump = recorder.Take();
+  AddRules(*model.graph, model.report, model.dump);
+  AddFacts(file, *architecture, build, model);
+  return model;
+}
+
 // What weft-run would run, which packs weights where there is room.
 absl::StatusOr<std::optional<DumpedModel>> PackedAsItRuns(
     const DumpedModel& model) {
   WEFT_ASSIGN_OR_RETURN(const PackWhen when, PackFromFlags());
-  const int64_t bytes = TotalBytes(model.plans[0]);
   if (when != PackWhen::kIfThereIsRoom ||
-      DescribeMachine().memory < bytes + bytes / 4)
+      !HasRoomFor(TotalBytes(model.plans[0])))
     return std::nullopt;
-  WEFT_ASSIGN_OR_RETURN(
-      DumpedModel packed,
-      LoadDump(model.path, model.numerics, true, AdaptersFromFlags()));
+  WEFT_ASSIGN_OR_RETURN(DumpedModel packed,
+                        Load(model.path, model.numerics, /*pack_weights=*/true,
+                             AdaptersFromFlags(), /*warns=*/false));
   WEFT_RETURN_IF_ERROR(PlanDump(packed));
   return packed;
 }
@@ -231,33 +264,7 @@ absl::StatusOr<std::string> SpeedText(const DumpedModel& as_dumped) {
 absl::StatusOr<DumpedModel> LoadDump(const std::string& path, Numerics numerics,
                                      bool pack_weights,
                                      const std::vector<AdapterOptions>& lora) {
-  DumpedModel model;
-  model.path = path;
-  model.numerics = numerics;
-  model.pack_weights = pack_weights;
-  WEFT_ASSIGN_OR_RETURN(const GgufFile file,
-                        OpenModelFile(path, {.header_only = true}));
-  ShowWarnings(file.warnings());
-  WEFT_ASSIGN_OR_RETURN(const Architecture* architecture,
-                        FindArchitecture(file));
-  WEFT_ASSIGN_OR_RETURN(BuildOptions build,
-                        BuildOptionsFromFlags(file, architecture->name));
-  WEFT_ASSIGN_OR_RETURN(const std::vector<LoraAdapter> adapters,
-                        OpenAdapters(lora, file));
-  for (size_t i = 0; i < lora.size(); ++i)
-    build.adapters.push_back({&adapters[i], lora[i].scale});
-  WEFT_ASSIGN_OR_RETURN(model.graph, BuildModel(file, *architecture, build));
-  DumpRecorder recorder;
-  OptimizeOptions options;
-  options.check_expectations = false;  // when all is shown
-  options.numerics = numerics;
-  options.pack_weights = pack_weights;
-  options.observer = recorder.observer();
-  WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));
-  model.dump = recorder.Take();
-  AddRules(*model.graph, model.report, model.dump);
-  AddFacts(file, *architecture, build, model);
-  return model;
+  return Load(path, numerics, pack_weights, lora, /*warns=*/true);
 }
 
 absl::Status PlanDump(DumpedModel& model) {

@@ -74,4 +74,8 @@ Machine DescribeMachine() {
   return machine;
 }
 
+bool HasRoomFor(int64_t bytes) {
+  return DescribeMachine().memory >= bytes + bytes / 4;
+}
+
 }  // namespace weft::inline v0

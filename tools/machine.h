@@ -17,6 +17,10 @@ struct Machine {
 
 Machine DescribeMachine();
 
+// Whether programs can take so many bytes and a quarter more, for whatever else
+// runs.
+bool HasRoomFor(int64_t bytes);
+
 }  // namespace weft::inline v0
 
 #endif  // WEFT_TOOLS_MACHINE_H_

@@ -92,9 +92,7 @@ absl::StatusOr<bool> ShouldPack(PackWhen when, const Model& model,
   if (when != PackWhen::kIfThereIsRoom) return when == PackWhen::kAlways;
   options.pack_weights = true;
   WEFT_ASSIGN_OR_RETURN(const MemoryEstimate needs, model.Estimate(options));
-  // A quarter more, for whatever else runs.
-  const int64_t bytes = needs.packed + needs.session.total();
-  return DescribeMachine().memory >= bytes + bytes / 4;
+  return HasRoomFor(needs.packed + needs.session.total());
 }
 
 // What --pack_cache means, as SessionOptions::pack_cache.

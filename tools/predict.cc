@@ -1,7 +1,5 @@
 #include "tools/predict.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -15,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
+#include "models/large_pages.h"
 #include "models/model_builder.h"
 #include "ops/experts.h"
 #include "tools/profile_summary.h"
@@ -169,10 +168,11 @@ class MadeUpWeights {
                                                  const Node& node) {
     const ValueId v = node.outputs[0];
     const auto bytes = static_cast<size_t>(graph.value(v).type.BoundBytes());
-    std::unique_ptr<void, Free> memory(IsPacked(graph.value(v).type.dtype) &&
-                                               bytes >= kHugePage
-                                           ? LargePages(bytes)
-                                           : std::calloc(1, bytes));
+    constexpr size_t kLarge = size_t{2} << 20;
+    LargePages memory =
+        IsPacked(graph.value(v).type.dtype) && bytes >= kLarge
+            ? AllocateLargePages(bytes)
+            : LargePages(static_cast<std::byte*>(std::calloc(1, bytes)));
     if (memory == nullptr)
       return absl::ResourceExhaustedError(
           absl::StrCat("cannot allocate ", bytes, " bytes"));
@@ -189,20 +189,7 @@ class MadeUpWeights {
   }
 
  private:
-  struct Free {
-    void operator()(void* p) const { std::free(p); }
-  };
-  static constexpr size_t kHugePage = size_t{2} << 20;
-
-  // Null where there is no memory.
-  static void* LargePages(size_t bytes) {
-    void* p = nullptr;
-    if (posix_memalign(&p, kHugePage, bytes) != 0) return nullptr;
-    madvise(p, bytes, MADV_HUGEPAGE);
-    return p;
-  }
-
-  std::vector<std::unique_ptr<void, Free>> all_;
+  std::vector<LargePages> all_;
 };
 
 // Tokens at the positions of the size's first step.

@@ -72,19 +72,25 @@ struct Operands {
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
 
-// 2 * Lanes(DF()) values of bf16 as the dot product takes them: two neighbours
+using DBits = hn::Repartition<uint16_t, DF>;
+
+// The first n <= Lanes(DBits()) values, zero beyond.
+HWY_INLINE hn::Vec<DBits> LoadBits(const BlockBF16* p, int64_t n) {
+  const DBits d;
+  const auto* from = reinterpret_cast<const uint16_t*>(p);
+  return n == static_cast<int64_t>(hn::Lanes(d))
+             ? hn::LoadU(d, from)
+             : hn::LoadN(d, from, static_cast<size_t>(n));
+}
+
+// Lanes(DBits()) values of bf16 as the dot product takes them: two neighbours
 // to a lane. Constructors are written out, since those that compilers add are
 // not of this target.
 class DotPairs {
  public:
   HWY_INLINE DotPairs() {}
-  // The first n, zero beyond.
   HWY_INLINE void Load(const BlockBF16* p, int64_t n) {
-    const auto* from = reinterpret_cast<const uint16_t*>(p);
-    const hn::Repartition<uint16_t, DF> d;
-    bits_ = n == static_cast<int64_t>(hn::Lanes(d))
-                ? hn::LoadU(d, from)
-                : hn::LoadN(d, from, static_cast<size_t>(n));
+    bits_ = LoadBits(p, n);
   }
   HWY_INLINE VF AddProducts(const DotPairs& x, VF sum) const {
     const hn::Repartition<hwy::bfloat16_t, DF> d;
@@ -94,7 +100,7 @@ class DotPairs {
   }
 
  private:
-  hn::Vec<hn::Repartition<uint16_t, DF>> bits_;
+  hn::Vec<DBits> bits_;
 };
 
 // The same without that instruction, as floats: those of even columns and those
@@ -103,13 +109,8 @@ class FloatPairs {
  public:
   HWY_INLINE FloatPairs() {}
   HWY_INLINE void Load(const BlockBF16* p, int64_t n) {
-    const auto* from = reinterpret_cast<const uint16_t*>(p);
-    const hn::Repartition<uint16_t, DF> d;
     const hn::RebindToUnsigned<DF> pairs;
-    const auto bits =
-        hn::BitCast(pairs, n == static_cast<int64_t>(hn::Lanes(d))
-                               ? hn::LoadU(d, from)
-                               : hn::LoadN(d, from, static_cast<size_t>(n)));
+    const auto bits = hn::BitCast(pairs, LoadBits(p, n));
     even_ = hn::BitCast(DF(), hn::ShiftLeft<16>(bits));
     odd_ = hn::BitCast(DF(), hn::And(bits, hn::Set(pairs, 0xFFFF0000u)));
   }
