@@ -60,8 +60,8 @@ HWY_INLINE void AskAhead(const TileArgs<C>& a, int g) {
   constexpr int kSets = kR * kLanes / kPackedRows;
   for (int i = g * a.ahead_lines; i < (g + 1) * a.ahead_lines; ++i)
     for (int set = 0; set < kSets; ++set)
-      hwy::Prefetch(a.ahead + static_cast<size_t>(set) * a.ahead_stride +
-                    64 * static_cast<size_t>(i));
+      PrefetchL2(a.ahead + static_cast<size_t>(set) * a.ahead_stride +
+                 64 * static_cast<size_t>(i));
 }
 
 template <class C>

@@ -7,6 +7,8 @@
 #define WEFT_BACKENDS_CPU_QUANT_K_QUANTS_INL_H_
 #endif
 
+#include <type_traits>
+
 #include "backends/cpu/quant/panel-inl.h"
 #include "graph/blocks/blocks.h"
 
@@ -42,6 +44,34 @@ HWY_INLINE void PutSub(size_t j, P& out, VU v0, VU v1, VU v2, VU v3) {
   out.template End<1>(j, 0);
 }
 
+// Which slots take the low and the high nibbles of what is read; kNoSlot: none.
+template <int kSlot>
+using Slot = std::integral_constant<int, kSlot>;
+constexpr int kNoSlot = -1;
+
+// Puts sub-blocks 2 * chunk and the next, whose codes share bytes:
+// put(rows, part, low, high) reads 16 bytes of each row, the first or the
+// second half of the codes, and puts nibbles to Slots. Where one sub-block at a
+// time is open, all bytes are read twice.
+template <class R, class P, class F>
+HWY_INLINE void PutPair(R rows, size_t chunk, P& out, const F& put) {
+  if constexpr (P::kOneSlot) {
+    out.template Begin<1>(2 * chunk, 0);
+    for (size_t part = 0; part < 2; ++part)
+      put(rows, part, Slot<0>(), Slot<kNoSlot>());
+    out.template End<1>(2 * chunk, 0);
+    out.template Begin<1>(2 * chunk + 1, 0);
+    for (size_t part = 0; part < 2; ++part)
+      put(rows.Again(), part, Slot<kNoSlot>(), Slot<0>());
+    out.template End<1>(2 * chunk + 1, 0);
+  } else {
+    out.template Begin<2>(2 * chunk, 1);
+    for (size_t part = 0; part < 2; ++part)
+      put(rows, part, Slot<0>(), Slot<1>());
+    out.template End<2>(2 * chunk, 1);
+  }
+}
+
 struct CodecQ4_K {
   using Block = BlockQ4_K;
   static constexpr int kSub = 32;
@@ -60,16 +90,19 @@ struct CodecQ4_K {
     const auto High = [&](VU v) HWY_ATTR { return Low(hn::ShiftRight<4>(v)); };
     HWY_UNROLL(4)
     for (size_t chunk = 0; chunk < 4; ++chunk) {
-      out.template Begin<2>(2 * chunk, 1);
-      for (size_t part = 0; part < 2; ++part) {
-        VU v0, v1, v2, v3;
-        Load4(rows.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0, v1, v2,
-              v3);
-        const size_t to = 16 * chunk + 4 * part;
-        out.template Put<0>(to, Low(v0), Low(v1), Low(v2), Low(v3));
-        out.template Put<1>(to + 8, High(v0), High(v1), High(v2), High(v3));
-      }
-      out.template End<2>(2 * chunk, 1);
+      PutPair(rows, chunk, out,
+              [&](auto from, size_t part, auto low, auto high) HWY_ATTR {
+                VU v0, v1, v2, v3;
+                Load4(from.At(offsetof(Block, q) + 32 * chunk + 16 * part), v0,
+                      v1, v2, v3);
+                const size_t to = 16 * chunk + 4 * part;
+                if constexpr (low() != kNoSlot)
+                  out.template Put<low()>(to, Low(v0), Low(v1), Low(v2),
+                                          Low(v3));
+                if constexpr (high() != kNoSlot)
+                  out.template Put<high()>(to + 8, High(v0), High(v1), High(v2),
+                                           High(v3));
+              });
     }
   }
 };
@@ -105,19 +138,21 @@ struct CodecQ5_K {
       return hn::Or(hn::And(hn::ShiftRight<4>(v), low4),
                     hn::And(Bit4<2 * kChunk + 1>(h), bit4));
     };
-    out.template Begin<2>(2 * kChunk, 1);
-    for (size_t part = 0; part < 2; ++part) {
-      VU v0, v1, v2, v3, h0, h1, h2, h3;
-      Load4(high.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
-      Load4(rows.At(offsetof(Block, q) + 32 * kChunk + 16 * part), v0, v1, v2,
-            v3);
-      const size_t to = 16 * kChunk + 4 * part;
-      out.template Put<0>(to, Low(v0, h0), Low(v1, h1), Low(v2, h2),
-                          Low(v3, h3));
-      out.template Put<1>(to + 8, High(v0, h0), High(v1, h1), High(v2, h2),
-                          High(v3, h3));
-    }
-    out.template End<2>(2 * kChunk, 1);
+    PutPair(rows, kChunk, out,
+            [&](auto from, size_t part, auto low, auto high_slot) HWY_ATTR {
+              VU v0, v1, v2, v3, h0, h1, h2, h3;
+              Load4(high.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
+              Load4(from.At(offsetof(Block, q) + 32 * kChunk + 16 * part), v0,
+                    v1, v2, v3);
+              const size_t to = 16 * kChunk + 4 * part;
+              if constexpr (low() != kNoSlot)
+                out.template Put<low()>(to, Low(v0, h0), Low(v1, h1),
+                                        Low(v2, h2), Low(v3, h3));
+              if constexpr (high_slot() != kNoSlot)
+                out.template Put<high_slot()>(to + 8, High(v0, h0),
+                                              High(v1, h1), High(v2, h2),
+                                              High(v3, h3));
+            });
   }
 
   // Bit kBit of each byte, moved to bit 4; other bits are any. By additions

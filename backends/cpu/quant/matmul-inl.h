@@ -49,10 +49,12 @@ constexpr int kFewTokens = 1;
 
 // Bytes ahead of which packed rows are asked for where several tokens use what
 // is there: memory's own prefetchers do not keep up with streams that are read
-// slowly (Zen 4, q4_k, 8 tokens, one thread: none 201 GOP/s, 2 KB 313, 4 KB
-// 311, 8 KB 310; q6_k 146, 181, 213, 207). One token is slower with it, at any
-// distance (31 GB/s none, 24 to 31 with; AVX2, two threads: 5 to 25 % less).
-constexpr size_t kFewAhead = 4096;
+// slowly (Zen 4, one thread, 8 tokens, GOP/s: q4_k without 201, 4 KB ahead into
+// L1 274, 8 KB 292, into L2 325; q5_k 245 at 4 KB into L1, now 303, q6_k 211,
+// 245, q8_0 221, 284; 4 and 12 KB into L2: the same). One token is slower with
+// it, at any distance and into either (q4_k 122 GOP/s, 116 at best; AVX2 105,
+// 100 to 70), but for q5_k, by 6 %.
+constexpr size_t kFewAhead = 8192;
 
 // Panels of a tile and tokens of the largest one; smaller tiles take what is
 // left. 32 registers: 2 panels x 6 tokens are 12 sums of sub-blocks and 12 of
@@ -216,12 +218,8 @@ template <class C, Dots kDots>
 struct FastTiles {
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
   static constexpr int64_t kFew = kFewTokens;
-  // Whether 8 tokens share what is unpacked, where there are 32 registers:
-  // where that is much work, or one sub-block at a time is open (Zen 4, one
-  // thread, GOP/s with 4 and with 8: q6_k 228, 266, q8_0 277, 307, q5_k 304,
-  // 314, but q4_k 336, 322).
-  static constexpr bool kEight =
-      kFewTokens >= 8 && (C::kMaxCode > 15 || C::kSub == 16);
+  // Whether 8 tokens share what is unpacked: where there are 32 registers.
+  static constexpr bool kEight = kFewTokens >= 8;
   static constexpr bool kFour = kFewTokens >= 4;
 
   // kT tokens from t on times group g of the 16 packed rows at `packed`.

@@ -24,7 +24,6 @@
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
 #include "graph/packed.h"
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -120,6 +119,8 @@ HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
 // there is one token, they write into a TokenGroup (token-inl.h) instead.
 template <class C>
 struct alignas(64) Panel : PanelScales<C> {
+  // Whether one sub-block at a time is put, where codes of two share bytes.
+  static constexpr bool kOneSlot = false;
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
   // kFlips: what each sub-block lacks; with integer scales what the group does.
@@ -184,6 +185,10 @@ struct alignas(64) Panel : PanelScales<C> {
 
 // ---- Reading rows ----
 
+// Asks for a line of memory, into L2: into L1 few lines can be on their way at
+// a time. Highway has that one alone.
+HWY_INLINE void PrefetchL2(const void* line) { __builtin_prefetch(line, 0, 2); }
+
 // Bytes of a group of each row: row r's are at data + r * stride.
 struct Rows {
   const uint8_t* data;
@@ -218,7 +223,7 @@ struct PackedRows {
   // same lines follow: the first asks.
   HWY_INLINE void Ask(size_t i = 0) const {
     if constexpr (kAhead > 0) {
-      if (lane == 0) hwy::Prefetch(data + kAhead + 64 * i);
+      if (lane == 0) PrefetchL2(data + kAhead + 64 * i);
     }
   }
 };

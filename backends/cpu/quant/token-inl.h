@@ -82,6 +82,8 @@ struct Quads {
 template <class C, Dots kDots, int kT>
 struct TokenGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
+  // The sums of 8 tokens and of a sub-block of each are 16 registers already.
+  static constexpr bool kOneSlot = kT >= 8;
   static constexpr bool kInteger = C::kScales == Scales::kInteger;
   // Pairs of products meet an integer scale where they become int32.
   static constexpr bool kScaled = kInteger && kPairs<kDots>;
