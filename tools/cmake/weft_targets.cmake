@@ -82,8 +82,10 @@ function(weft_precompile target owner)
     target_precompile_headers(${target} PRIVATE ${ARGN})
   endif()
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # Slower, no worse.
-    target_compile_options(${target} PRIVATE -Wno-error=invalid-pch)
+    # Slower, no worse. And g++ collects garbage from 128 MiB on, which such a
+    # header alone has: a twelfth of the time.
+    target_compile_options(${target} PRIVATE -Wno-error=invalid-pch
+      --param=ggc-min-heapsize=524288)
   endif()
 endfunction()
 set(WEFT_COMMON_HEADERS
@@ -95,13 +97,11 @@ set(WEFT_COMMON_HEADERS
     <absl/strings/str_join.h> <absl/strings/str_split.h>
     <absl/types/span.h>)
 
-# weft_library(NAME [HOT] [EXCLUDE regex] [LINK targets...] [PRIVATE targets...])
+# weft_library(NAME [EXCLUDE regex] [LINK targets...] [PRIVATE targets...])
 # The static library weft_NAME of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
-# HOT: computes tensors, and is optimised a little in debug builds too, or tests
-# would take minutes.
 function(weft_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "HOT" "EXCLUDE" "LINK;PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINK;PRIVATE")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS *.h)
   if(arg_EXCLUDE)
@@ -118,12 +118,7 @@ function(weft_library name)
   target_link_libraries(weft_${name}
     PUBLIC ${arg_LINK}
     PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
-  if(arg_HOT)
-    target_compile_options(weft_${name} PRIVATE $<$<CONFIG:Debug>:-O1>)
-    weft_precompile(weft_${name} hot_libraries ${WEFT_COMMON_HEADERS})
-  else()
-    weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
-  endif()
+  weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
 endfunction()
 
 # weft_program(NAME SOURCE LINK targets...)
