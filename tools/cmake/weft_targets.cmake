@@ -21,9 +21,9 @@ if(WEFT_SANITIZE)
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${WEFT_SANITIZE})
   if(WEFT_SANITIZE MATCHES "undefined")
-    # A quarter of the time that kernels take to compile; the address sanitizer
+    # A third of the time that kernels take to compile; the address sanitizer
     # sees what is read and written through such pointers.
-    add_compile_options(-fno-sanitize=pointer-overflow)
+    add_compile_options(-fno-sanitize=pointer-overflow,null,object-size)
   endif()
   # Newer Abseil hash tables carry extra fields under a sanitizer; the system's
   # library was compiled without one, so both sides must go without them.
@@ -95,11 +95,13 @@ set(WEFT_COMMON_HEADERS
     <absl/strings/str_join.h> <absl/strings/str_split.h>
     <absl/types/span.h>)
 
-# weft_library(NAME [LINK targets...] [PRIVATE targets...])
+# weft_library(NAME [HOT] [EXCLUDE regex] [LINK targets...] [PRIVATE targets...])
 # The static library weft_NAME of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
+# HOT: computes tensors, and is optimised a little in debug builds too, or tests
+# would take minutes.
 function(weft_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINK;PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "HOT" "EXCLUDE" "LINK;PRIVATE")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS *.h)
   if(arg_EXCLUDE)
@@ -116,7 +118,12 @@ function(weft_library name)
   target_link_libraries(weft_${name}
     PUBLIC ${arg_LINK}
     PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
-  weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
+  if(arg_HOT)
+    target_compile_options(weft_${name} PRIVATE $<$<CONFIG:Debug>:-O1>)
+    weft_precompile(weft_${name} hot_libraries ${WEFT_COMMON_HEADERS})
+  else()
+    weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
+  endif()
 endfunction()
 
 # weft_program(NAME SOURCE LINK targets...)
