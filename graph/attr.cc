@@ -1,7 +1,11 @@
 #include "graph/attr.h"
 
+#include <array>
+#include <charconv>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 
 namespace weft::inline v0 {
@@ -10,7 +14,12 @@ namespace {
 struct Printer {
   std::string operator()(int64_t v) const { return absl::StrCat(v); }
   // Seven digits show every f32 that a model file gives as its writer meant it.
-  std::string operator()(double v) const { return absl::StrFormat("%.7g", v); }
+  std::string operator()(double v) const {
+    std::array<char, 32> text;
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), v,
+                                   std::chars_format::general, 7);
+    return std::string(text.data(), end.ptr);
+  }
   std::string operator()(const std::string& v) const { return v; }
   std::string operator()(const std::vector<int64_t>& v) const {
     return absl::StrCat("(", absl::StrJoin(v, ","), ")");

@@ -3,7 +3,6 @@
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -73,9 +72,9 @@ std::string Printable(absl::string_view text) {
         else if (!IsControl(point))
           absl::StrAppend(&out, character);
         else if (point < 0x100)
-          absl::StrAppendFormat(&out, "\\x%02x", point);
+          absl::StrAppend(&out, "\\x", absl::Hex(point, absl::kZeroPad2));
         else
-          absl::StrAppendFormat(&out, "\\u%04x", point);
+          absl::StrAppend(&out, "\\u", absl::Hex(point, absl::kZeroPad4));
       });
 }
 
@@ -87,7 +86,7 @@ std::string Quoted(absl::string_view text) {
         else if (point == '\n')
           out += "\\n";
         else if (IsControl(point) || point == '<')
-          absl::StrAppendFormat(&out, "\\u%04x", point);
+          absl::StrAppend(&out, "\\u", absl::Hex(point, absl::kZeroPad4));
         else
           absl::StrAppend(&out, character);
       });

@@ -7,7 +7,6 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
 
@@ -22,7 +21,8 @@ constexpr int64_t kMaxParts = 65535;
 
 // "-00002-of-00003.gguf", the number from 1.
 std::string Ending(int64_t number, int64_t count) {
-  return absl::StrFormat("-%05d-of-%05d.gguf", number, count);
+  return absl::StrCat("-", absl::Dec(number, absl::kZeroPad5), "-of-",
+                      absl::Dec(count, absl::kZeroPad5), ".gguf");
 }
 
 // What a path says: "PREFIX-00002-of-00003.gguf".

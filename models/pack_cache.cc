@@ -27,7 +27,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
@@ -198,8 +197,9 @@ absl::StatusOr<std::string> PackCache::PathIn(const std::string& folder,
   const std::string stem =
       std::filesystem::path(model.files().front()).filename().string();
   return (std::filesystem::path(folder) /
-          absl::StrFormat("%s-%016x.weftpack", stem.substr(0, kMaxStem),
-                          FileFingerprint(model)))
+          absl::StrCat(stem.substr(0, kMaxStem), "-",
+                       absl::Hex(FileFingerprint(model), absl::kZeroPad16),
+                       ".weftpack"))
       .string();
 }
 

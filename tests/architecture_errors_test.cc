@@ -175,6 +175,19 @@ TEST_P(BadNumberTest, IsNamed) {
   EXPECT_PRED2(Says, status.message(), key);
 }
 
+// Tensors that nobody counts are no reason to compute something else.
+TEST(SharedExperts, AreCounted) {
+  GgufSpec spec = SmallModel("deepseek2");
+  std::erase_if(spec.keys, [](const GgufKeySpec& key) {
+    return key.key == "deepseek2.expert_shared_count";
+  });
+  const absl::Status status = StatusOf(spec);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_PRED2(Says, status.message(),
+               "expert_shared_count is missing; expected the number of experts "
+               "that blk.0.ffn_gate_shexp.weight holds");
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Numbers, BadNumberTest,
     testing::Values(
@@ -194,6 +207,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadNumber{"deepseek2", "expert_gating_func", 4, "0 to 3"},
         BadNumber{"deepseek2", "expert_group_count", 3, "BIND-A12"},
         BadNumber{"deepseek2", "expert_group_used_count", 2, "BIND-A12"},
+        BadNumber{"deepseek2", "expert_shared_count", 0, "ffn_gate_shexp"},
         BadNumber{"deepseek2", "leading_dense_block_count", 2, "0 to 1"},
         BadNumber{"deepseek2", "attention.key_length_mla", 4, "BIND-A4"},
         BadNumber{"deepseek2", "attention.kv_lora_rank", 0, "BIND-A1"},

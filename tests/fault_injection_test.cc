@@ -16,11 +16,15 @@
 #include "gtest/gtest.h"
 #include "models/c_api/weft.h"
 #include "models/engine.h"
+#include "models/grammar/json_schema.h"
+#include "models/model_file.h"
+#include "models/no_throw.h"
 #include "models/runner.h"
 #include "models/scheduler.h"
 #include "ops/ops.h"
 #include "tests/bpe_vocab.h"
 #include "tests/gguf_builder.h"
+#include "tests/hf_model.h"
 #include "tests/tiny_llama.h"
 
 namespace {
@@ -191,6 +195,28 @@ TEST(FaultInjection, EveryAllocationOfAVocabulary) {
       kAll);
 }
 
+// The same of a directory: its index, headers, config and tokenizer are JSON.
+TEST(FaultInjection, EveryAllocationOfADirectoryOfSafetensors) {
+  HfModel model = SmallHfModel();
+  model.tokenizer = {{"pre_tokenizer", {{"type", "ByteLevel"}}},
+                     {"added_tokens", {{{"id", 3}, {"content", "<s>"}}}},
+                     {"model",
+                      {{"type", "BPE"},
+                       {"vocab", {{"a", 0}, {"b", 1}, {"ab", 2}}},
+                       {"merges", {"a b"}}}}};
+  model.tokenizer_config = {{"bos_token", "<s>"}};
+  const std::string folder = model.Write("faults", 2);
+  FailEach(
+      [&](Results& out) {
+        const auto file = NoThrow([&] { return OpenModelFile(folder); });
+        if (!file.ok()) return file.status().code();
+        out[0] = static_cast<int64_t>(file->tensors().size());
+        out[1] = file->GetUint32("tokenizer.ggml.bos_token_id").value_or(0);
+        return absl::StatusCode::kOk;
+      },
+      kAll);
+}
+
 std::unique_ptr<Session> TwoSlots(const Model& model) {
   Unlimited unlimited;
   SessionOptions options;
@@ -338,33 +364,59 @@ TEST(FaultInjection, TheInterfaceOfC) {
   FailEach(run, {300, 300});
 }
 
+// Tokens that a sampler of equal logits chooses within a grammar or schema.
+weft_code SampleWithin(const weft_model* model, const char* grammar,
+                       const char* schema, Results& out) {
+  static constexpr std::array<float, 512> kLogits = {};
+  Handles c;
+  weft_sampler_options o;
+  weft_sampler_defaults(&o, sizeof o);
+  o.temperature = 0;
+  o.grammar = grammar;
+  o.json_schema = schema;
+  o.model = model;
+  weft_code code = weft_sampler_new(&o, &c.sampler, nullptr);
+  const auto n = static_cast<size_t>(weft_model_vocab_size(model));
+  for (size_t i = 0; i < kSteps && code == WEFT_OK; ++i) {
+    int32_t token = 0;
+    code = weft_sampler_sample(c.sampler, kLogits.data(), n, &token, nullptr);
+    if (code == WEFT_OK) code = weft_sampler_accept(c.sampler, token, nullptr);
+    out[i] = token;
+  }
+  return code;
+}
+
 TEST(FaultInjection, EveryAllocationOfAGrammarsSampler) {
   const std::string file = TinyLlama().Build();
   Handles held;
   ASSERT_EQ(weft_model_load_memory(file.data(), file.size(), "c", nullptr,
                                    &held.model, nullptr),
             WEFT_OK);
-  const std::vector<float> logits(
-      static_cast<size_t>(weft_model_vocab_size(held.model)));
-  const auto run = [&](Results& out) {
-    Handles c;
-    weft_sampler_options o;
-    weft_sampler_defaults(&o, sizeof o);
-    o.temperature = 0;
-    o.grammar = "root ::= (ab | \"b\" [ab])* \nab ::= \"ab\"{2,3}";
-    o.model = held.model;
-    weft_code code = weft_sampler_new(&o, &c.sampler, nullptr);
-    for (size_t i = 0; i < kSteps && code == WEFT_OK; ++i) {
-      int32_t token = 0;
-      code = weft_sampler_sample(c.sampler, logits.data(), logits.size(),
-                                 &token, nullptr);
-      if (code == WEFT_OK)
-        code = weft_sampler_accept(c.sampler, token, nullptr);
-      out[i] = token;
-    }
-    return static_cast<absl::StatusCode>(code);
-  };
-  FailEach(run, kAll);
+  ASSERT_LE(weft_model_vocab_size(held.model), 512);
+  const char* grammar = "root ::= (ab | \"b\" [ab])* \nab ::= \"ab\"{2,3}";
+  FailEach(
+      [&](Results& out) {
+        return static_cast<absl::StatusCode>(
+            SampleWithin(held.model, grammar, nullptr, out));
+      },
+      kAll);
+}
+
+TEST(FaultInjection, EveryAllocationOfASchema) {
+  // What is merged, compared and pointed to, a pattern and numbers.
+  const char* schema = R"({
+    "properties": {"a": {"$ref": "#/$defs/d"}, "b": {"pattern": "a+"}},
+    "required": ["a"], "additionalProperties": {"enum": [1.5, "x"]},
+    "$defs": {"d": {"oneOf": [{"const": null},
+                              {"allOf": [{"type": "integer"},
+                                         {"minimum": 12}]}]}}})";
+  FailEach(
+      [&](Results& out) {
+        const auto grammar = NoThrow([&] { return ParseJsonSchema(schema); });
+        out[0] = grammar.ok();
+        return grammar.status().code();
+      },
+      kAll);
 }
 
 }  // namespace

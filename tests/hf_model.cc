@@ -256,6 +256,30 @@ std::string HfModel::Write(const std::string& name, size_t shards) const {
   return folder;
 }
 
+HfModel SmallHfModel() {
+  HfModel m;
+  m.config = {{"model_type", "qwen2"},       {"hidden_size", 8},
+              {"num_hidden_layers", 1},      {"num_attention_heads", 2},
+              {"intermediate_size", 16},     {"vocab_size", 300},
+              {"tie_word_embeddings", true}, {"rms_norm_eps", 1e-6}};
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
+    int64_t n = 2;
+    for (const int64_t dim : shape) n *= dim;
+    m.tensors.push_back({"model." + name, "BF16", shape,
+                         std::string(static_cast<size_t>(n), '\0')});
+  };
+  add("embed_tokens.weight", {300, 8});
+  add("norm.weight", {8});
+  for (const char* x : {"q", "k", "v", "o"})
+    add(absl::StrCat("layers.0.self_attn.", x, "_proj.weight"), {8, 8});
+  add("layers.0.mlp.gate_proj.weight", {16, 8});
+  add("layers.0.mlp.up_proj.weight", {16, 8});
+  add("layers.0.mlp.down_proj.weight", {8, 16});
+  add("layers.0.input_layernorm.weight", {8});
+  add("layers.0.post_attention_layernorm.weight", {8});
+  return m;
+}
+
 HfModel HfModelFrom(const GgufFile& file) { return Maker(file).Make(); }
 
 Json HfTokenizerFrom(const GgufFile& file) {

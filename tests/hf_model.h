@@ -32,6 +32,9 @@ struct HfModel {
   std::string Write(const std::string& name, size_t shards = 1) const;
 };
 
+// A qwen2 of one layer, 8 wide, of zeros, without a tokenizer: small enough to
+// break in many ways.
+HfModel SmallHfModel();
 // Of llama, qwen2, qwen3, gemma2 and gemma3, with matrices as they are (f16,
 // bf16 or f32).
 HfModel HfModelFrom(const GgufFile& file);

@@ -33,6 +33,8 @@ set(ban_abort  "${word}(abort|exit|_Exit|quick_exit|terminate|HWY_ABORT)\\(")
 set(ban_throw  "${word}throw([^A-Za-z0-9_]|$)")
 set(ban_stream "std::(cout|cerr|clog)")
 set(ban_printf "${word}(printf|fprintf|vprintf|vfprintf|puts|putchar|perror)\\(")
+# They write from a destructor, where a failed allocation ends the process.
+set(ban_format "StrFormat\\(|StrAppendFormat\\(")
 set(ban_getenv "${word}(getenv|secure_getenv|setenv)\\(")
 
 # An item without a name is nobody's.
@@ -65,7 +67,7 @@ function(check_line)  # uses folder, file, where, line
   endif()
   if(file MATCHES "${libraries}")
     string(REGEX REPLACE "//.*" "" code "${line}")
-    foreach(ban IN ITEMS abort throw stream printf getenv)
+    foreach(ban IN ITEMS abort throw stream printf format getenv)
       if(code MATCHES "${ban_${ban}}")
         string(REGEX REPLACE "^[^A-Za-z_]" "" found "${CMAKE_MATCH_0}")
         violation("${where}" "not in library code: ${found}")
@@ -107,7 +109,8 @@ function(check_file folder file)
   set(suspicious "#[ \t]*include|${todo}")
   if(file MATCHES "${libraries}")
     string(APPEND suspicious
-      "|${ban_abort}|${ban_throw}|${ban_stream}|${ban_printf}|${ban_getenv}")
+      "|${ban_abort}|${ban_throw}|${ban_stream}|${ban_printf}"
+      "|${ban_format}|${ban_getenv}")
   endif()
   # CMake's list syntax must not see the code's own.
   string(REGEX REPLACE "[][;\\]" "?" text "${text}")

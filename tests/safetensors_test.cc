@@ -76,31 +76,6 @@ INSTANTIATE_TEST_SUITE_P(Models, SafetensorsGolden,
                                          "qwen3", "gemma2", "gemma3"),
                          [](const auto& test) { return test.param; });
 
-// A model of 2 layers, small enough to break in many ways.
-HfModel Small() {
-  HfModel m;
-  m.config = {{"model_type", "qwen2"},       {"hidden_size", 8},
-              {"num_hidden_layers", 1},      {"num_attention_heads", 2},
-              {"intermediate_size", 16},     {"vocab_size", 300},
-              {"tie_word_embeddings", true}, {"rms_norm_eps", 1e-6}};
-  const auto add = [&](const std::string& name, std::vector<int64_t> shape) {
-    int64_t n = 2;
-    for (const int64_t dim : shape) n *= dim;
-    m.tensors.push_back({"model." + name, "BF16", shape,
-                         std::string(static_cast<size_t>(n), '\0')});
-  };
-  add("embed_tokens.weight", {300, 8});
-  add("norm.weight", {8});
-  for (const char* x : {"q", "k", "v", "o"})
-    add(absl::StrCat("layers.0.self_attn.", x, "_proj.weight"), {8, 8});
-  add("layers.0.mlp.gate_proj.weight", {16, 8});
-  add("layers.0.mlp.up_proj.weight", {16, 8});
-  add("layers.0.mlp.down_proj.weight", {8, 16});
-  add("layers.0.input_layernorm.weight", {8});
-  add("layers.0.post_attention_layernorm.weight", {8});
-  return m;
-}
-
 absl::Status Load(const std::string& folder) {
   LoadOptions options;
   options.tokenizer = fs::exists(folder + "/tokenizer.json");
@@ -114,10 +89,10 @@ void ExpectError(const absl::Status& status, absl::StatusCode code,
 }
 
 TEST(Safetensors, SmallModelLoads) {
-  EXPECT_TRUE(Load(Small().Write("small")).ok());
-  EXPECT_TRUE(Load(Small().Write("small", 4)).ok());
+  EXPECT_TRUE(Load(SmallHfModel().Write("small")).ok());
+  EXPECT_TRUE(Load(SmallHfModel().Write("small", 4)).ok());
   // A trailing slash, and the programs.
-  const std::string path = Small().Write("small") + "/";
+  const std::string path = SmallHfModel().Write("small") + "/";
   EXPECT_TRUE(Load(path).ok());
   ExpectSuccess(RunTool("graph-dump", {"--model=" + path}));
   const std::string out = ScratchPath("small.gguf");
@@ -177,7 +152,7 @@ TEST(Safetensors, SlidingWindows) {
   std::vector<Token> tokens;
   for (Token i = 0; i < 20; ++i) tokens.push_back(i * 7 % 100);
   for (const Case& c : cases) {
-    HfModel m = Small();
+    HfModel m = SmallHfModel();
     m.config.update(c.config);
     m.config["sliding_window"] = 5;
     for (SafeSpec& tensor : m.tensors)  // bf16 from 0.5 to 2, both signs
@@ -253,7 +228,7 @@ TEST(Safetensors, BrokenHeaders) {
          h.erase("model.layers.0.input_layernorm.weight");
        }},
   };
-  const HfModel model = Small();
+  const HfModel model = SmallHfModel();
   std::string data;
   for (const SafeSpec& t : model.tensors) data += t.data;
   const std::string folder = model.Write("broken");
@@ -267,7 +242,7 @@ TEST(Safetensors, BrokenHeaders) {
 }
 
 TEST(Safetensors, BrokenFiles) {
-  const std::string folder = Small().Write("bytes");
+  const std::string folder = SmallHfModel().Write("bytes");
   const std::string path = folder + "/model.safetensors";
   const std::string good = ReadText(path);
   const auto with = [&](const std::string& bytes) {
@@ -302,7 +277,7 @@ TEST(Safetensors, BrokenFiles) {
 }
 
 TEST(Safetensors, BrokenIndexes) {
-  const HfModel model = Small();
+  const HfModel model = SmallHfModel();
   const std::string folder = model.Write("index", 2);
   const std::string index = folder + "/model.safetensors.index.json";
   const std::string second = "model-00002-of-00002.safetensors";
@@ -348,7 +323,8 @@ TEST(Safetensors, BrokenConfigs) {
       {"model_type", 3, IA, "HF"},
       {"model_type", nullptr, UN, "HF-3"},
       {"hidden_size", nullptr, IA, "\"hidden_size\" is missing"},
-      {"hidden_size", "8", IA, "\"hidden_size\" is str; expected an integer"},
+      {"hidden_size", "8", IA,
+       "\"hidden_size\" is a string; expected an integer"},
       {"hidden_size", -8, IA, "\"hidden_size\" is -8"},
       {"num_hidden_layers", 0, absl::StatusCode::kOutOfRange, "BIND-A1"},
       {"num_hidden_layers", 2, absl::StatusCode::kNotFound, "blk.1."},
@@ -358,11 +334,11 @@ TEST(Safetensors, BrokenConfigs) {
       {"tie_word_embeddings", false, absl::StatusCode::kNotFound, "lm_head"},
       {"rope_scaling", {{"type", "dynamic"}}, UN, "\"rope_scaling.rope_type\""},
       {"rope_scaling", {{"type", "linear"}}, IA, "rope_scaling.factor"},
-      {"rope_scaling", 3, IA, "\"rope_scaling\" is int; expected an object"},
+      {"rope_scaling", 3, IA, "\"rope_scaling\" is 3; expected an object"},
   };
   for (const Case& c : cases) {
     SCOPED_TRACE(c.what);
-    HfModel model = Small();
+    HfModel model = SmallHfModel();
     model.config[c.field] = c.value;
     if (c.value.is_null()) model.config.erase(c.field);
     // What is wrong in config.json is found with the file's name.
@@ -370,7 +346,7 @@ TEST(Safetensors, BrokenConfigs) {
     if (c.code == UN && absl::IsInvalidArgument(status)) FAIL() << status;
     ExpectError(status, c.code, c.what);
   }
-  const std::string folder = Small().Write("config");
+  const std::string folder = SmallHfModel().Write("config");
   fs::remove(folder + "/config.json");
   ExpectError(Load(folder), absl::StatusCode::kFailedPrecondition,
               "a directory");
@@ -387,7 +363,7 @@ TEST(SafetensorsTokenizer, SentencePieceAsInGguf) {
   if (path.empty()) GTEST_SKIP() << "no vocabularies in " << WEFT_SHARED_DIR;
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
-  HfModel model = Small();
+  HfModel model = SmallHfModel();
   model.config["vocab_size"] = 32000;
   model.tensors[0].shape = {32000, 8};
   model.tensors[0].data.assign(32000 * 16, '\0');
@@ -422,7 +398,7 @@ TEST(SafetensorsTokenizer, SentencePieceAsInGguf) {
 
 // Every piece that a text has, the best cut first.
 TEST(SafetensorsTokenizer, Unigram) {
-  HfModel model = Small();
+  HfModel model = SmallHfModel();
   Json vocab = Json::array();
   for (const auto& [text, score] :
        std::vector<std::pair<std::string, double>>{{"<unk>", 0},
@@ -456,12 +432,12 @@ TEST(SafetensorsTokenizer, Broken) {
   const auto expect = [&](absl::StatusCode code, const char* what,
                           const std::function<void(Json&)>& change) {
     SCOPED_TRACE(what);
-    HfModel model = Small();
+    HfModel model = SmallHfModel();
     model.tokenizer = good;
     change(model.tokenizer);
     ExpectError(Load(model.Write("tokenizer")), code, what);
   };
-  HfModel model = Small();
+  HfModel model = SmallHfModel();
   model.tokenizer = good;
   EXPECT_TRUE(Load(model.Write("tokenizer")).ok());
   expect(UN, "HF-7: model.type is \"WordLevel\"",

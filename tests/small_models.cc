@@ -135,6 +135,10 @@ void MakeDeepseek2(Maker& m) {
   m.Tensor("blk.0.attn_v_b.weight", {kHeads, 8, 16});
   m.Matrix("blk.0.attn_output.weight", kWidth, kHeads * 8);
   m.Experts();
+  m.Int("expert_shared_count", 1);
+  m.Matrix("blk.0.ffn_gate_shexp.weight", kHidden, kWidth);
+  m.Matrix("blk.0.ffn_up_shexp.weight", kHidden, kWidth);
+  m.Matrix("blk.0.ffn_down_shexp.weight", kWidth, kHidden);
 }
 
 void MakeMamba(Maker& m) {

@@ -370,7 +370,6 @@ absl::Status Run(const Arguments& args) {
   WEFT_RETURN_IF_ERROR(CheckFlags(args));
   // Here already, so that nobody waits for a model to be told.
   WEFT_ASSIGN_OR_RETURN(SamplerOptions sampler, SamplerFromFlags(args));
-  const std::atomic<bool>& cancel = CatchInterrupt();
   WEFT_ASSIGN_OR_RETURN(std::optional<TapRecorder> taps,
                         TapRecorder::FromFlags());
   TapRecorder* recorder = taps ? &*taps : nullptr;
@@ -380,12 +379,15 @@ absl::Status Run(const Arguments& args) {
     const std::string prompt = absl::GetFlag(FLAGS_prompt);
     WEFT_RETURN_IF_ERROR(EmbedTexts(*opened.model, *opened.session,
                                     args.Given("prompt") ? &prompt : nullptr,
-                                    cancel));
+                                    CatchInterrupt()));
     return taps ? taps->Write() : absl::OkStatus();
   }
   WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<SessionTextModel> model,
                         OpenModel(recorder));
-  WEFT_RETURN_IF_ERROR(RunWith(args, *model, std::move(sampler), cancel));
+  // Not before: until a model is there nothing can be stopped but all of it,
+  // and a cache of packed weights has no name before it is whole.
+  WEFT_RETURN_IF_ERROR(
+      RunWith(args, *model, std::move(sampler), CatchInterrupt()));
   if (taps) WEFT_RETURN_IF_ERROR(taps->Write());
   return WriteTimes(*model);
 }

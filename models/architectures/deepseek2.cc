@@ -96,6 +96,18 @@ void ReadMla(ModelBuilder& b, const Config& c, int64_t i, Layer& w) {
   w.out = matrix("attn_output.weight", {c.width, h * c.v_size});
 }
 
+// Shared experts that are not counted would be left out without a word.
+void RequireNoShared(ModelBuilder& b, int64_t i) {
+  constexpr char kCount[] = "expert_shared_count";
+  for (const char* part :
+       {"ffn_gate_shexp", "ffn_up_shexp", "ffn_down_shexp"}) {
+    const std::string tensor = LayerTensor(i, absl::StrCat(part, ".weight"));
+    b.Require(!b.HasTensor(tensor), "BIND-A12", kCount,
+              b.Has(kCount) ? "0" : "missing",
+              absl::StrCat("the number of experts that ", tensor, " holds"));
+  }
+}
+
 Layer ReadLayer(ModelBuilder& b, const Config& c, int64_t i) {
   const auto name = [i](const char* s) { return LayerTensor(i, s); };
   Layer w;
@@ -108,7 +120,10 @@ Layer ReadLayer(ModelBuilder& b, const Config& c, int64_t i) {
     return w;
   }
   w.experts = ReadExperts(b, c.experts, c.width, i);
-  if (c.shared == 0) return w;
+  if (c.shared == 0) {
+    RequireNoShared(b, i);
+    return w;
+  }
   const int64_t hidden = c.shared * c.experts.hidden;
   w.ffn = {ReadProjection(b, name("ffn_gate_shexp"), hidden, c.width),
            ReadProjection(b, name("ffn_up_shexp"), hidden, c.width),

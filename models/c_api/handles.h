@@ -90,6 +90,9 @@ absl::Status GiveAll(absl::Span<const T> values, T* to, size_t capacity,
   return absl::OkStatus();
 }
 
+// "q4_k" and the like.
+std::optional<DType> DTypeNamed(absl::string_view name);
+
 absl::StatusOr<SessionOptions> ReadSessionOptions(
     const weft_session_options* given, HostExecutor* executor);
 

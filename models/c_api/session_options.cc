@@ -4,13 +4,19 @@
 
 namespace weft::inline v0 {
 namespace c_api {
+
+std::optional<DType> DTypeNamed(absl::string_view name) {
+  for (const DTypeInfo& info : AllDTypes())
+    if (info.name == name) return info.type;
+  return std::nullopt;
+}
+
 namespace {
 
 absl::StatusOr<DType> ReadDType(const char* what, const char* name,
                                 DType otherwise) {
   if (name == nullptr) return otherwise;
-  for (const DTypeInfo& info : AllDTypes())
-    if (info.name == name) return info.type;
+  if (const std::optional<DType> type = DTypeNamed(name)) return *type;
   return absl::InvalidArgumentError(absl::StrCat(
       what, " is \"", name, "\"; expected f32, f16, bf16, q8_0 or q4_0"));
 }

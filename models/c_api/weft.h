@@ -7,7 +7,7 @@
  *       weft_session_new(model, NULL, &session, &error) != WEFT_OK)
  *     show(error.message);
  *
- * Rules that hold for all of it:
+ * Language models; weft_graph.h has any graph. Rules that hold for both:
  *
  * Errors. Functions that can fail return a weft_code and, where `error` is not
  * NULL, leave the code and a text there. Their other results are set only on

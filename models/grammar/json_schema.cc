@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -47,7 +48,7 @@ constexpr absl::string_view kTypes[] = {
 
 }  // namespace
 
-SchemaConverter::SchemaConverter(const SchemaJson& root)
+SchemaConverter::SchemaConverter(const JsonValue& root)
     : root_(root), merger_(&root_) {
   for (const auto& [name, body] : kBuiltIn) names_.insert(std::string(name));
   names_.insert("root");
@@ -109,7 +110,7 @@ absl::StatusOr<std::string> SchemaConverter::RefRule(const std::string& ref,
                                                      const std::string& where) {
   const auto known = refs_.find(ref);
   if (known != refs_.end()) return known->second;
-  WEFT_ASSIGN_OR_RETURN(const SchemaJson* target,
+  WEFT_ASSIGN_OR_RETURN(const JsonValue* target,
                         FindSchemaRef(root_, ref, where));
   const size_t slash = ref.rfind('/');
   const std::string rule =
@@ -119,7 +120,7 @@ absl::StatusOr<std::string> SchemaConverter::RefRule(const std::string& ref,
   return rule;
 }
 
-absl::StatusOr<std::string> SchemaConverter::Item(const SchemaJson& schema,
+absl::StatusOr<std::string> SchemaConverter::Item(const JsonValue& schema,
                                                   const std::string& where,
                                                   const std::string& wish) {
   const std::string name = NewName(wish);
@@ -130,12 +131,12 @@ absl::StatusOr<std::string> SchemaConverter::Item(const SchemaJson& schema,
   return name;
 }
 
-absl::Status SchemaConverter::CheckKeywords(const SchemaJson& schema,
+absl::Status SchemaConverter::CheckKeywords(const JsonValue& schema,
                                             const std::string& where) {
-  for (const auto& [keyword, value] : schema.items()) {
+  for (const auto& [keyword, value] : schema.members()) {
     const SchemaTopic topic = TopicOf(keyword);
     // uniqueItems: false and the like.
-    if (topic == SchemaTopic::kUnsupported && value == false) continue;
+    if (topic == SchemaTopic::kUnsupported && value.is_false()) continue;
     if (topic == SchemaTopic::kUnsupported)
       return Unsupported(where,
                          absl::StrCat("the keyword ", QuoteInput(keyword),
@@ -149,26 +150,26 @@ absl::Status SchemaConverter::CheckKeywords(const SchemaJson& schema,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> SchemaConverter::Visit(const SchemaJson& given,
+absl::StatusOr<std::string> SchemaConverter::Visit(const JsonValue& given,
                                                    const std::string& where,
                                                    const std::string& name) {
-  if (given.is_boolean() && given.get<bool>()) return "value";
-  if (given.is_boolean()) return Nothing(where, "the schema is false");
+  if (given.is_true()) return "value";
+  if (given.is_false()) return Nothing(where, "the schema is false");
   if (!given.is_object()) return Bad(where, "is neither object nor bool");
-  WEFT_ASSIGN_OR_RETURN(const SchemaJson schema, merger_.Flatten(given, where));
+  WEFT_ASSIGN_OR_RETURN(const JsonValue schema, merger_.Flatten(given, where));
   WEFT_RETURN_IF_ERROR(CheckKeywords(schema, where));
-  if (const SchemaJson* ref = Member(schema, "$ref")) {
+  if (const JsonValue* ref = schema.Find("$ref")) {
     if (!ref->is_string()) return Bad(where, "$ref is no string");
-    return RefRule(ref->get<std::string>(), where);
+    return RefRule(ref->string(), where);
   }
   for (const char* keyword : {"anyOf", "oneOf"})
-    if (const SchemaJson* choices = Member(schema, keyword))
+    if (const JsonValue* choices = schema.Find(keyword))
       return VisitAny(schema, *choices, keyword, where, name);
-  if (const SchemaJson* value = Member(schema, "const"))
-    return VisitEnum(schema, SchemaJson::array({*value}), where);
-  if (const SchemaJson* values = Member(schema, "enum")) {
-    if (!values->is_array()) return Bad(where, "enum is no list");
-    return VisitEnum(schema, *values, where);
+  if (const JsonValue* value = schema.Find("const"))
+    return VisitEnum(schema, absl::MakeConstSpan(value, 1), where);
+  if (const JsonValue* values = schema.Find("enum")) {
+    if (!values->is_list()) return Bad(where, "enum is no list");
+    return VisitEnum(schema, values->items(), where);
   }
   WEFT_ASSIGN_OR_RETURN(const std::vector<std::string> types,
                         TypesOf(schema, where));
@@ -188,27 +189,25 @@ absl::StatusOr<std::string> SchemaConverter::Visit(const SchemaJson& given,
 // The types that a schema names; without, those that its keywords are about;
 // none for any value.
 absl::StatusOr<std::vector<std::string>> SchemaConverter::TypesOf(
-    const SchemaJson& schema, const std::string& where) {
+    const JsonValue& schema, const std::string& where) {
   std::vector<std::string> types;
-  if (const SchemaJson* type = Member(schema, "type")) {
-    const SchemaJson list =
-        type->is_array() ? *type : SchemaJson::array({*type});
+  if (const JsonValue* type = schema.Find("type")) {
+    const auto list = type->items_or_self();
     if (list.empty()) return Nothing(where, "there is no type left");
-    for (const SchemaJson& one : list) {
+    for (const JsonValue& one : list) {
       const bool known =
-          one.is_string() &&
-          std::find(std::begin(kTypes), std::end(kTypes),
-                    one.get_ref<const std::string&>()) != std::end(kTypes);
+          one.is_string() && std::find(std::begin(kTypes), std::end(kTypes),
+                                       one.string()) != std::end(kTypes);
       if (!known)
         return Bad(where, absl::StrCat("type is ", QuoteInput(Compact(one)),
                                        "; expected one of ",
                                        absl::StrJoin(kTypes, ", ")));
-      types.push_back(one.get<std::string>());
+      types.push_back(one.string());
     }
     return types;
   }
   HashSet<SchemaTopic> topics;
-  for (const auto& [keyword, value] : schema.items())
+  for (const auto& [keyword, value] : schema.members())
     topics.insert(TopicOf(keyword));
   if (topics.contains(SchemaTopic::kNumber)) types.push_back("number");
   if (topics.contains(SchemaTopic::kString)) types.push_back("string");
@@ -218,25 +217,25 @@ absl::StatusOr<std::vector<std::string>> SchemaConverter::TypesOf(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitAny(
-    const SchemaJson& schema, const SchemaJson& choices,
+    const JsonValue& schema, const JsonValue& choices,
     const std::string& keyword, const std::string& where,
     const std::string& name) {
-  if (!choices.is_array() || choices.empty())
+  if (choices.items().empty())
     return Bad(where, absl::StrCat(keyword, " is no list of schemas"));
-  SchemaJson base = schema;
-  base.erase(keyword);
-  base.erase("$defs");  // what $ref needs is found in the document
-  base.erase("definitions");
+  JsonValue base = schema;
+  base.Erase(keyword);
+  base.Erase("$defs");  // what $ref needs is found in the document
+  base.Erase("definitions");
   bool restricts = false;
-  for (const auto& [key, value] : base.items())
+  for (const auto& [key, value] : base.members())
     restricts = restricts || TopicOf(key) != SchemaTopic::kNote;
   std::vector<std::string> rules;
-  std::vector<SchemaJson> alternatives;
-  for (size_t i = 0; i < choices.size(); ++i) {
+  std::vector<JsonValue> alternatives;
+  for (size_t i = 0; i < choices.items().size(); ++i) {
     const std::string at = absl::StrCat(where, "/", keyword, "/", i);
     const std::string wish = absl::StrCat(name, "-", i);
-    SchemaJson choice = choices[i];
-    if (restricts) choice = {{"allOf", SchemaJson::array({base, choice})}};
+    JsonValue choice = choices.items()[i];
+    if (restricts) choice = Both(base, choice);
     WEFT_ASSIGN_OR_RETURN(std::string rule, Item(choice, at, wish));
     rules.push_back(std::move(rule));
     alternatives.push_back(std::move(choice));
@@ -247,7 +246,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitAny(
 
 // A grammar cannot say "not both": where no value fits two, oneOf is anyOf.
 absl::Status SchemaConverter::CheckApart(
-    const std::vector<SchemaJson>& alternatives, const std::string& where) {
+    const std::vector<JsonValue>& alternatives, const std::string& where) {
   WEFT_ASSIGN_OR_RETURN(const auto both,
                         FindOverlap(merger_, alternatives, where));
   if (!both) return absl::OkStatus();
@@ -259,28 +258,29 @@ absl::Status SchemaConverter::CheckApart(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitEnum(
-    const SchemaJson& schema, const SchemaJson& values,
+    const JsonValue& schema, absl::Span<const JsonValue> values,
     const std::string& where) {
-  for (const auto& [keyword, value] : schema.items()) {
+  for (const auto& [keyword, value] : schema.members()) {
     const SchemaTopic topic = TopicOf(keyword);
     if (topic != SchemaTopic::kNote && topic != SchemaTopic::kAny)
       return Unsupported(where, absl::StrCat(keyword, " beside enum or const"));
   }
-  const SchemaJson* listed = Member(schema, "enum");
+  const JsonValue* listed = schema.Find("enum");
   std::vector<std::string> types;
-  if (Member(schema, "type") != nullptr) {
+  if (schema.Find("type") != nullptr) {
     WEFT_ASSIGN_OR_RETURN(types, TypesOf(schema, where));
   }
   const auto has = [&](absl::string_view type) {
     return std::find(types.begin(), types.end(), type) != types.end();
   };
   std::vector<std::string> texts;
-  for (const SchemaJson& value : values) {
-    if (listed != nullptr && listed->is_array() &&
-        std::find(listed->begin(), listed->end(), value) == listed->end())
+  for (const JsonValue& value : values) {
+    if (listed != nullptr && listed->is_list() &&
+        !absl::c_linear_search(listed->items(), value))
       continue;
-    const bool fits = types.empty() || has(value.type_name()) ||
-                      (value.is_number_integer() && has("integer"));
+    const bool fits =
+        types.empty() || has(value.type_name()) ||
+        ((value.is_integer() || value.is_large_integer()) && has("integer"));
     if (fits) texts.push_back(GbnfLiteral(Compact(value)));
   }
   if (texts.empty()) return Nothing(where, "no value of enum or const is left");
@@ -288,14 +288,14 @@ absl::StatusOr<std::string> SchemaConverter::VisitEnum(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitType(
-    const SchemaJson& schema, absl::string_view type, const std::string& where,
+    const JsonValue& schema, absl::string_view type, const std::string& where,
     const std::string& name) {
   if (type == "integer") return VisitInteger(schema, where);
   if (type == "string") return VisitString(schema, where);
   if (type == "array") return VisitArray(schema, where, name);
   if (type == "object") return VisitObject(schema, where, name);
   if (type == "number")
-    for (const auto& [keyword, value] : schema.items())
+    for (const auto& [keyword, value] : schema.members())
       if (TopicOf(keyword) == SchemaTopic::kNumber)
         return Unsupported(where,
                            absl::StrCat(keyword,
@@ -305,7 +305,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitType(
 }
 
 absl::StatusOr<std::string> JsonSchemaToGbnf(absl::string_view schema) {
-  WEFT_ASSIGN_OR_RETURN(const SchemaJson root, ReadSchemaJson(schema));
+  WEFT_ASSIGN_OR_RETURN(const JsonValue root, ReadSchemaJson(schema));
   return SchemaConverter(root).Run();
 }
 

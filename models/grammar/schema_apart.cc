@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/algorithm/container.h"
 #include "graph/hash.h"
 #include "graph/status_macros.h"
 
@@ -17,29 +18,27 @@ constexpr int kMaxDepth = 8;
 using Names = HashSet<std::string>;
 
 // The values that const or enum leave; nullopt without either.
-std::optional<std::vector<SchemaJson>> ValuesOf(const SchemaJson& schema) {
-  if (const SchemaJson* value = Member(schema, "const"))
-    return std::vector<SchemaJson>{*value};
-  const SchemaJson* list = Member(schema, "enum");
-  if (list == nullptr || !list->is_array()) return std::nullopt;
-  return std::vector<SchemaJson>(list->begin(), list->end());
+std::optional<absl::Span<const JsonValue>> ValuesOf(const JsonValue& schema) {
+  if (const JsonValue* value = schema.Find("const"))
+    return absl::MakeConstSpan(value, 1);
+  const JsonValue* list = schema.Find("enum");
+  if (list == nullptr || !list->is_list()) return std::nullopt;
+  return list->items();
 }
 
 // As the converter takes them; integers count as numbers. Empty for any.
-Names TypesOf(const SchemaJson& schema) {
+Names TypesOf(const JsonValue& schema) {
   Names types;
-  const auto add = [&types](const SchemaJson& type) {
+  const auto add = [&types](const JsonValue& type) {
     if (!type.is_string()) return;
-    const auto& name = type.get_ref<const std::string&>();
+    const auto& name = type.string();
     types.insert(name == "integer" ? "number" : name);
   };
-  if (const SchemaJson* type = Member(schema, "type")) {
-    for (const SchemaJson& one :
-         type->is_array() ? *type : SchemaJson::array({*type}))
-      add(one);
+  if (const JsonValue* type = schema.Find("type")) {
+    for (const JsonValue& one : type->items_or_self()) add(one);
     return types;
   }
-  for (const auto& [keyword, value] : schema.items()) {
+  for (const auto& [keyword, value] : schema.members()) {
     const SchemaTopic topic = TopicOf(keyword);
     if (topic == SchemaTopic::kNumber) types.insert("number");
     if (topic == SchemaTopic::kString) types.insert("string");
@@ -61,11 +60,11 @@ struct Range {
   double high = std::numeric_limits<double>::infinity();
 };
 
-Range RangeOf(const SchemaJson& schema) {
+Range RangeOf(const JsonValue& schema) {
   Range range;
   const auto bound = [&](const char* keyword, double more, double otherwise) {
-    const SchemaJson* value = Member(schema, keyword);
-    return value != nullptr && value->is_number() ? value->get<double>() + more
+    const JsonValue* value = schema.Find(keyword);
+    return value != nullptr && value->is_number() ? value->number() + more
                                                   : otherwise;
   };
   // Bounds are of integers alone, see VisitType.
@@ -76,31 +75,31 @@ Range RangeOf(const SchemaJson& schema) {
   return range;
 }
 
-bool Excludes(const SchemaJson& schema, const SchemaJson& value) {
+bool Excludes(const JsonValue& schema, const JsonValue& value) {
   if (const auto values = ValuesOf(schema))
-    if (std::find(values->begin(), values->end(), value) == values->end())
-      return true;
-  if (!HaveCommon(TypesOf(schema), {value.type_name()})) return true;
+    if (!absl::c_linear_search(*values, value)) return true;
+  if (!HaveCommon(TypesOf(schema), {std::string(value.type_name())}))
+    return true;
   if (!value.is_number()) return false;
   const Range range = RangeOf(schema);
-  const double number = value.get<double>();
+  const double number = value.number();
   return number < range.low || number > range.high;
 }
 
 // The schema of a member of objects; null when there is no such member.
-const SchemaJson* MemberSchema(const SchemaJson& schema,
-                               const std::string& name) {
-  static const SchemaJson* const kAnything = new SchemaJson(true);
-  if (const SchemaJson* properties = Member(schema, "properties"))
-    if (const SchemaJson* found = Member(*properties, name)) return found;
-  const SchemaJson* required = Member(schema, "required");
-  if (const SchemaJson* others = Member(schema, "additionalProperties"))
-    return *others == false ? nullptr : others;
+const JsonValue* MemberSchema(const JsonValue& schema,
+                              const std::string& name) {
+  static const JsonValue* const kAnything = new JsonValue(true);
+  if (const JsonValue* properties = schema.Find("properties"))
+    if (const JsonValue* found = properties->Find(name)) return found;
+  const JsonValue* required = schema.Find("required");
+  if (const JsonValue* others = schema.Find("additionalProperties"))
+    return others->is_false() ? nullptr : others;
   const bool is_required =
-      required != nullptr && required->is_array() &&
-      std::find(required->begin(), required->end(), name) != required->end();
+      required != nullptr && required->is_list() &&
+      absl::c_linear_search(required->items(), JsonValue(name));
   // Without a word about its members an object has any.
-  const bool open = required == nullptr && !Member(schema, "properties");
+  const bool open = required == nullptr && !schema.Find("properties");
   return is_required || open ? kAnything : nullptr;
 }
 
@@ -109,17 +108,17 @@ class Comparer {
   explicit Comparer(SchemaMerger& merger, const std::string& where)
       : merger_(merger), where_(where) {}
 
-  absl::StatusOr<bool> AreApart(const SchemaJson& given_a,
-                                const SchemaJson& given_b, int depth) {
+  absl::StatusOr<bool> AreApart(const JsonValue& given_a,
+                                const JsonValue& given_b, int depth) {
     if (++comparisons_ > kMaxComparisons)
       return SchemaError(absl::StatusCode::kResourceExhausted, "SCHEMA-4",
                          where_, "oneOf has too much to compare");
-    if (given_a == false || given_b == false) return true;
+    if (given_a.is_false() || given_b.is_false()) return true;
     if (depth > kMaxDepth || !given_a.is_object() || !given_b.is_object())
       return false;
-    SchemaJson opened_a, opened_b;
-    WEFT_ASSIGN_OR_RETURN(const SchemaJson* a, Open(given_a, opened_a));
-    WEFT_ASSIGN_OR_RETURN(const SchemaJson* b, Open(given_b, opened_b));
+    JsonValue opened_a, opened_b;
+    WEFT_ASSIGN_OR_RETURN(const JsonValue* a, Open(given_a, opened_a));
+    WEFT_ASSIGN_OR_RETURN(const JsonValue* b, Open(given_b, opened_b));
     if (!HaveCommon(TypesOf(*a), TypesOf(*b))) return true;
     for (const auto& [one, other] : {std::pair(a, b), std::pair(b, a)}) {
       WEFT_ASSIGN_OR_RETURN(const bool apart, Leaves(*one, *other, depth));
@@ -131,36 +130,36 @@ class Comparer {
 
  private:
   // Without $ref and allOf: as it is, or in `storage`.
-  absl::StatusOr<const SchemaJson*> Open(const SchemaJson& schema,
-                                         SchemaJson& storage) {
-    if (!Member(schema, "$ref") && !Member(schema, "allOf")) return &schema;
+  absl::StatusOr<const JsonValue*> Open(const JsonValue& schema,
+                                        JsonValue& storage) {
+    if (!schema.Find("$ref") && !schema.Find("allOf")) return &schema;
     WEFT_ASSIGN_OR_RETURN(storage,
                           merger_.Flatten(schema, where_, /*depth=*/1));
     return &storage;
   }
 
   // Whether what `one` allows, or requires of objects, is nothing of `other`.
-  absl::StatusOr<bool> Leaves(const SchemaJson& one, const SchemaJson& other,
+  absl::StatusOr<bool> Leaves(const JsonValue& one, const JsonValue& other,
                               int depth) {
     if (const auto values = ValuesOf(one))
       return std::all_of(
           values->begin(), values->end(),
-          [&other](const SchemaJson& v) { return Excludes(other, v); });
+          [&other](const JsonValue& v) { return Excludes(other, v); });
     for (const char* keyword : {"anyOf", "oneOf"})
-      if (const SchemaJson* choices = Member(one, keyword);
-          choices != nullptr && choices->is_array()) {
+      if (const JsonValue* choices = one.Find(keyword);
+          choices != nullptr && choices->is_list()) {
         WEFT_ASSIGN_OR_RETURN(const bool all, AllApart(*choices, other, depth));
         if (all) return true;
       }
     const Names object = {"object"};
-    const SchemaJson* required = Member(one, "required");
-    if (required == nullptr || !required->is_array() ||
-        TypesOf(one) != object || TypesOf(other) != object)
+    const JsonValue* required = one.Find("required");
+    if (required == nullptr || !required->is_list() || TypesOf(one) != object ||
+        TypesOf(other) != object)
       return false;
-    for (const SchemaJson& name : *required) {
+    for (const JsonValue& name : required->items()) {
       if (!name.is_string()) continue;
-      const SchemaJson* ours = MemberSchema(one, name);
-      const SchemaJson* theirs = MemberSchema(other, name);
+      const JsonValue* ours = MemberSchema(one, name.string());
+      const JsonValue* theirs = MemberSchema(other, name.string());
       if (ours == nullptr || theirs == nullptr) return true;
       WEFT_ASSIGN_OR_RETURN(const bool apart,
                             AreApart(*ours, *theirs, depth + 1));
@@ -169,9 +168,9 @@ class Comparer {
     return false;
   }
 
-  absl::StatusOr<bool> AllApart(const SchemaJson& choices,
-                                const SchemaJson& other, int depth) {
-    for (const SchemaJson& choice : choices) {
+  absl::StatusOr<bool> AllApart(const JsonValue& choices,
+                                const JsonValue& other, int depth) {
+    for (const JsonValue& choice : choices.items()) {
       WEFT_ASSIGN_OR_RETURN(const bool apart,
                             AreApart(choice, other, depth + 1));
       if (!apart) return false;
@@ -187,7 +186,7 @@ class Comparer {
 }  // namespace
 
 absl::StatusOr<std::optional<std::pair<size_t, size_t>>> FindOverlap(
-    SchemaMerger& merger, const std::vector<SchemaJson>& choices,
+    SchemaMerger& merger, const std::vector<JsonValue>& choices,
     const std::string& where) {
   Comparer comparer(merger, where);
   for (size_t j = 1; j < choices.size(); ++j)

@@ -20,7 +20,7 @@ namespace weft::inline v0 {
 // document that holds them; errors are its own, and ResourceExhausted
 // (SCHEMA-4) above 200,000 comparisons.
 absl::StatusOr<std::optional<std::pair<size_t, size_t>>> FindOverlap(
-    SchemaMerger& merger, const std::vector<SchemaJson>& choices,
+    SchemaMerger& merger, const std::vector<JsonValue>& choices,
     const std::string& where);
 
 }  // namespace weft::inline v0

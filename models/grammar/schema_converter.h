@@ -21,12 +21,12 @@ namespace weft::inline v0 {
 class SchemaConverter {
  public:
   // `root` outlives this.
-  explicit SchemaConverter(const SchemaJson& root);
+  explicit SchemaConverter(const JsonValue& root);
   absl::StatusOr<std::string> Run();
 
  private:
   struct Pending {
-    const SchemaJson* schema;
+    const JsonValue* schema;
     std::string where, rule;
   };
 
@@ -44,36 +44,36 @@ class SchemaConverter {
   absl::StatusOr<std::string> RefRule(const std::string& ref,
                                       const std::string& where);
   // The rule of a part.
-  absl::StatusOr<std::string> Item(const SchemaJson& schema,
+  absl::StatusOr<std::string> Item(const JsonValue& schema,
                                    const std::string& where,
                                    const std::string& wish);
 
   // The body of a rule for `schema`; `name` begins those of its parts.
-  absl::StatusOr<std::string> Visit(const SchemaJson& schema,
+  absl::StatusOr<std::string> Visit(const JsonValue& schema,
                                     const std::string& where,
                                     const std::string& name);
-  absl::StatusOr<std::string> VisitAny(const SchemaJson& schema,
-                                       const SchemaJson& choices,
+  absl::StatusOr<std::string> VisitAny(const JsonValue& schema,
+                                       const JsonValue& choices,
                                        const std::string& keyword,
                                        const std::string& where,
                                        const std::string& name);
-  absl::Status CheckApart(const std::vector<SchemaJson>& alternatives,
+  absl::Status CheckApart(const std::vector<JsonValue>& alternatives,
                           const std::string& where);
-  absl::StatusOr<std::string> VisitEnum(const SchemaJson& schema,
-                                        const SchemaJson& values,
+  absl::StatusOr<std::string> VisitEnum(const JsonValue& schema,
+                                        absl::Span<const JsonValue> values,
                                         const std::string& where);
-  absl::StatusOr<std::string> VisitType(const SchemaJson& schema,
+  absl::StatusOr<std::string> VisitType(const JsonValue& schema,
                                         absl::string_view type,
                                         const std::string& where,
                                         const std::string& name);
-  absl::StatusOr<std::string> VisitString(const SchemaJson& schema,
+  absl::StatusOr<std::string> VisitString(const JsonValue& schema,
                                           const std::string& where);
-  absl::StatusOr<std::string> VisitInteger(const SchemaJson& schema,
+  absl::StatusOr<std::string> VisitInteger(const JsonValue& schema,
                                            const std::string& where);
-  absl::StatusOr<std::string> VisitArray(const SchemaJson& schema,
+  absl::StatusOr<std::string> VisitArray(const JsonValue& schema,
                                          const std::string& where,
                                          const std::string& name);
-  absl::StatusOr<std::string> VisitObject(const SchemaJson& schema,
+  absl::StatusOr<std::string> VisitObject(const JsonValue& schema,
                                           const std::string& where,
                                           const std::string& name);
   struct ObjectMember {
@@ -81,20 +81,19 @@ class SchemaConverter {
     bool required;
   };
   absl::StatusOr<std::vector<ObjectMember>> ObjectMembers(
-      const SchemaJson& schema, const std::string& where,
+      const JsonValue& schema, const std::string& where,
       const std::string& name);
-  absl::StatusOr<std::string> OtherMember(const SchemaJson& schema,
+  absl::StatusOr<std::string> OtherMember(const JsonValue& schema,
                                           const std::string& where,
                                           const std::string& name);
-  absl::Status CheckKeywords(const SchemaJson& schema,
-                             const std::string& where);
-  absl::StatusOr<std::vector<std::string>> TypesOf(const SchemaJson& schema,
+  absl::Status CheckKeywords(const JsonValue& schema, const std::string& where);
+  absl::StatusOr<std::vector<std::string>> TypesOf(const JsonValue& schema,
                                                    const std::string& where);
-  absl::StatusOr<int64_t> Count(const SchemaJson& schema, const char* keyword,
+  absl::StatusOr<int64_t> Count(const JsonValue& schema, const char* keyword,
                                 int64_t otherwise, const std::string& where);
   std::string OtherKeys(HashSet<std::string> keys);
 
-  const SchemaJson& root_;
+  const JsonValue& root_;
   SchemaMerger merger_;
   std::string out_;
   HashSet<std::string> names_;

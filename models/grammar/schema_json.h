@@ -1,4 +1,4 @@
-// JSON as schemas need it: read within limits, members in their order.
+// JSON as schemas need it, read within limits.
 #ifndef WEFT_MODELS_GRAMMAR_SCHEMA_JSON_H_
 #define WEFT_MODELS_GRAMMAR_SCHEMA_JSON_H_
 
@@ -7,25 +7,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "nlohmann/json.hpp"
+#include "models/json.h"
 
 namespace weft::inline v0 {
 
-using SchemaJson = nlohmann::ordered_json;
-
 // Errors of JsonSchemaToGbnf for what is no JSON, has a member twice, or is
 // above the limits.
-absl::StatusOr<SchemaJson> ReadSchemaJson(absl::string_view text);
+absl::StatusOr<JsonValue> ReadSchemaJson(absl::string_view text);
 
 // "JSON schema: SCHEMA-1: #/properties/a: <what>".
 absl::Status SchemaError(absl::StatusCode code, absl::string_view id,
                          absl::string_view where, absl::string_view what);
-
-// A member, or null where there is none (or `json` is no object).
-const SchemaJson* Member(const SchemaJson& json, absl::string_view name);
-
-// In one line, as texts of the schema's values appear.
-std::string Compact(const SchemaJson& json);
 
 // A literal of GBNF, quotes included.
 std::string GbnfLiteral(absl::string_view text);

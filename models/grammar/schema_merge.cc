@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -42,18 +43,16 @@ constexpr Topic kTopics[] = {
      " unevaluatedProperties not if then else $dynamicRef $recursiveRef "},
 };
 
-std::vector<std::string> Types(const SchemaJson& type) {
+std::vector<std::string> Types(const JsonValue& type) {
   std::vector<std::string> types;
-  if (type.is_string()) types.push_back(type.get<std::string>());
-  for (const SchemaJson& one : type)
-    if (type.is_array() && one.is_string())
-      types.push_back(one.get<std::string>());
+  for (const JsonValue& one : type.items_or_self())
+    if (one.is_string()) types.push_back(one.string());
   return types;
 }
 
 // "integer" is a part of "number".
-SchemaJson CommonTypes(const SchemaJson& a, const SchemaJson& b) {
-  SchemaJson common = SchemaJson::array();
+JsonValue CommonTypes(const JsonValue& a, const JsonValue& b) {
+  JsonValue::List common;
   const std::vector<std::string> others = Types(b);
   const auto has = [](const std::vector<std::string>& types, const char* type) {
     return std::find(types.begin(), types.end(), type) != types.end();
@@ -68,16 +67,20 @@ SchemaJson CommonTypes(const SchemaJson& a, const SchemaJson& b) {
   return common;
 }
 
-SchemaJson CommonValues(const SchemaJson& a, const SchemaJson& b) {
-  SchemaJson common = SchemaJson::array();
-  for (const SchemaJson& value : a)
-    if (std::find(b.begin(), b.end(), value) != b.end())
-      common.push_back(value);
+JsonValue CommonValues(const JsonValue& a, const JsonValue& b) {
+  JsonValue::List common;
+  for (const JsonValue& value : a.items())
+    if (absl::c_linear_search(b.items(), value)) common.push_back(value);
   return common;
 }
 
-bool IsAnnotated(const SchemaJson& schema) {
-  for (const auto& [keyword, value] : schema.items())
+bool IsLess(const JsonValue& a, const JsonValue& b) {
+  return a.is_integer() && b.is_integer() ? a.integer() < b.integer()
+                                          : a.number() < b.number();
+}
+
+bool IsAnnotated(const JsonValue& schema) {
+  for (const auto& [keyword, value] : schema.members())
     if (keyword != "$ref" && TopicOf(keyword) != SchemaTopic::kNote)
       return true;
   return false;
@@ -99,91 +102,95 @@ SchemaTopic TopicOf(absl::string_view keyword) {
   return SchemaTopic::kUnknown;
 }
 
-absl::StatusOr<const SchemaJson*> FindSchemaRef(const SchemaJson& root,
-                                                absl::string_view ref,
-                                                const std::string& where) {
+absl::StatusOr<const JsonValue*> FindSchemaRef(const JsonValue& root,
+                                               absl::string_view ref,
+                                               const std::string& where) {
   const auto error = [&](absl::string_view what) {
     return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                        absl::StrCat("$ref ", QuoteInput(ref), " ", what));
   };
   if (ref != "#" && !absl::StartsWith(ref, "#/"))
     return error("is not within the document; expected #/...");
-  const SchemaJson* at = &root;
+  const JsonValue* at = &root;
   if (ref == "#") return at;
   for (const absl::string_view part : absl::StrSplit(ref.substr(2), '/')) {
     // RFC 6901: ~1 is /, ~0 is ~.
     const std::string name =
         absl::StrReplaceAll(part, {{"~1", "/"}, {"~0", "~"}});
     size_t index = 0;
-    if (at->is_array() && absl::SimpleAtoi(name, &index) && index < at->size())
-      at = &(*at)[index];
+    if (at->is_list() && absl::SimpleAtoi(name, &index) &&
+        index < at->items().size())
+      at = &at->items()[index];
     else
-      at = Member(*at, name);
+      at = at->Find(name);
     if (at == nullptr) return error("points to nothing");
   }
   return at;
 }
 
-absl::StatusOr<SchemaJson> SchemaMerger::Flatten(const SchemaJson& schema,
-                                                 const std::string& where,
-                                                 int depth) {
+JsonValue Both(const JsonValue& a, const JsonValue& b) {
+  return JsonValue::Object{{"allOf", JsonValue::List{a, b}}};
+}
+
+absl::StatusOr<JsonValue> SchemaMerger::Flatten(const JsonValue& schema,
+                                                const std::string& where,
+                                                int depth) {
   if (++steps_ > kMaxSteps) return TooMuch(where);
-  const SchemaJson* all = Member(schema, "allOf");
-  const SchemaJson* ref = Member(schema, "$ref");
+  const JsonValue* all = schema.Find("allOf");
+  const JsonValue* ref = schema.Find("$ref");
   const bool open_ref = ref != nullptr && (depth > 0 || IsAnnotated(schema));
   if (all == nullptr && !open_ref) return schema;
   if (depth > kMaxDepth)
     return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                        "allOf and $ref go round in a circle here");
-  SchemaJson flat = schema;
-  flat.erase("allOf");
+  JsonValue flat = schema;
+  flat.Erase("allOf");
   if (open_ref) {
-    flat.erase("$ref");
+    flat.Erase("$ref");
     if (!ref->is_string())
       return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                          "$ref is no string");
-    WEFT_ASSIGN_OR_RETURN(
-        const SchemaJson* target,
-        FindSchemaRef(*root_, ref->get_ref<const std::string&>(), where));
-    WEFT_ASSIGN_OR_RETURN(const SchemaJson part,
+    WEFT_ASSIGN_OR_RETURN(const JsonValue* target,
+                          FindSchemaRef(*root_, ref->string(), where));
+    WEFT_ASSIGN_OR_RETURN(const JsonValue part,
                           Flatten(*target, where, depth + 1));
     WEFT_RETURN_IF_ERROR(Merge(part, where, flat));
   }
   if (all == nullptr) return flat;
-  if (!all->is_array() || all->empty())
+  if (all->items().empty())
     return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                        "allOf is no list of schemas");
-  for (size_t i = 0; i < all->size(); ++i) {
+  for (size_t i = 0; i < all->items().size(); ++i) {
     const std::string at = absl::StrCat(where, "/allOf/", i);
-    WEFT_ASSIGN_OR_RETURN(const SchemaJson part,
-                          Flatten((*all)[i], at, depth + 1));
+    WEFT_ASSIGN_OR_RETURN(const JsonValue part,
+                          Flatten(all->items()[i], at, depth + 1));
     WEFT_RETURN_IF_ERROR(Merge(part, at, flat));
   }
   return flat;
 }
 
-absl::Status SchemaMerger::Merge(const SchemaJson& more,
-                                 const std::string& where, SchemaJson& schema) {
-  if (more.is_boolean() && more.get<bool>()) return absl::OkStatus();
+absl::Status SchemaMerger::Merge(const JsonValue& more,
+                                 const std::string& where, JsonValue& schema) {
+  if (more.is_true()) return absl::OkStatus();
   if (!more.is_object())
     return SchemaError(absl::StatusCode::kInvalidArgument, "SCHEMA-1", where,
                        "is no schema that can be merged with others");
   // Either forbids what only the other one knows.
-  const SchemaJson* const parts[] = {&schema, &more};
-  for (const SchemaJson* one : parts) {
-    const SchemaJson& other = one == &schema ? more : schema;
-    const SchemaJson* rest = Member(*one, "additionalProperties");
-    const SchemaJson* names = Member(other, "properties");
-    if (rest == nullptr || names == nullptr || *rest == true) continue;
-    const SchemaJson* known = Member(*one, "properties");
-    for (const auto& [name, value] : names->items())
-      if (known == nullptr || Member(*known, name) == nullptr)
+  const JsonValue* const parts[] = {&schema, &more};
+  for (const JsonValue* one : parts) {
+    const JsonValue& other = one == &schema ? more : schema;
+    const JsonValue* rest = one->Find("additionalProperties");
+    const JsonValue* names = other.Find("properties");
+    if (rest == nullptr || names == nullptr || rest->is_true()) continue;
+    const JsonValue* known = one->Find("properties");
+    for (const auto& [name, value] : names->members())
+      if (known == nullptr || known->Find(name) == nullptr)
         return SchemaError(
             absl::StatusCode::kUnimplemented, "SCHEMA-3", where,
             absl::StrCat("additionalProperties beside the property ",
                          QuoteInput(name), " of another part"));
   }
-  for (const auto& [keyword, value] : more.items()) {
+  for (const auto& [keyword, value] : more.members()) {
     if (++steps_ > kMaxSteps) return TooMuch(where);
     WEFT_RETURN_IF_ERROR(MergeKeyword(keyword, value, where, schema));
   }
@@ -191,41 +198,41 @@ absl::Status SchemaMerger::Merge(const SchemaJson& more,
 }
 
 absl::Status SchemaMerger::MergeKeyword(const std::string& keyword,
-                                        const SchemaJson& more,
+                                        const JsonValue& more,
                                         const std::string& where,
-                                        SchemaJson& schema) {
-  const auto found = schema.find(keyword);
-  if (found == schema.end()) {
-    schema[keyword] = more;
+                                        JsonValue& schema) {
+  JsonValue* found = schema.Find(keyword);
+  if (found == nullptr) {
+    schema.Set(keyword, more);
     return absl::OkStatus();
   }
-  SchemaJson& ours = *found;
+  JsonValue& ours = *found;
   if (ours == more || TopicOf(keyword) == SchemaTopic::kNote)
     return absl::OkStatus();
   const bool numbers = ours.is_number() && more.is_number();
   if (keyword == "type") {
     ours = CommonTypes(ours, more);
-  } else if (keyword == "enum" && ours.is_array() && more.is_array()) {
+  } else if (keyword == "enum" && ours.is_list() && more.is_list()) {
     ours = CommonValues(ours, more);
-  } else if (keyword == "required" && ours.is_array() && more.is_array()) {
-    for (const SchemaJson& name : more)
-      if (std::find(ours.begin(), ours.end(), name) == ours.end())
-        ours.push_back(name);
+  } else if (keyword == "required" && ours.is_list() && more.is_list()) {
+    for (const JsonValue& name : more.items())
+      if (!absl::c_linear_search(ours.items(), name))
+        ours.list().push_back(name);
   } else if (keyword == "properties" && ours.is_object() && more.is_object()) {
-    for (const auto& [name, value] : more.items()) {
-      const auto same = ours.find(name);
+    for (const auto& [name, value] : more.members()) {
+      JsonValue* same = ours.Find(name);
       steps_ += 1;
-      if (same == ours.end())
-        ours[name] = value;
+      if (same == nullptr)
+        ours.Set(name, value);
       else if (*same != value)
-        *same = {{"allOf", SchemaJson::array({*same, value})}};
+        *same = Both(*same, value);
     }
   } else if (keyword == "items" || keyword == "additionalProperties") {
-    ours = {{"allOf", SchemaJson::array({ours, more})}};
+    ours = Both(ours, more);
   } else if (numbers && absl::StartsWithIgnoreCase(keyword, "min")) {
-    if (more > ours) ours = more;
+    if (IsLess(ours, more)) ours = more;
   } else if (numbers && absl::StartsWithIgnoreCase(keyword, "max")) {
-    if (more < ours) ours = more;
+    if (IsLess(more, ours)) ours = more;
   } else {
     return SchemaError(
         absl::StatusCode::kUnimplemented, "SCHEMA-3", where,

@@ -26,29 +26,32 @@ enum class SchemaTopic {
 SchemaTopic TopicOf(absl::string_view keyword);
 
 // Finds what "#/..." points to. Errors of JsonSchemaToGbnf.
-absl::StatusOr<const SchemaJson*> FindSchemaRef(const SchemaJson& root,
-                                                absl::string_view ref,
-                                                const std::string& where);
+absl::StatusOr<const JsonValue*> FindSchemaRef(const JsonValue& root,
+                                               absl::string_view ref,
+                                               const std::string& where);
+
+// The schema of what fits both.
+JsonValue Both(const JsonValue& a, const JsonValue& b);
 
 // Puts parts of one document together; the work is bounded. Not thread-safe.
 class SchemaMerger {
  public:
   // `root` outlives this.
-  explicit SchemaMerger(const SchemaJson* root) : root_(root) {}
+  explicit SchemaMerger(const JsonValue* root) : root_(root) {}
 
   // `schema` without allOf and, where other keywords stand beside it, without
   // $ref.
-  absl::StatusOr<SchemaJson> Flatten(const SchemaJson& schema,
-                                     const std::string& where, int depth = 0);
+  absl::StatusOr<JsonValue> Flatten(const JsonValue& schema,
+                                    const std::string& where, int depth = 0);
   // Both at once: `more` joins `schema`.
-  absl::Status Merge(const SchemaJson& more, const std::string& where,
-                     SchemaJson& schema);
+  absl::Status Merge(const JsonValue& more, const std::string& where,
+                     JsonValue& schema);
 
  private:
-  absl::Status MergeKeyword(const std::string& keyword, const SchemaJson& more,
-                            const std::string& where, SchemaJson& schema);
+  absl::Status MergeKeyword(const std::string& keyword, const JsonValue& more,
+                            const std::string& where, JsonValue& schema);
 
-  const SchemaJson* root_;
+  const JsonValue* root_;
   int64_t steps_ = 0;
 };
 

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "graph/hash.h"
 #include "graph/status_macros.h"
 #include "models/grammar/schema_converter.h"
@@ -12,34 +11,34 @@
 namespace weft::inline v0 {
 
 absl::StatusOr<std::vector<SchemaConverter::ObjectMember>>
-SchemaConverter::ObjectMembers(const SchemaJson& schema,
+SchemaConverter::ObjectMembers(const JsonValue& schema,
                                const std::string& where,
                                const std::string& name) {
-  const SchemaJson* properties = Member(schema, "properties");
-  const SchemaJson* required = Member(schema, "required");
+  const JsonValue* properties = schema.Find("properties");
+  const JsonValue* required = schema.Find("required");
   if (properties != nullptr && !properties->is_object())
     return Bad(where, "properties is no object");
   std::vector<std::string> names;
   HashSet<std::string> wanted;
   if (properties != nullptr)
-    for (const auto& [key, value] : properties->items()) names.push_back(key);
-  if (required != nullptr && !required->is_array())
+    for (const auto& [key, value] : properties->members()) names.push_back(key);
+  if (required != nullptr && !required->is_list())
     return Bad(where, "required is no list of names");
-  for (size_t i = 0; required != nullptr && i < required->size(); ++i) {
-    const SchemaJson& key = (*required)[i];
+  for (size_t i = 0; required != nullptr && i < required->items().size(); ++i) {
+    const JsonValue& key = required->items()[i];
     if (!key.is_string()) return Bad(where, "required is no list of names");
-    const auto text = key.get<std::string>();
+    const std::string& text = key.string();
     const bool declared =
-        properties != nullptr && Member(*properties, text) != nullptr;
+        properties != nullptr && properties->Find(text) != nullptr;
     if (wanted.insert(text).second && !declared) names.push_back(text);
   }
   std::vector<ObjectMember> members;
   for (const std::string& key : names) {
-    const SchemaJson* value =
-        properties == nullptr ? nullptr : Member(*properties, key);
+    const JsonValue* value =
+        properties == nullptr ? nullptr : properties->Find(key);
     const std::string at = absl::StrCat(where, "/properties/", key);
-    if (value == nullptr) value = Member(schema, "additionalProperties");
-    const SchemaJson anything = true;
+    if (value == nullptr) value = schema.Find("additionalProperties");
+    const JsonValue anything = true;
     WEFT_ASSIGN_OR_RETURN(const std::string rule,
                           Item(value == nullptr ? anything : *value, at,
                                absl::StrCat(name, "-", key)));
@@ -52,14 +51,15 @@ SchemaConverter::ObjectMembers(const SchemaJson& schema,
 
 // A member that the schema does not name, or "" where there are none.
 absl::StatusOr<std::string> SchemaConverter::OtherMember(
-    const SchemaJson& schema, const std::string& where,
+    const JsonValue& schema, const std::string& where,
     const std::string& name) {
-  const SchemaJson* others = Member(schema, "additionalProperties");
-  const SchemaJson* properties = Member(schema, "properties");
-  const bool named = (properties != nullptr && !properties->empty()) ||
-                     (Member(schema, "required") != nullptr);
+  const JsonValue* others = schema.Find("additionalProperties");
+  const JsonValue* properties = schema.Find("properties");
+  const bool named =
+      (properties != nullptr && !properties->members().empty()) ||
+      (schema.Find("required") != nullptr);
   if (others == nullptr && named) return "";
-  if (others != nullptr && *others == false) return "";
+  if (others != nullptr && others->is_false()) return "";
   std::string value = "value";
   if (others != nullptr) {
     WEFT_ASSIGN_OR_RETURN(
@@ -68,10 +68,10 @@ absl::StatusOr<std::string> SchemaConverter::OtherMember(
   }
   HashSet<std::string> keys;
   if (properties != nullptr)
-    for (const auto& [key, unused] : properties->items()) keys.insert(key);
-  if (const SchemaJson* required = Member(schema, "required"))
-    for (const SchemaJson& key : *required)
-      if (key.is_string()) keys.insert(key.get<std::string>());
+    for (const auto& [key, unused] : properties->members()) keys.insert(key);
+  if (const JsonValue* required = schema.Find("required"))
+    for (const JsonValue& key : required->items())
+      if (key.is_string()) keys.insert(key.string());
   const std::string key = keys.empty() ? "string"
                                        : Rule(absl::StrCat(name, "-key"),
                                               OtherKeys(std::move(keys)));
@@ -80,7 +80,7 @@ absl::StatusOr<std::string> SchemaConverter::OtherMember(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitObject(
-    const SchemaJson& schema, const std::string& where,
+    const JsonValue& schema, const std::string& where,
     const std::string& name) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<ObjectMember> members,
                         ObjectMembers(schema, where, name));
@@ -149,7 +149,7 @@ std::string SchemaConverter::OtherKeys(HashSet<std::string> keys) {
   for (size_t i = 0; i < levels.size(); ++i) {
     std::string text, others;
     for (const uint32_t c : levels[i].characters) {
-      absl::StrAppendFormat(&others, "\\U%08X", c);
+      absl::StrAppend(&others, "\\U", absl::Hex(c, absl::kZeroPad8));
       std::string begin = levels[i].begin, character;
       AppendUtf8(c, character);
       const std::string json = Compact(character);

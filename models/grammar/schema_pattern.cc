@@ -8,7 +8,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "graph/status_macros.h"
 #include "models/grammar/code.h"
@@ -26,7 +25,8 @@ constexpr uint32_t kLast = 0x10FFFF;
 std::string InJson(uint32_t character) {
   if (character == '"' || character == '\\')
     return absl::StrCat("\\", std::string(1, static_cast<char>(character)));
-  if (character < 0x20) return absl::StrFormat("\\u%04x", character);
+  if (character < 0x20)
+    return absl::StrCat("\\u", absl::Hex(character, absl::kZeroPad4));
   std::string text;
   AppendUtf8(character, text);
   return text;
@@ -84,9 +84,12 @@ std::string ClassToGbnf(const CodePointRanges& ranges) {
   }
   std::string text;
   for (const auto& [low, high] : plain)
-    absl::StrAppendFormat(&text, "\\U%08X-\\U%08X",
-                          low >= 0xD800 && low < 0xE000 ? 0xE000 : low,
-                          high >= 0xD800 && high < 0xE000 ? 0xD7FF : high);
+    absl::StrAppend(&text, "\\U",
+                    absl::Hex(low >= 0xD800 && low < 0xE000 ? 0xE000 : low,
+                              absl::kZeroPad8),
+                    "-\\U",
+                    absl::Hex(high >= 0xD800 && high < 0xE000 ? 0xD7FF : high,
+                              absl::kZeroPad8));
   if (!text.empty() || choices.empty())
     choices.insert(choices.begin(), absl::StrCat("[", text, "]"));
   if (choices.size() == 1) return choices[0];

@@ -18,13 +18,13 @@ constexpr int64_t kMaxCount = 100'000;  // as repetitions of a grammar
 
 }  // namespace
 
-absl::StatusOr<int64_t> SchemaConverter::Count(const SchemaJson& schema,
+absl::StatusOr<int64_t> SchemaConverter::Count(const JsonValue& schema,
                                                const char* keyword,
                                                int64_t otherwise,
                                                const std::string& where) {
-  const SchemaJson* value = Member(schema, keyword);
+  const JsonValue* value = schema.Find(keyword);
   if (value == nullptr) return otherwise;
-  const double count = value->is_number() ? value->get<double>() : -1;
+  const double count = value->is_number() ? value->number() : -1;
   if (count < 0 || count > kMaxCount || count != std::floor(count))
     return Bad(where,
                absl::StrCat(keyword, " is ", QuoteInput(Compact(*value)),
@@ -33,9 +33,9 @@ absl::StatusOr<int64_t> SchemaConverter::Count(const SchemaJson& schema,
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitString(
-    const SchemaJson& schema, const std::string& where) {
-  const SchemaJson* pattern = Member(schema, "pattern");
-  const SchemaJson* format = Member(schema, "format");
+    const JsonValue& schema, const std::string& where) {
+  const JsonValue* pattern = schema.Find("pattern");
+  const JsonValue* format = schema.Find("format");
   WEFT_ASSIGN_OR_RETURN(const int64_t least,
                         Count(schema, "minLength", 0, where));
   WEFT_ASSIGN_OR_RETURN(const int64_t most,
@@ -47,7 +47,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitString(
                        "is supported at a time");
   if (pattern != nullptr) {
     if (!pattern->is_string()) return Bad(where, "pattern is no string");
-    auto body = PatternToGbnf(pattern->get<std::string>(), "char");
+    auto body = PatternToGbnf(pattern->string(), "char");
     if (!body.ok()) return Bad(where, body.status().message());
     return body;
   }
@@ -67,7 +67,7 @@ absl::StatusOr<std::string> SchemaConverter::VisitString(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitInteger(
-    const SchemaJson& schema, const std::string& where) {
+    const JsonValue& schema, const std::string& where) {
   std::optional<int64_t> low, high;
   constexpr double kMost = 1e18;
   constexpr struct {
@@ -78,15 +78,15 @@ absl::StatusOr<std::string> SchemaConverter::VisitInteger(
                  {"maximum", false, false},
                  {"exclusiveMaximum", false, true}};
   for (const auto& [keyword, is_low, excludes] : kBounds) {
-    const SchemaJson* value = Member(schema, keyword);
+    const JsonValue* value = schema.Find(keyword);
     if (value == nullptr) continue;
-    const double bound = value->is_number() ? value->get<double>() : NAN;
+    const double bound = value->is_number() ? value->number() : NAN;
     if (!(std::abs(bound) < kMost))
       return Bad(where,
                  absl::StrCat(keyword, " is ", QuoteInput(Compact(*value)),
                               "; expected a number of at most 17 digits"));
-    int64_t whole = value->is_number_integer()
-                        ? value->get<int64_t>()
+    int64_t whole = value->is_integer()
+                        ? value->integer()
                         : static_cast<int64_t>(is_low ? std::ceil(bound)
                                                       : std::floor(bound));
     if (excludes && static_cast<double>(whole) == bound)
@@ -101,31 +101,31 @@ absl::StatusOr<std::string> SchemaConverter::VisitInteger(
 }
 
 absl::StatusOr<std::string> SchemaConverter::VisitArray(
-    const SchemaJson& schema, const std::string& where,
+    const JsonValue& schema, const std::string& where,
     const std::string& name) {
   WEFT_ASSIGN_OR_RETURN(const int64_t least,
                         Count(schema, "minItems", 0, where));
   WEFT_ASSIGN_OR_RETURN(const int64_t most,
                         Count(schema, "maxItems", -1, where));
-  const SchemaJson* items = Member(schema, "items");
-  const SchemaJson* prefix = Member(schema, "prefixItems");
+  const JsonValue* items = schema.Find("items");
+  const JsonValue* prefix = schema.Find("prefixItems");
   // What prefixItems is called in drafts up to 2019-09.
-  if (prefix == nullptr && items != nullptr && items->is_array())
+  if (prefix == nullptr && items != nullptr && items->is_list())
     std::swap(prefix, items);
-  if (prefix != nullptr && !prefix->is_array())
+  if (prefix != nullptr && !prefix->is_list())
     return Bad(where, "prefixItems is no list");
   std::vector<std::string> first;
-  for (size_t i = 0; prefix != nullptr && i < prefix->size(); ++i) {
+  for (size_t i = 0; prefix != nullptr && i < prefix->items().size(); ++i) {
     WEFT_ASSIGN_OR_RETURN(
         std::string item,
-        Item((*prefix)[i], absl::StrCat(where, "/prefixItems/", i),
+        Item(prefix->items()[i], absl::StrCat(where, "/prefixItems/", i),
              absl::StrCat(name, "-item-", i)));
     first.push_back(std::move(item));
   }
   const auto n = static_cast<int64_t>(first.size());
   if (most >= 0 && most < std::max(least, n))
     return Nothing(where, "maxItems is below minItems or the prefixItems");
-  const bool no_more = items != nullptr && *items == false;
+  const bool no_more = items != nullptr && items->is_false();
   const bool more =
       !no_more && (prefix == nullptr || items != nullptr || least > n);
   if (!more && least > n) return Nothing(where, "minItems without items");

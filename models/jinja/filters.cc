@@ -184,6 +184,17 @@ Result Round(Interpreter& interpreter, const Arguments& arguments) {
 }
 
 // Python's "%" formatting with s, d, i, f and the like.
+// SNPrintF writes into what is there: StrAppendFormat ends the process where
+// memory does.
+template <class Spec, class T>
+void AppendFormat(std::string& out, const Spec& spec, const T& value) {
+  const size_t at = out.size();
+  const int size = absl::SNPrintF(nullptr, 0, spec, value);
+  out.resize(at + static_cast<size_t>(size) + 1);
+  absl::SNPrintF(&out[at], out.size() - at, spec, value);
+  out.pop_back();  // the zero at the end
+}
+
 Result Format(Interpreter& interpreter, const Arguments& arguments) {
   const std::string format = arguments.positional[0].ToString();
   std::string out;
@@ -212,19 +223,18 @@ Result Format(Interpreter& interpreter, const Arguments& arguments) {
         const std::string text = kind == 's' ? value.ToString() : value.Repr();
         const auto spec = absl::ParsedFormat<'s'>::New(flags + "s");
         if (spec == nullptr) return interpreter.Error("an unknown format");
-        absl::StrAppendFormat(&out, *spec, text);
+        AppendFormat(out, *spec, text);
       } else if (std::string("di").find(kind) != std::string::npos &&
                  value.is_number()) {
         const auto spec = absl::ParsedFormat<'d'>::New(flags + "d");
         if (spec == nullptr) return interpreter.Error("an unknown format");
-        absl::StrAppendFormat(&out, *spec,
-                              value.is_integer()
-                                  ? value.integer()
-                                  : static_cast<int64_t>(value.number()));
+        AppendFormat(out, *spec,
+                     value.is_integer() ? value.integer()
+                                        : static_cast<int64_t>(value.number()));
       } else if (kind == 'f' && value.is_number()) {
         const auto spec = absl::ParsedFormat<'f'>::New(flags + "f");
         if (spec == nullptr) return interpreter.Error("an unknown format");
-        absl::StrAppendFormat(&out, *spec, value.number());
+        AppendFormat(out, *spec, value.number());
       } else {
         return interpreter.Error("an unknown format");
       }
@@ -289,7 +299,9 @@ Result UrlEncode(Interpreter& interpreter, const Arguments& arguments) {
     if (plain)
       out += c;
     else
-      absl::StrAppendFormat(&out, "%%%02X", static_cast<unsigned char>(c));
+      absl::StrAppend(
+          &out, "%",
+          absl::AsciiStrToUpper(absl::StrCat(absl::Hex(c, absl::kZeroPad2))));
   }
   return interpreter.MakeText(std::move(out));
 }

@@ -4,18 +4,13 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/strip.h"
 #include "graph/status_macros.h"
-#include "models/input_error.h"
+#include "models/json.h"
 #include "models/utf8.h"
 
 namespace weft::inline v0::jinja {
 namespace {
-
-constexpr int kMaxNesting = 200;
 
 class Writer {
  public:
@@ -63,7 +58,7 @@ class Writer {
       if (const size_t at = kNamed.find(c); at != kNamed.npos) {
         out_ += {'\\', kNames[at]};
       } else if (static_cast<unsigned char>(c) < 0x20) {
-        absl::StrAppendFormat(&out_, "\\u%04x", c);
+        absl::StrAppend(&out_, "\\u", absl::Hex(c, absl::kZeroPad4));
       } else if (style_.ensure_ascii && character.size() > 1) {
         WriteEscaped(DecodeUtf8(character));
       } else {
@@ -75,11 +70,11 @@ class Writer {
 
   void WriteEscaped(uint32_t code) {
     if (code < 0x10000) {
-      absl::StrAppendFormat(&out_, "\\u%04x", code);
+      absl::StrAppend(&out_, "\\u", absl::Hex(code, absl::kZeroPad4));
     } else {
       code -= 0x10000;
-      absl::StrAppendFormat(&out_, "\\u%04x\\u%04x", 0xD800 + (code >> 10),
-                            0xDC00 + (code & 0x3FF));
+      WriteEscaped(0xD800 + (code >> 10));
+      WriteEscaped(0xDC00 + (code & 0x3FF));
     }
   }
 
@@ -129,151 +124,23 @@ class Writer {
   std::string out_;
 };
 
-class Reader {
- public:
-  Reader(absl::string_view text, RepeatedKeys repeated)
-      : text_(text), rest_(text), repeated_(repeated) {}
-
-  absl::StatusOr<Value> Run() {
-    WEFT_ASSIGN_OR_RETURN(Value value, Read(0));
-    SkipSpace();
-    if (!rest_.empty()) return Error("nothing more");
-    return value;
-  }
-
- private:
-  absl::Status Error(absl::string_view expected) const {
-    return absl::InvalidArgumentError(absl::StrCat("JINJA-6: no JSON: at byte ",
-                                                   text_.size() - rest_.size(),
-                                                   " expected ", expected));
-  }
-
-  void SkipSpace() {
-    const size_t at = rest_.find_first_not_of(" \t\r\n");
-    rest_.remove_prefix(std::min(at, rest_.size()));
-  }
-  bool Take(absl::string_view text) {
-    SkipSpace();
-    return absl::ConsumePrefix(&rest_, text);
-  }
-
-  absl::StatusOr<Value> Read(int level) {
-    if (level > kMaxNesting) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "JINJA-6: JSON: nesting of more than ", kMaxNesting, " levels"));
-    }
-    if (Take("null")) return Value(Value::None());
-    if (Take("true")) return Value(true);
-    if (Take("false")) return Value(false);
-    if (Take("[")) return ReadList(level);
-    if (Take("{")) return ReadDict(level);
-    if (!rest_.empty() && rest_[0] == '"') {
-      WEFT_ASSIGN_OR_RETURN(std::string text, ReadString());
-      return Value(std::move(text));
-    }
-    return ReadNumber();
-  }
-
-  absl::StatusOr<Value> ReadList(int level) {
+// Takes the texts out of `json`.
+Value FromJson(JsonValue& json) {
+  if (json.is_null()) return Value::None();
+  if (json.is_bool()) return json.is_true();
+  if (json.is_integer()) return json.integer();
+  if (json.is_number()) return json.number();
+  if (json.is_string()) return std::move(json.string());
+  if (json.is_list()) {
     std::vector<Value> items;
-    if (Take("]")) return Value::MakeList({});
-    do {
-      WEFT_ASSIGN_OR_RETURN(items.emplace_back(), Read(level + 1));
-    } while (Take(","));
-    if (!Take("]")) return Error("\",\" or \"]\"");
+    for (JsonValue& item : json.list()) items.push_back(FromJson(item));
     return Value::MakeList(std::move(items));
   }
-
-  absl::StatusOr<Value> ReadDict(int level) {
-    auto dict = std::make_shared<Dict>();
-    if (Take("}")) return Value(std::move(dict));
-    do {
-      SkipSpace();
-      WEFT_ASSIGN_OR_RETURN(std::string key, ReadString());
-      if (!Take(":")) return Error("\":\"");
-      WEFT_ASSIGN_OR_RETURN(Value value, Read(level + 1));
-      if (repeated_ == RepeatedKeys::kError &&
-          dict->Find(Value(key)) != nullptr)
-        return absl::AlreadyExistsError(
-            absl::StrCat("JINJA-6: the key ", QuoteInput(key),
-                         " stands twice in a JSON object, again before byte ",
-                         text_.size() - rest_.size()));
-      dict->Set(Value(std::move(key)), std::move(value));
-    } while (Take(","));
-    if (!Take("}")) return Error("\",\" or \"}\"");
-    return Value(std::move(dict));
-  }
-
-  absl::StatusOr<Value> ReadNumber() {
-    size_t size = rest_.find_first_not_of("+-0123456789.eE");
-    size = std::min(size, rest_.size());
-    const absl::string_view text = rest_.substr(0, size);
-    int64_t integer = 0;
-    double number = 0;
-    Value value;
-    if (text.empty() || text[0] == '+') return Error("a value");
-    if (absl::SimpleAtoi(text, &integer)) {
-      value = Value(integer);
-    } else if (absl::SimpleAtod(text, &number)) {
-      value = Value(number);
-    } else {
-      return Error("a value");
-    }
-    rest_.remove_prefix(size);
-    return value;
-  }
-
-  absl::StatusOr<std::string> ReadString() {
-    if (rest_.empty() || rest_[0] != '"') return Error("a string");
-    rest_.remove_prefix(1);
-    std::string out;
-    while (!rest_.empty() && rest_[0] != '"') {
-      if (rest_[0] == '\\') {
-        WEFT_RETURN_IF_ERROR(ReadEscape(out));
-      } else {
-        out += rest_[0];
-        rest_.remove_prefix(1);
-      }
-    }
-    if (rest_.empty()) return Error("the end of a string");
-    rest_.remove_prefix(1);
-    if (!IsValidUtf8(out)) return Error("valid UTF-8 before this");
-    return out;
-  }
-
-  absl::Status ReadEscape(std::string& out) {
-    constexpr absl::string_view kNames = "\"\\/nrtfb";
-    constexpr absl::string_view kMeant = "\"\\/\n\r\t\f\b";
-    const char c = rest_.size() > 1 ? rest_[1] : '\0';
-    if (const size_t at = kNames.find(c); c != '\0' && at != kNames.npos) {
-      out += kMeant[at];
-      rest_.remove_prefix(2);
-      return absl::OkStatus();
-    }
-    uint32_t code = 0;
-    if (!ReadUnit(code)) return Error("an escape");
-    uint32_t low = 0;
-    if (code >> 10 == 0xD800 >> 10 && ReadUnit(low) &&
-        low >> 10 == 0xDC00 >> 10)
-      code = 0x10000 + ((code & 0x3FF) << 10) + (low & 0x3FF);
-    if (code >= 0xD800 && code < 0xE000) return Error("a pair of surrogates");
-    AppendUtf8(code, out);
-    return absl::OkStatus();
-  }
-
-  // "\u1234"
-  bool ReadUnit(uint32_t& code) {
-    if (rest_.size() < 6 || rest_[0] != '\\' || rest_[1] != 'u' ||
-        !absl::SimpleHexAtoi(rest_.substr(2, 4), &code))
-      return false;
-    rest_.remove_prefix(6);
-    return true;
-  }
-
-  const absl::string_view text_;
-  absl::string_view rest_;
-  const RepeatedKeys repeated_;
-};
+  auto dict = std::make_shared<Dict>();
+  for (auto& [name, member] : json.object())
+    dict->Set(std::move(name), FromJson(member));
+  return dict;
+}
 
 }  // namespace
 
@@ -283,8 +150,11 @@ absl::StatusOr<std::string> ToJson(const Value& value, const JsonStyle& style) {
   return writer.Take();
 }
 
-absl::StatusOr<Value> ParseJson(absl::string_view text, RepeatedKeys repeated) {
-  return Reader(text, repeated).Run();
+absl::StatusOr<Value> ParseJson(absl::string_view text) {
+  auto json = weft::ParseJson(text, {.repeated = RepeatedNames::kLast});
+  if (json.ok()) return FromJson(*json);
+  return absl::Status(json.status().code(),
+                      absl::StrCat("JINJA-6: ", json.status().message()));
 }
 
 }  // namespace weft::inline v0::jinja

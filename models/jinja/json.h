@@ -23,15 +23,9 @@ struct JsonStyle {
 // InvalidArgument for values that JSON has no form for.
 absl::StatusOr<std::string> ToJson(const Value& value, const JsonStyle& style);
 
-// A key that an object has twice: Python takes the last, as templates must;
-// in files it is an error (AlreadyExists).
-enum class RepeatedKeys { kLast, kError };
-
-// InvalidArgument (JINJA-6) for what is no JSON, with its byte;
-// ResourceExhausted for more than 200 levels. Integers of more than 64 bits
-// become floats.
-absl::StatusOr<Value> ParseJson(absl::string_view text,
-                                RepeatedKeys repeated = RepeatedKeys::kLast);
+// Errors of weft::ParseJson (JINJA-6); a name that an object has twice counts
+// as Python takes it, the last. Integers of more than 63 bits become floats.
+absl::StatusOr<Value> ParseJson(absl::string_view text);
 
 }  // namespace weft::inline v0::jinja
 

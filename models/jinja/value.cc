@@ -7,7 +7,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "models/utf8.h"
 
 namespace weft::inline v0::jinja {
@@ -43,7 +42,7 @@ void AppendQuoted(absl::string_view text, std::string& out) {
     } else if (c == '\t') {
       out += "\\t";
     } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-      absl::StrAppendFormat(&out, "\\x%02x", c);
+      absl::StrAppend(&out, "\\x", absl::Hex(c, absl::kZeroPad2));
     } else {
       out += c;
     }

@@ -267,16 +267,16 @@ class Translator {
 
   // Null means none, which is not what a missing field means.
   void Cap(const char* field) {
-    const jinja::Value* given = c_.value().dict()->Find(jinja::Value(field));
-    const bool none = given != nullptr && given->is_none();
+    const JsonValue* given = c_.value().Find(field);
+    const bool none = given != nullptr && given->is_null();
     SetFloat(field, none ? 0 : Number(c_, field, 0));
   }
 
   void LayerTypes() {
-    const jinja::Value* types = c_.Find("layer_types");
+    const JsonValue* types = c_.Find("layer_types");
     std::vector<int32_t> windowed;
     if (types->is_list())
-      for (const jinja::Value& type : types->list()->items)
+      for (const JsonValue& type : types->items())
         windowed.push_back(type.is_string() &&
                            type.string() == "sliding_attention");
     if (static_cast<int64_t>(windowed.size()) != layers_)

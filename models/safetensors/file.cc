@@ -10,13 +10,12 @@
 #include "graph/status_macros.h"
 #include "models/byte_reader.h"
 #include "models/input_error.h"
-#include "models/jinja/json.h"
+#include "models/json.h"
 
 namespace weft::inline v0 {
 namespace {
 
 using absl::StatusCode;
-using jinja::Value;
 
 constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kMaxDims = 8;
@@ -39,7 +38,7 @@ constexpr struct {
 class EntryReader {
  public:
   EntryReader(absl::string_view source, const std::string& name,
-              const Value& entry)
+              const JsonValue& entry)
       : source_(source), name_(name), entry_(entry) {}
 
   absl::Status Read(SafeTensor& tensor, uint64_t& begin, uint64_t& end) {
@@ -90,12 +89,8 @@ class EntryReader {
     return text + "]";
   }
 
-  const Value* Find(absl::string_view field) const {
-    return entry_.is_dict() ? entry_.dict()->Find(Value(field)) : nullptr;
-  }
-
   absl::StatusOr<uint64_t> ReadType(SafeTensor& tensor) const {
-    const Value* type = Find("dtype");
+    const JsonValue* type = entry_.Find("dtype");
     if (type == nullptr || !type->is_string())
       return Error(StatusCode::kInvalidArgument, "ST-4", "dtype", "no string",
                    "the name of a type");
@@ -111,15 +106,15 @@ class EntryReader {
 
   // A list of numbers that are 0 or more.
   absl::StatusOr<std::vector<int64_t>> Numbers(absl::string_view field) const {
-    const Value* list = Find(field);
+    const JsonValue* list = entry_.Find(field);
     if (list == nullptr || !list->is_list())
       return Error(StatusCode::kInvalidArgument, "ST-4", field, "no list",
                    "a list of numbers");
     std::vector<int64_t> numbers;
-    for (const Value& item : list->list()->items) {
-      if (!item.is_integer() || item.is_bool())
+    for (const JsonValue& item : list->items()) {
+      if (!item.is_integer())
         return Error(StatusCode::kInvalidArgument, "ST-4", field,
-                     absl::StrCat("a list with ", item.TypeName()),
+                     absl::StrCat("a list with ", DescribeJson(item)),
                      "a list of integers");
       if (item.integer() < 0)
         return Error(StatusCode::kInvalidArgument,
@@ -133,7 +128,7 @@ class EntryReader {
 
   const absl::string_view source_;
   const std::string& name_;
-  const Value& entry_;
+  const JsonValue& entry_;
 };
 
 absl::StatusOr<absl::string_view> ReadHeader(absl::Span<const std::byte> bytes,
@@ -178,23 +173,23 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path,
 absl::Status SafetensorsFile::Parse(const Options& options) {
   WEFT_ASSIGN_OR_RETURN(const absl::string_view text,
                         ReadHeader(mapping_.bytes(), source_));
-  const auto header = jinja::ParseJson(text, jinja::RepeatedKeys::kError);
+  const auto header = ParseJson(text);
   InputError error{.id = "ST-3", .at = 8, .field = "header"};
   if (!header.ok()) {
     error.value = "not read: " + std::string(header.status().message());
     error.expected = "a JSON object of tensors";
     return MakeInputError(header.status().code(), source_, error);
   }
-  if (!header->is_dict()) {
-    error.value = std::string(header->TypeName());
+  if (!header->is_object()) {
+    error.value = DescribeJson(*header);
     error.expected = "a JSON object of tensors";
     return MakeInputError(StatusCode::kInvalidArgument, source_, error);
   }
-  for (const auto& [name, entry] : header->dict()->entries) {
-    if (name.string() == "__metadata__") continue;
+  for (const auto& [name, entry] : header->members()) {
+    if (name == "__metadata__") continue;
     Extent extent;
     WEFT_RETURN_IF_ERROR(
-        EntryReader(source_, name.string(), entry)
+        EntryReader(source_, name, entry)
             .Read(tensors_.emplace_back(), extent.begin, extent.end));
     extents_.push_back(extent);
   }

@@ -3,6 +3,7 @@
 #define WEFT_MODELS_SAFETENSORS_JSON_FIELDS_H_
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "models/jinja/value.h"
+#include "models/json.h"
 
 namespace weft::inline v0 {
 
@@ -23,7 +24,7 @@ class JsonFields {
                                           std::string source);
 
   // Null when it is missing.
-  const jinja::Value* Find(absl::string_view field) const;
+  const JsonValue* Find(absl::string_view field) const;
   bool Has(absl::string_view field) const { return Find(field) != nullptr; }
   // The object in a field, without fields when it is missing.
   JsonFields Object(absl::string_view field);
@@ -39,19 +40,19 @@ class JsonFields {
   void Fail(absl::Status status) { status_.Update(status); }
   const absl::Status& status() const { return status_; }
   const std::string& source() const { return source_; }
-  const jinja::Value& value() const { return value_; }
+  const JsonValue& value() const { return *value_; }
 
  private:
-  JsonFields(jinja::Value value, std::string source, std::string prefix)
+  JsonFields(std::shared_ptr<const JsonValue> value, std::string source,
+             std::string prefix)
       : value_(std::move(value)),
         source_(std::move(source)),
         prefix_(std::move(prefix)) {}
   // Null, with an error, when it is of another type than `is` wants.
-  const jinja::Value* Typed(absl::string_view field,
-                            bool (jinja::Value::*is)() const,
-                            absl::string_view expected);
+  const JsonValue* Typed(absl::string_view field, bool (JsonValue::*is)() const,
+                         absl::string_view expected);
 
-  jinja::Value value_;
+  std::shared_ptr<const JsonValue> value_;
   std::string source_;
   std::string prefix_;  // "text_config."
   absl::Status status_;

@@ -113,15 +113,14 @@ class Opener {
     WEFT_RETURN_IF_ERROR(index.status());
     std::set<std::string> names;  // sorted, as they are numbered
     HashMap<std::string, std::string> home;
-    for (const auto& [tensor, file] : map.value().dict()->entries) {
+    for (const auto& [tensor, file] : map.value().members()) {
       const std::string name = file.is_string() ? file.string() : "";
       if (name.empty() || name.find('/') != name.npos || name[0] == '.')
-        return HfError(
-            StatusCode::kInvalidArgument, index.source(), "HF-4",
-            absl::StrCat("the file of ", QuoteInput(tensor.string())),
-            QuoteInput(name), "the name of a file beside it");
+        return HfError(StatusCode::kInvalidArgument, index.source(), "HF-4",
+                       absl::StrCat("the file of ", QuoteInput(tensor)),
+                       QuoteInput(name), "the name of a file beside it");
       names.insert(name);
-      home[tensor.string()] = name;
+      home[tensor] = name;
     }
     if (names.empty())
       return HfError(StatusCode::kInvalidArgument, index.source(), "HF-4",

@@ -5,23 +5,18 @@
 namespace weft::inline v0 {
 namespace {
 
-using jinja::Value;
-
-const Value* Field(const Value& object, absl::string_view name) {
-  return object.is_dict() ? object.dict()->Find(Value(name)) : nullptr;
-}
-
-std::string DescribeStep(const Value& step) {
-  const Value* type = Field(step, "type");
+std::string DescribeStep(const JsonValue& step) {
+  const JsonValue* type = step.Find("type");
   if (type == nullptr || !type->is_string()) return "?";
   const std::string& name = type->string();
   if (name == "ByteLevel") {
-    const Value* split = Field(step, "use_regex");
-    return split == nullptr || split->Truth() ? "ByteLevel*" : "ByteLevel";
+    const JsonValue* split = step.Find("use_regex");
+    return split == nullptr || split->is_true() ? "ByteLevel*" : "ByteLevel";
   }
   if (name != "Split") return name;
-  const Value* pattern = Field(step, "pattern");
-  const Value* regex = pattern == nullptr ? nullptr : Field(*pattern, "Regex");
+  const JsonValue* pattern = step.Find("pattern");
+  const JsonValue* regex =
+      pattern == nullptr ? nullptr : pattern->Find("Regex");
   if (regex == nullptr || !regex->is_string()) return name;
   return absl::StrCat(name, ":", regex->string());
 }
@@ -61,14 +56,14 @@ constexpr Known kKnown[] = {{kLlama3, "llama-bpe", true},
 
 }  // namespace
 
-std::string DescribeSteps(const Value* steps) {
-  if (steps == nullptr || !steps->is_dict()) return "";
+std::string DescribeSteps(const JsonValue* steps) {
+  if (steps == nullptr || !steps->is_object()) return "";
   // A sequence lists its steps under a name that depends on what it is of.
   for (const char* name : {"pretokenizers", "normalizers"}) {
-    const Value* list = Field(*steps, name);
+    const JsonValue* list = steps->Find(name);
     if (list == nullptr || !list->is_list()) continue;
     std::string all;
-    for (const Value& step : list->list()->items)
+    for (const JsonValue& step : list->items())
       absl::StrAppend(&all, all.empty() ? "" : "+", DescribeStep(step));
     return all;
   }

@@ -5,14 +5,14 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
-#include "models/jinja/value.h"
+#include "models/json.h"
 
 namespace weft::inline v0 {
 
 // The steps of a pre-tokenizer or normalizer, each as "Type" or, for Split,
 // "Split:PATTERN", joined by "+"; "" for none. ByteLevel that splits as well,
 // as GPT-2 does, is "ByteLevel*".
-std::string DescribeSteps(const jinja::Value* steps);
+std::string DescribeSteps(const JsonValue* steps);
 
 // The value of tokenizer.ggml.pre, "" for steps that are not known. The same
 // steps may have two names, of which one takes whole words that are tokens as

@@ -21,7 +21,6 @@ namespace weft::inline v0 {
 namespace {
 
 using absl::StatusCode;
-using jinja::Value;
 
 // More than any vocabulary, and little enough to number.
 constexpr int64_t kMaxVocab = 1 << 24;
@@ -102,18 +101,17 @@ class Translator {
       return Fail(StatusCode::kUnimplemented, "HF-7", "pre_tokenizer",
                   pre_.empty() ? "missing" : QuoteInput(pre_),
                   "ByteLevel, or byte_fallback in the model");
-    const Value* vocab = model.Find("vocab");
-    if (vocab == nullptr || !vocab->is_dict())
+    const JsonValue* vocab = model.Find("vocab");
+    if (vocab == nullptr || !vocab->is_object())
       return model.Fail(StatusCode::kInvalidArgument, "vocab", "no object",
                         "texts with their ids");
-    for (const auto& [text, id] : vocab->dict()->entries) {
+    for (const auto& [text, id] : vocab->members()) {
       if (!id.is_integer())
-        return model.Fail(StatusCode::kInvalidArgument, "vocab",
-                          absl::StrCat("with ", id.TypeName(), " for ",
-                                       QuoteInput(text.string())),
-                          "integers");
-      Set(id.integer(), text.string(), TypeOf(text.string()),
-          bytes ? 0 : kNoMerge);
+        return model.Fail(
+            StatusCode::kInvalidArgument, "vocab",
+            absl::StrCat("with ", DescribeJson(id), " for ", QuoteInput(text)),
+            "integers");
+      Set(id.integer(), text, TypeOf(text), bytes ? 0 : kNoMerge);
     }
     unknown_ = model.String("unk_token").value_or("");
     ReadMerges(model);
@@ -137,25 +135,24 @@ class Translator {
   }
 
   void ReadMerges(JsonFields& model) {
-    const Value* list = model.Find("merges");
+    const JsonValue* list = model.Find("merges");
     if (list == nullptr || !list->is_list())
       return model.Fail(StatusCode::kInvalidArgument, "merges", "no list",
                         "pairs of texts");
-    for (const Value& merge : list->list()->items) {
+    for (const JsonValue& merge : list->items()) {
       std::string pair;
       if (merge.is_string()) {
         pair = merge.string();
-      } else if (merge.is_list() && merge.list()->items.size() == 2 &&
-                 merge.list()->items[0].is_string() &&
-                 merge.list()->items[1].is_string()) {
-        pair = absl::StrCat(merge.list()->items[0].string(), " ",
-                            merge.list()->items[1].string());
+      } else if (merge.is_list() && merge.items().size() == 2 &&
+                 merge.items()[0].is_string() && merge.items()[1].is_string()) {
+        pair = absl::StrCat(merge.items()[0].string(), " ",
+                            merge.items()[1].string());
       }
       const size_t space = pair.find(' ');
       if (space == pair.npos)
         return Fail(StatusCode::kInvalidArgument, "HF-8",
                     absl::StrCat("model.merges[", merges_.size(), "]"),
-                    merge.is_string() ? QuoteInput(pair) : merge.TypeName(),
+                    merge.is_string() ? QuoteInput(pair) : DescribeJson(merge),
                     "two texts");
       if (kind_ == "llama") {
         const auto made =
@@ -172,23 +169,22 @@ class Translator {
 
   void ReadUnigram(JsonFields& model) {
     kind_ = "t5";
-    const Value* vocab = model.Find("vocab");
+    const JsonValue* vocab = model.Find("vocab");
     if (vocab == nullptr || !vocab->is_list())
       return model.Fail(StatusCode::kInvalidArgument, "vocab", "no list",
                         "pairs of a text and its score");
     int64_t id = 0;
-    for (const Value& entry : vocab->list()->items) {
-      const List* pair = entry.list();
-      if (pair == nullptr || pair->items.size() != 2 ||
-          !pair->items[0].is_string() || !pair->items[1].is_number())
+    for (const JsonValue& entry : vocab->items()) {
+      const absl::Span<const JsonValue> pair = entry.items();
+      if (pair.size() != 2 || !pair[0].is_string() || !pair[1].is_number())
         return model.Fail(StatusCode::kInvalidArgument, "vocab",
                           absl::StrCat("no pair at ", id),
                           "pairs of a text and its score");
-      const std::string& text = pair->items[0].string();
+      const std::string& text = pair[0].string();
       Set(id++, text,
           ParseByteToken(text).has_value() ? TokenType::kByte
                                            : TokenType::kNormal,
-          static_cast<float>(pair->items[1].number()));
+          static_cast<float>(pair[1].number()));
     }
     const auto unknown = model.Int("unk_id");
     if (unknown && *unknown >= 0 && *unknown < id)
@@ -198,18 +194,16 @@ class Translator {
                  absl::StrContains(normalizer_, "Replace") ||
                      absl::StrContains(normalizer_, "Strip"));
   }
-  using List = jinja::List;
 
   // The table of the normalizer "Precompiled", alone or among others.
   void ReadCharMap() {
     JsonFields normalizer = t_.Object("normalizer");
-    const Value* steps = normalizer.Find("normalizers");
-    std::vector<Value> all = {normalizer.value()};
-    if (steps != nullptr && steps->is_list()) all = steps->list()->items;
-    for (const Value& step : all) {
-      const Value* text = step.is_dict()
-                              ? step.dict()->Find(Value("precompiled_charsmap"))
-                              : nullptr;
+    const JsonValue* steps = normalizer.Find("normalizers");
+    absl::Span<const JsonValue> all =
+        absl::MakeConstSpan(&normalizer.value(), 1);
+    if (steps != nullptr && steps->is_list()) all = steps->items();
+    for (const JsonValue& step : all) {
+      const JsonValue* text = step.Find("precompiled_charsmap");
       if (text == nullptr || !text->is_string()) continue;
       std::string bytes;
       if (!absl::Base64Unescape(text->string(), &bytes))
@@ -224,20 +218,18 @@ class Translator {
   // ---- Added tokens ----
 
   void ReadAdded() {
-    const Value* list = t_.Find("added_tokens");
+    const JsonValue* list = t_.Find("added_tokens");
     if (list == nullptr || !list->is_list()) return;
-    for (const Value& token : list->list()->items) {
-      const auto field = [&](absl::string_view name) -> const Value* {
-        return token.is_dict() ? token.dict()->Find(Value(name)) : nullptr;
-      };
-      const Value *id = field("id"), *text = field("content"),
-                  *special = field("special");
+    for (const JsonValue& token : list->items()) {
+      const JsonValue* id = token.Find("id");
+      const JsonValue* text = token.Find("content");
+      const JsonValue* special = token.Find("special");
       if (id == nullptr || !id->is_integer() || text == nullptr ||
           !text->is_string())
         return t_.Fail(StatusCode::kInvalidArgument, "added_tokens",
                        "a list with something else",
                        "objects with id and content");
-      const bool is_control = special != nullptr && special->Truth();
+      const bool is_control = special != nullptr && special->is_true();
       // Text of these is looked for before spaces are replaced.
       const std::string content =
           is_control || kind_ == "gpt2"
@@ -283,19 +275,19 @@ class Translator {
   bool AddsSpace() {
     if (absl::StrContains(normalizer_, "Prepend")) return true;
     JsonFields pre = t_.Object("pre_tokenizer");
-    std::vector<Value> steps = {pre.value()};
-    if (const Value* list = pre.Find("pretokenizers");
+    absl::Span<const JsonValue> steps = absl::MakeConstSpan(&pre.value(), 1);
+    if (const JsonValue* list = pre.Find("pretokenizers");
         list != nullptr && list->is_list())
-      steps = list->list()->items;
-    for (const Value& step : steps) {
-      if (!step.is_dict()) continue;
-      const auto is = [&](const char* name, const Value& value) {
-        const Value* found = step.dict()->Find(Value(name));
+      steps = list->items();
+    for (const JsonValue& step : steps) {
+      if (!step.is_object()) continue;
+      const auto is = [&](const char* name, const JsonValue& value) {
+        const JsonValue* found = step.Find(name);
         return found != nullptr && *found == value;
       };
-      if (is("type", Value("Metaspace")))
-        return !is("prepend_scheme", Value("never")) &&
-               !is("add_prefix_space", Value(false));
+      if (is("type", JsonValue("Metaspace")))
+        return !is("prepend_scheme", JsonValue("never")) &&
+               !is("add_prefix_space", JsonValue(false));
     }
     return false;
   }
@@ -309,9 +301,8 @@ class Translator {
   // The token that a field names by its text, or by an object with the text.
   std::optional<int64_t> Named(absl::string_view field) const {
     if (!from_.config) return std::nullopt;
-    const Value* found = from_.config->Find(field);
-    if (found != nullptr && found->is_dict())
-      found = found->dict()->Find(Value("content"));
+    const JsonValue* found = from_.config->Find(field);
+    if (found != nullptr && found->is_object()) found = found->Find("content");
     if (found == nullptr || !found->is_string()) return std::nullopt;
     const auto id = ids_.find(found->string());
     if (id == ids_.end()) return std::nullopt;
@@ -321,9 +312,9 @@ class Translator {
   // The same by config.json, where several ids may stand.
   std::optional<int64_t> Numbered(absl::string_view field) const {
     if (!from_.model) return std::nullopt;
-    const Value* found = from_.model->Find(field);
-    if (found != nullptr && found->is_list() && !found->list()->items.empty())
-      found = &found->list()->items[0];
+    const JsonValue* found = from_.model->Find(field);
+    if (found != nullptr && found->is_list() && !found->items().empty())
+      found = &found->items()[0];
     if (found == nullptr || !found->is_integer()) return std::nullopt;
     return found->integer();
   }
@@ -345,25 +336,21 @@ class Translator {
 
   // Whether the post-processor puts that token before (after) a text.
   bool TemplateAdds(int64_t id, bool before) const {
-    const Value* post = t_.Find("post_processor");
-    if (post == nullptr || !post->is_dict()) return false;
-    std::vector<Value> steps = {*post};
-    if (const Value* list = post->dict()->Find(Value("processors"));
+    const JsonValue* post = t_.Find("post_processor");
+    if (post == nullptr || !post->is_object()) return false;
+    absl::Span<const JsonValue> steps = absl::MakeConstSpan(post, 1);
+    if (const JsonValue* list = post->Find("processors");
         list != nullptr && list->is_list())
-      steps = list->list()->items;
-    for (const Value& step : steps) {
-      const Value* single =
-          step.is_dict() ? step.dict()->Find(Value("single")) : nullptr;
-      if (single == nullptr || !single->is_list() ||
-          single->list()->items.empty())
+      steps = list->items();
+    for (const JsonValue& step : steps) {
+      const JsonValue* single = step.Find("single");
+      if (single == nullptr || !single->is_list() || single->items().empty())
         continue;
-      const Value& end =
-          before ? single->list()->items.front() : single->list()->items.back();
-      const Value* special =
-          end.is_dict() ? end.dict()->Find(Value("SpecialToken")) : nullptr;
-      const Value* text = special != nullptr && special->is_dict()
-                              ? special->dict()->Find(Value("id"))
-                              : nullptr;
+      const JsonValue& end =
+          before ? single->items().front() : single->items().back();
+      const JsonValue* special = end.Find("SpecialToken");
+      const JsonValue* text =
+          special == nullptr ? nullptr : special->Find("id");
       if (text == nullptr || !text->is_string()) continue;
       const auto found = ids_.find(text->string());
       if (found != ids_.end() && found->second == id) return true;
@@ -374,18 +361,16 @@ class Translator {
   // A text, or a list of texts of which "default" counts.
   void WriteTemplate() {
     std::string text = from_.chat_template;
-    const Value* given =
+    const JsonValue* given =
         from_.config ? from_.config->Find("chat_template") : nullptr;
     if (text.empty() && given != nullptr && given->is_string())
       text = given->string();
     if (text.empty() && given != nullptr && given->is_list())
-      for (const Value& named : given->list()->items) {
-        const auto field = [&](const char* name) -> const Value* {
-          return named.is_dict() ? named.dict()->Find(Value(name)) : nullptr;
-        };
-        const Value *name = field("name"), *body = field("template");
+      for (const JsonValue& named : given->items()) {
+        const JsonValue* name = named.Find("name");
+        const JsonValue* body = named.Find("template");
         if (name != nullptr && body != nullptr && body->is_string() &&
-            *name == Value("default"))
+            *name == JsonValue("default"))
           text = body->string();
       }
     if (!text.empty()) out_.SetString("tokenizer.chat_template", text);

@@ -24,7 +24,7 @@ foreign libweft.a "$lib/libweft.a"
 foreign libweft_graph.a "$lib/libweft_graph.a"
 [ ! -e "$lib/libweft.so" ] || foreign libweft.so -D "$lib/libweft.so"
 [ "$(nm --defined-only "$lib/libweft.a" 2>/dev/null |
-  grep -c ' T weft_')" -ge 30 ] || {
+  grep -c ' T weft_')" -ge 60 ] || {
   echo "libweft.a lacks the C interface"
   failed=1
 }

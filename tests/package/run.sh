@@ -64,14 +64,16 @@ examples static all -- -DCMAKE_CXX_STANDARD=20 -DCMAKE_CXX_COMPILER=g++
 says "static, g++, C++20" "$work/static/bin/generate" "$model" "$prompt"
 says "C program, static" "$work/static/bin/generate_c" "$model" "$prompt"
 "$work/static/bin/train_digits" "$work/digits.gguf" >/dev/null
-"$work/static/bin/digits" "$work/digits.gguf" \
-  <tests/examples/digits.txt | tr -d '\n' | grep -qx 0123456789 ||
-  fail "digits: wrong"
+for program in digits digits_c; do
+  "$work/static/bin/$program" "$work/digits.gguf" \
+    <tests/examples/digits.txt | tr -d '\n' | grep -qx 0123456789 ||
+    fail "$program: wrong"
+done
 "$work/static/bin/conversations" "$model" | grep -c . | grep -qx 8 ||
   fail "conversations: not eight"
 "$work/static/bin/two_models" "$model" "$model" "$prompt" >/dev/null
 "$work/static/bin/feed_forward" | grep -q qmatmul || fail "feed_forward: wrong"
-row "digits, eight conversations, two models, the DSL alone"
+row "digits in C++ and C, eight conversations, two models, the DSL alone"
 
 examples shared "generate feed_forward digits" -- -DBUILD_SHARED_LIBS=ON \
   -DCMAKE_CXX_STANDARD=23 -DCMAKE_CXX_COMPILER=g++ \

@@ -25,7 +25,7 @@ set(WEFT_FRONT_HEADERS
   graph/dump/formats.h graph/passes.h graph/print.h
   ops/gradient.h ops/ops.h ops/optimize.h ops/optimizer.h ops/windows.h
   backends/backend.h backends/dump_plan.h
-  models/c_api/weft.h
+  models/c_api/weft.h models/c_api/weft_graph.h
   models/blocks.h models/chat_template.h models/engine.h models/experts.h
   models/gguf_writer.h models/runner.h models/sampler.h models/scheduler.h)
 

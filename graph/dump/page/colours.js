@@ -26,6 +26,7 @@ function makeColours(view) {
     time: {label: "Time, measured", of: n => timesOf()?.get(n)?.seconds, text: timeText},
     limit: {label: "Share of the limit, measured", of: n => timesOf()?.get(n)?.limit, text: percent},
   };
+  const HOT = "light-dark(#c2410c, #ff8a4c)";
   let most = 1;
   function findMost() {
     const m = MEASURES[view.colourBy];
@@ -42,8 +43,10 @@ function makeColours(view) {
     const value = measure.of(n);
     if (value === undefined) return {bar: "var(--line)", fill: "var(--card)"};
     const part = Math.min(1, Math.sqrt(value / most));
-    const mix = p => `color-mix(in srgb, light-dark(#c2410c, #ff8a4c) ${p}%, var(--card))`;
-    return {bar: mix(25 + 75 * part), fill: mix(65 * part)};
+    const mix = (hot, p) => `color-mix(in srgb, ${hot} ${p}%, var(--card))`;
+    // The hottest fill keeps --text at a contrast above 5 to 1, light and dark.
+    return {heat: true, bar: mix(HOT, 25 + 75 * part),
+            fill: mix("light-dark(#c2410c, #c2551f)", 65 * part)};
   };
   view.corner = n => {
     const m = MEASURES[view.colourBy], value = m && m.of(n);
@@ -59,7 +62,7 @@ function makeColours(view) {
       out.push(span);
     };
     if (measure) {
-      item("linear-gradient(90deg, var(--card), light-dark(#c2410c, #ff8a4c))",
+      item(`linear-gradient(90deg, var(--card), ${HOT})`,
            `${measure.label}: 0 to ${measure.text(most)}`);
       out[0].firstChild.className = "ramp";
     } else {

@@ -50,18 +50,19 @@ function boxOf(stage, n) {
     const w = measure(title, "op") + 6 + measure(type, "small") + 18;
     return {n, w, h: 21, title, name: "", type, chips: []};
   }
-  const w = Math.max(
-    measure(title, "op") + (name ? measure(name, "small") + 14 : 0),
+  // Whatever the colours show stands beside the title, however it changes.
+  const corner = Math.max(measure(name, "small"), measure("1023.9 KiB", "small"));
+  const w = Math.max(measure(title, "op") + corner + 14,
     measure(type, "small"), ...chips.map(c => measure(c.text, "small") + 11)) + 26;
   return {n, w: Math.max(w, 88), h: 37 + 14 * chips.length, title, name, type, chips};
 }
 
 function drawNode(box, view) {
   const node = W.nodes[box.n];
-  const g = svg("g", {class: "node" + (node.view ? " view" : ""), "data-n": box.n,
-                      transform: `translate(${box.x},${box.y})`});
-  g.append(svg("rect", {class: "box", width: box.w, height: box.h, rx: node.view ? 10 : 5}));
   const colour = view.colour(box.n);
+  const g = svg("g", {class: "node" + (node.view ? " view" : "") + (colour.heat ? " heat" : ""),
+                      "data-n": box.n, transform: `translate(${box.x},${box.y})`});
+  g.append(svg("rect", {class: "box", width: box.w, height: box.h, rx: node.view ? 10 : 5}));
   g.firstChild.style.fill = colour.fill;
   if (node.view) {
     g.append(svg("text", {class: "op", x: 9, y: 14.5}, box.title),
