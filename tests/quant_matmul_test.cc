@@ -272,6 +272,11 @@ TEST_P(QuantMatMul, EachTokenIsAsIfAlone) {
   // Rows of 15 blocks: the last group of blocks is short.
   if (Info(GetParam().type).block_values == 32)
     ExpectAsIfAlone(GetParam(), 480, {3, 16, 33});
+  // Short rows of plain values, of which one token takes many at once: whole
+  // vectors by four, one by one, and a part of one.
+  if (Info(GetParam().type).block_values == 1)
+    for (const int64_t k : {64, 172, 256})
+      ExpectAsIfAlone(GetParam(), k, {3, 4, 7});
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, QuantMatMul, ::testing::ValuesIn(AllCases()),

@@ -30,8 +30,6 @@ constexpr double kMinChunkNs = 2000;
 // a busy machine, now after 4.)
 constexpr double kMaxChunkNs = 1e6;
 
-constexpr int64_t kHugePage = int64_t{2} << 20;
-
 // Pieces in which to hand out tasks that take that long; 1 = stay on this
 // thread.
 int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
@@ -51,11 +49,19 @@ int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
   return CountChunks(tasks, kernel.task_ns(args), threads);
 }
 
+// Large pieces are mapped: the system gives pages of zeros when they are
+// touched first, so that positions of a cache and tokens of a step that never
+// come take no memory. Not in large pages, which would take all of it at once:
+// decoding from a cache is slower there (README.md).
+constexpr size_t kMappedBytes = size_t{2} << 20;
+
 }  // namespace
 
 void CpuExecutable::FreeDeleter::operator()(std::byte* p) const {
   if (memory.allocate != nullptr) {
     memory.release(memory.user, p, bytes);
+  } else if (bytes >= kMappedBytes) {
+    munmap(p, bytes);
   } else {
     std::free(p);
   }
@@ -77,23 +83,25 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
 absl::StatusOr<CpuExecutable::Memory> CpuExecutable::Allocate(
     int64_t bytes) const {
   if (bytes == 0) return Memory(nullptr, FreeDeleter{});
-  const bool huge = bytes >= kHugePage;
   const auto size = static_cast<size_t>(bytes);
-  const auto alignment =
-      static_cast<size_t>(huge ? kHugePage : kArenaAlignment);
+  const bool map = memory_.allocate == nullptr && size >= kMappedBytes;
   void* p = nullptr;
   if (memory_.allocate != nullptr) {
-    p = memory_.allocate(memory_.user, size, alignment);
-  } else if (posix_memalign(&p, alignment, size) != 0) {
+    p = memory_.allocate(memory_.user, size, kArenaAlignment);
+  } else if (map) {
+    p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+             -1, 0);
+    if (p == MAP_FAILED) p = nullptr;
+    if (p != nullptr) static_cast<void>(madvise(p, size, MADV_NOHUGEPAGE));
+  } else if (posix_memalign(&p, kArenaAlignment, size) != 0) {
     p = nullptr;
   }
   if (p == nullptr)
     return absl::ResourceExhaustedError(
         absl::StrCat("cannot allocate ", bytes, " bytes"));
   Memory memory(static_cast<std::byte*>(p), FreeDeleter{memory_, size});
-  if (huge && memory_.allocate == nullptr) madvise(p, size, MADV_HUGEPAGE);
   // Zeroed: states start so, and no result may depend on old memory.
-  std::memset(p, 0, size);
+  if (!map) std::memset(p, 0, size);
   return memory;
 }
 

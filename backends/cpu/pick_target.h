@@ -13,11 +13,20 @@ namespace weft::inline v0 {
 namespace cpu {
 
 // Usage: PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(list).
+//
+// Inlined: which targets a file is compiled for differs
+// (backends/CMakeLists.txt).
 template <class F, size_t kEntries>
-F PickTarget(F const (&table)[kEntries], TargetMask targets) {
+HWY_INLINE F PickTarget(F const (&table)[kEntries], TargetMask targets) {
   if constexpr (kEntries == 1) return table[0];  // built for one target only
+  targets &= ~(kAmxTarget | kDotTarget);
+#if HWY_ARCH_X86
+  // A CPU of one target can run all older ones, which have the higher bits: if
+  // the file has no code for the best target, then the next one that it has.
+  targets |= -(targets & -targets);
+#endif
   hwy::ChosenTarget chosen;
-  chosen.Update(targets & ~(kAmxTarget | kDotTarget));
+  chosen.Update(targets);
   return table[chosen.GetIndex()];
 }
 

@@ -130,18 +130,19 @@ class BlockRunner {
   // Queries are scaled so that scores come out in the logarithm's base 2, or
   // as what the soft-cap takes the tanh of.
   void PrepareRow(int64_t r) {
-    const DF d;
     const KernelParams& p = *s_.params;
-    const auto scale =
-        hn::Set(d, p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E);
+    const float scale = p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E;
     const float* from = s_.Query(Token(r), Head(r));
-    const bool pack = scores_.unpack == nullptr;
-    float* to = pack ? m_.row : m_.q + r * s_.d_padded;
-    ForEachVector(d, s_.d, [&](auto, int64_t i, int64_t lanes) HWY_ATTR {
-      StorePart(hn::Mul(LoadPart(d, from + i, lanes), scale), d, to + i, lanes);
-    });
-    if (pack)
-      for (int64_t i = 0; i < s_.d; ++i) m_.q[i * kDirectRows + r] = to[i];
+    if (scores_.unpack == nullptr) {
+      for (int64_t i = 0; i < s_.d; ++i)
+        m_.q[i * kDirectRows + r] = from[i] * scale;
+    } else {
+      float* to = m_.q + r * s_.d_padded;
+      ForEachVector(DF(), s_.d, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+        StorePart(hn::Mul(LoadPart(d, from + i, lanes), hn::Set(d, scale)), d,
+                  to + i, lanes);
+      });
+    }
     m_.slope[r] =
         p.alibi > 0 ? kLog2E * AlibiSlope(Head(r), s_.heads, p.alibi) : 0;
     const KeyRange keys = s_.VisibleKeys(Token(r));
@@ -191,8 +192,7 @@ class BlockRunner {
     const int64_t stride = v.stride(v.rank == 4 ? 1 : 0);
     if (v.layout == StateLayout::kRows)
       return {base + first * stride, stride, stride};
-    return {base + TileOffset(v, first), stride,
-            stride / kTilePositions};
+    return {base + TileOffset(v, first), stride, stride / kTilePositions};
   }
 
   void StoreRows(const float* values, const float* mosts,

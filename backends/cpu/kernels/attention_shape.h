@@ -137,7 +137,7 @@ struct AttentionScratch {
   float* key_scales;    // [blocks of d][kChunk]
   float* values;        // [kChunk][e_padded]
   float* value_scales;  // [blocks of e][kChunk]
-  float* row;           // one row of either, decoded; one query
+  float* row;           // one row of either, decoded
 };
 
 int64_t AttentionTasks(const KernelArgs& a);

@@ -178,17 +178,23 @@ HWY_NOINLINE inline void SoftmaxChunk(const AttentionShape& s,
       MaskScores(visible.low - first, visible.high - first, columns, scores);
     m.keep[r] = LargestScore(columns, scores);
   }
-  ForEachVector(
-      DF(), end - begin, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-        float* most = m.part_most + begin + i;
-        float* keep = m.keep + begin + i;
-        const auto before = LoadPart(d, most, lanes);
-        // The next integer: what was summed before is scaled by a power of two,
-        // which is exact.
-        const auto now = hn::Ceil(hn::Max(before, LoadPart(d, keep, lanes)));
-        StorePart(now, d, most, lanes);
-        StorePart(PowerOf2(d, before, Finite(d, now)), d, keep, lanes);
-      });
+  const auto raise = [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+    float* most = m.part_most + begin + i;
+    float* keep = m.keep + begin + i;
+    const auto before = LoadPart(d, most, lanes);
+    // The next integer: what was summed before is scaled by a power of two,
+    // which is exact.
+    const auto now = hn::Ceil(hn::Max(before, LoadPart(d, keep, lanes)));
+    StorePart(now, d, most, lanes);
+    StorePart(PowerOf2(d, before, Finite(d, now)), d, keep, lanes);
+  };
+  // One by one when they are few: a vector would wait until the values that
+  // were just written have left the store buffer, and so would who reads them
+  // next.
+  if (end - begin <= kDirectRows)
+    ForEachVector(hn::CappedTag<float, 1>(), end - begin, raise);
+  else
+    ForEachVector(DF(), end - begin, raise);
   for (int64_t r = begin; r < end; ++r)
     Exponentials(m.part_most[r], m.keep[r], columns, m.scores + r * kChunk,
                  m.part_sums + r * kMaxLanes);

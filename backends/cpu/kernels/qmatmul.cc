@@ -11,12 +11,14 @@
 #include "hwy/highway.h"
 //
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include "backends/cpu/decode-inl.h"
 #include "backends/cpu/kernel_name.h"
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kernels/epilogue-inl.h"
+#include "backends/cpu/kernels/lane_sums-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "hwy/cache_control.h"
@@ -56,6 +58,16 @@ constexpr int kTokenRows = 1;
 #else
 constexpr int kTokenRows = 4;
 #endif
+// Where rows are short, as many as a vector has lanes: adding up the lanes
+// takes as long as the products then, and does all of them at once. (Rows of
+// 64, a token: see README.md. Of long rows 16 streams at once are more than
+// prefetchers follow.)
+#if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
+constexpr int kShortRows = 1;
+#else
+constexpr int kShortRows = kFloatLanes;
+#endif
+constexpr int64_t kShortRow = 256;
 
 // Whether one token asks for the rows that follow (TinyLlama's shape in BF16 on
 // Zen 4, tokens/s: AVX2 without 13.2, with 15.4; AVX-512 15.7 and 14.6).
@@ -127,22 +139,24 @@ using Pairs = std::conditional_t<kHasBF16Dot, DotPairs, FloatPairs>;
 // Rows of w in Block times tokens in X.
 template <class Block, class X, int kR, int kT>
 struct Tile {
-  static HWY_INLINE void Run(const Operands& o, float (&sums)[kR][kT]) {
+  // sums[t * kR + r].
+  static HWY_INLINE void Run(const Operands& o, float* sums) {
     const DF d;
-    VF acc[kR][kT];
-    HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r)
-      HWY_UNROLL(4) for (int t = 0; t < kT; ++t) acc[r][t] = hn::Zero(d);
-    if constexpr (std::is_same_v<X, BlockBF16>)
-      AccumulatePairs(d, o, acc);
-    else
-      Accumulate(d, o, acc);
-    HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r) HWY_UNROLL(4)
-    for (int t = 0; t < kT; ++t) sums[r][t] = hn::ReduceSum(d, acc[r][t]);
+    VF acc[kR * kT];
+    HWY_UNROLL(16) for (int i = 0; i < kR * kT; ++i) acc[i] = hn::Zero(d);
+    // Whole vectors first: how many lanes a load takes is known there.
+    const int64_t step = (kPairs ? 2 : 1) * static_cast<int64_t>(hn::Lanes(d));
+    int64_t k = 0;
+    if constexpr (kT == 1 && kR == kShortRows && !kPairs)
+      for (; k + 4 * step <= o.k; k += 4 * step) AccumulateRows(d, o, k, acc);
+    for (; k + step <= o.k; k += step) Accumulate(d, o, k, step, acc);
+    if (k < o.k) Accumulate(d, o, k, o.k - k, acc);
+    StoreLaneSums(acc, sums);
   }
 
  private:
+  static constexpr bool kPairs = std::is_same_v<X, BlockBF16>;
+
   static HWY_INLINE const Block* Row(const Operands& o, int r) {
     return reinterpret_cast<const Block*>(o.w + r * o.w_stride);
   }
@@ -156,37 +170,48 @@ struct Tile {
     for (int r = 0; r < kR; ++r) hwy::Prefetch(Row(o, r + kR) + k);
   }
 
-  static HWY_INLINE void Accumulate(DF d, const Operands& o,
-                                    VF (&acc)[kR][kT]) {
+  // The same of four vectors' columns, row by row: short rows are read as they
+  // follow each other, and one address is enough.
+  static HWY_INLINE void AccumulateRows(DF d, const Operands& o, int64_t k,
+                                        VF (&acc)[kR * kT]) {
     const int64_t step = static_cast<int64_t>(hn::Lanes(d));
-    for (int64_t k = 0; k < o.k; k += step) {
-      const int64_t lanes = std::min(step, o.k - k);
-      VF w[kR];
-      HWY_UNROLL(4)
-      for (int r = 0; r < kR; ++r) w[r] = LoadValues(d, Row(o, r) + k, lanes);
-      if (kT == 1 && kAsks) AskForNext(o, k);
-      HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
-        const VF x = LoadValues(d, Token(o, t) + k, lanes);
-        HWY_UNROLL(4)
-        for (int r = 0; r < kR; ++r) acc[r][t] = hn::MulAdd(w[r], x, acc[r][t]);
+    VF x[4];
+    HWY_UNROLL(4)
+    for (int j = 0; j < 4; ++j)
+      x[j] = LoadValues(d, Token(o, 0) + k + j * step, step);
+    const std::byte* at = reinterpret_cast<const std::byte*>(Row(o, 0) + k);
+    HWY_UNROLL(16) for (int r = 0; r < kR; ++r, at += o.w_stride) {
+      const Block* w = reinterpret_cast<const Block*>(at);
+      HWY_UNROLL(4) for (int j = 0; j < 4; ++j) {
+        acc[r] = hn::MulAdd(LoadValues(d, w + j * step, step), x[j], acc[r]);
       }
     }
   }
 
-  // Twice as many columns at once: each lane of a sum takes two neighbours.
-  static HWY_INLINE void AccumulatePairs(DF d, const Operands& o,
-                                         VF (&acc)[kR][kT]) {
-    const int64_t step = 2 * static_cast<int64_t>(hn::Lanes(d));
-    for (int64_t k = 0; k < o.k; k += step) {
-      const int64_t n = std::min(step, o.k - k);
+  // Adds the products of n columns from column k on, of twice as many at once
+  // where two neighbours share a lane.
+  static HWY_INLINE void Accumulate(DF d, const Operands& o, int64_t k,
+                                    int64_t n, VF (&acc)[kR * kT]) {
+    if (kT == 1 && kAsks) AskForNext(o, k);
+    if constexpr (kPairs) {
       Pairs w[kR];
-      HWY_UNROLL(4) for (int r = 0; r < kR; ++r) w[r].Load(Row(o, r) + k, n);
-      if (kT == 1 && kAsks) AskForNext(o, k);
+      HWY_UNROLL(16) for (int r = 0; r < kR; ++r) w[r].Load(Row(o, r) + k, n);
       HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
         Pairs x;
         x.Load(Token(o, t) + k, n);
+        HWY_UNROLL(16)
+        for (int r = 0; r < kR; ++r)
+          acc[t * kR + r] = w[r].AddProducts(x, acc[t * kR + r]);
+      }
+    } else {
+      VF x[kT];
+      HWY_UNROLL(4)
+      for (int t = 0; t < kT; ++t) x[t] = LoadValues(d, Token(o, t) + k, n);
+      HWY_UNROLL(16) for (int r = 0; r < kR; ++r) {
+        const VF w = LoadValues(d, Row(o, r) + k, n);
         HWY_UNROLL(4)
-        for (int r = 0; r < kR; ++r) acc[r][t] = w[r].AddProducts(x, acc[r][t]);
+        for (int t = 0; t < kT; ++t)
+          acc[t * kR + r] = hn::MulAdd(w, x[t], acc[t * kR + r]);
       }
     }
   }
@@ -196,7 +221,7 @@ struct Tile {
 
 template <class Block, class X, int kR, int kT>
 struct Tile {
-  static HWY_INLINE void Run(const Operands& o, float (&sums)[kR][kT]) {
+  static HWY_INLINE void Run(const Operands& o, float* sums) {
     static_assert(kR == 1 && kT == 1);
     const DF d;
     const Block* w = reinterpret_cast<const Block*>(o.w);
@@ -208,7 +233,7 @@ struct Tile {
       acc = hn::MulAdd(LoadValues(d, w + k, lanes), LoadValues(d, x + k, lanes),
                        acc);
     }
-    sums[0][0] = hn::ReduceSum(d, acc);
+    *sums = hn::ReduceSum(d, acc);
   }
 };
 
@@ -217,10 +242,14 @@ struct Tile {
 // A tile of kR rows and kT tokens, written to y [token][row].
 template <class Block, class X, int kR, int kT>
 HWY_NOINLINE void RunTile(const Operands& o, float* y, int64_t y_stride) {
-  float sums[kR][kT];
-  Tile<Block, X, kR, kT>::Run(o, sums);
-  for (int t = 0; t < kT; ++t)
-    for (int r = 0; r < kR; ++r) y[t * y_stride + r] = sums[r][t];
+  if constexpr (kT == 1) {
+    Tile<Block, X, kR, kT>::Run(o, y);
+  } else {
+    float sums[kT * kR];
+    Tile<Block, X, kR, kT>::Run(o, sums);
+    for (int t = 0; t < kT; ++t)
+      std::memcpy(y + t * y_stride, sums + t * kR, kR * sizeof(float));
+  }
 }
 
 // kT tokens times `rows` rows.
@@ -228,6 +257,12 @@ template <class Block, class X, int kT>
 void RunRows(Operands o, int64_t rows, float* y, int64_t y_stride) {
   constexpr int kR = kT == 1 ? kTokenRows : kTileRows;
   int64_t r = 0;
+  if constexpr (kT == 1 && kShortRows > kR) {
+    if (o.k <= kShortRow)
+      for (; r + kShortRows <= rows;
+           r += kShortRows, o.w += kShortRows * o.w_stride)
+        RunTile<Block, X, kShortRows, 1>(o, y + r, y_stride);
+  }
   for (; r + kR <= rows; r += kR, o.w += kR * o.w_stride)
     RunTile<Block, X, kR, kT>(o, y + r, y_stride);
   for (; r < rows; ++r, o.w += o.w_stride)
