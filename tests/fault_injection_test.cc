@@ -15,6 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "gtest/gtest.h"
 #include "models/c_api/weft.h"
+#include "models/c_api/weft_graph.h"
 #include "models/engine.h"
 #include "models/grammar/json_schema.h"
 #include "models/model_file.h"
@@ -384,6 +385,46 @@ weft_code SampleWithin(const weft_model* model, const char* grammar,
     out[i] = token;
   }
   return code;
+}
+
+// softmax(x w) built, compiled and run from C.
+weft_code RunGraphOfC(weft_graph* g, weft_runner** runner, Results& out) {
+  const weft_dim dims[] = {{4, "T"}, {8, nullptr}},
+                 square[] = {{8, nullptr}, {8, nullptr}};
+  const std::array<float, 64> w = {1, 2, 3};
+  const weft_named_weight weight = {"w", w.data(), sizeof w};
+  const weft_value both[] = {weft_graph_input(g, "x", "f32", dims, 2),
+                             weft_graph_weight(g, "w", "f32", square, 2)};
+  const weft_value product = weft_graph_op(g, "linear", both, 2);
+  weft_graph_output(g, "y", weft_graph_op(g, "softmax", &product, 1));
+  weft_runner_options options = {};
+  options.size = sizeof options;
+  options.weights = &weight;
+  options.weight_count = 1;
+  weft_code code = weft_runner_new(g, &options, runner, nullptr);
+  if (code != WEFT_OK) return code;
+  const std::array<float, 8> in = {1, 2};
+  std::array<float, 8> y = {};
+  const weft_tensor x = {in.data(), sizeof in, nullptr, 2, {1, 8}};
+  const weft_buffer to = {y.data(), sizeof y};
+  code = weft_runner_run(*runner, &x, 1, &to, 1, nullptr);
+  for (size_t i = 0; i < y.size(); ++i)
+    out[i] = static_cast<int64_t>(y[i] * 1e6f);
+  return code;
+}
+
+TEST(FaultInjection, EveryAllocationOfAGraphOfC) {
+  FailEach(
+      [](Results& out) {
+        weft_graph* g = nullptr;
+        weft_runner* runner = nullptr;
+        weft_code code = weft_graph_new(&g, nullptr);
+        if (code == WEFT_OK) code = RunGraphOfC(g, &runner, out);
+        weft_runner_free(runner);
+        weft_graph_free(g);
+        return static_cast<absl::StatusCode>(code);
+      },
+      kAll);
 }
 
 TEST(FaultInjection, EveryAllocationOfAGrammarsSampler) {

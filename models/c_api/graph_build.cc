@@ -51,7 +51,9 @@ constexpr PlainOp kPlainOps[] = {
 // What f(graph) builds; errors stick to the graph.
 template <class F>
 weft_value Build(weft_graph* graph, F&& f) noexcept {
-  if (graph == nullptr || graph->graph == nullptr) return -1;
+  // What memory ended in the middle of may be half built.
+  if (graph == nullptr || graph->graph == nullptr || graph->out_of_memory)
+    return -1;
   try {
     Graph& g = *graph->graph;
     return g.status().ok() ? f(g).id() : -1;
