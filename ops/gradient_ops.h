@@ -5,11 +5,14 @@
 
 #include "absl/strings/string_view.h"
 #include "graph/graph.h"
+#include "graph/sample.h"
+#include "ops/recurrent.h"
 
 namespace weft::inline v0 {
 
 extern const OpDef kActivationGradient, kNormGradient, kSoftmaxGradient,
-    kScatterRows, kPad, kAfter, kRouteGradient, kOuterById;
+    kScatterRows, kPad, kAfter, kRouteGradient, kOuterById, kCausalConvGradient,
+    kSelectiveScanGradient;
 
 // g * f'(x) with the activation f of that name (see Activations()).
 Value ActivationGradient(Value x, Value g, absl::string_view activation,
@@ -40,6 +43,19 @@ Value RouteGradient(Value logits, Value ids, Value g, const Attrs& route,
 // [T, K], ids i32[T, J]. The gradient of the matrices of MatMulById.
 Value OuterById(Value g, Value x, Value ids, Dim matrices,
                 Where at = std::source_location::current());
+
+// The gradients of x and w of CausalConv(state, x, w, bias, step) from the
+// gradient g of its result, and those of the inputs of SelectiveScan, in their
+// order. All sequences begin in the step, at position 0: what a state held
+// before is gone by then.
+Values CausalConvGradient(Value x, Value w, Value g, const Step& step,
+                          Where at = std::source_location::current());
+Values SelectiveScanGradient(const ScanInputs& in, Value g, const Step& step,
+                             Where at = std::source_location::current());
+
+// In a sample: sequences of that many tokens, one after the other, as training
+// has them.
+Step WindowsOf(SampleGraph& g, int64_t windows, int64_t length);
 
 }  // namespace weft::inline v0
 

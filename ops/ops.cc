@@ -22,7 +22,8 @@ constexpr const OpDef* kAllOps[] = {
     // Losses, and what gradients are made of.
     &kCrossEntropy, &kCrossEntropyGradient, &kActivationGradient,
     &kNormGradient, &kSoftmaxGradient, &kScatterRows, &kPad, &kCheckpoint,
-    &kAfter, &kRouteGradient, &kOuterById, &kAdamW,
+    &kAfter, &kRouteGradient, &kOuterById, &kCausalConvGradient,
+    &kSelectiveScanGradient, &kAdamW,
     // Experts.
     &kRoute, &kMatMulById, &kClampedSwiGlu,
     // Data movement and state.

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
+#include "ops/elementwise.h"
+#include "ops/gradient_ops.h"
 #include "ops/op_helpers.h"
 
 namespace weft::inline v0 {
@@ -146,6 +148,36 @@ Values ScanSample(SampleGraph& g, int64_t d, int64_t n, int64_t first) {
   return {SelectiveScan(state, in, SampleStep(g, t, first))};
 }
 
+// The same for sequences that begin in the step, which gradients ask for.
+Values ConvWindows(SampleGraph& g) {
+  return {CausalConv(g.State(DType::kF32, {1, 3, 5}), g.Normal({8, 5}),
+                     g.Normal({5, 4}), g.Normal({5}), WindowsOf(g, 2, 4))};
+}
+
+Values ScanWindows(SampleGraph& g) {
+  ScanInputs in;
+  in.x = g.Normal({8, 5});
+  in.delta = g.Uniform({8, 5}, -4, 4);
+  in.a = g.Uniform({5, 3}, -4, -0.25);
+  in.b = g.Normal({8, 3});
+  in.c = g.Normal({8, 3});
+  return {
+      SelectiveScan(g.State(DType::kF32, {1, 5, 3}), in, WindowsOf(g, 2, 4))};
+}
+
+Values ConvGradient(const GradientCall& c) {
+  const Value g = c.grad[1];
+  const Values of = CausalConvGradient(c.in[1], c.in[2], g, {c.in[5], c.in[4]});
+  return {Value(), of[0], of[1], SumTo(g, c.in[3].shape())};
+}
+
+Values ScanGradient(const GradientCall& c) {
+  const Values of =
+      SelectiveScanGradient({c.in[1], c.in[2], c.in[3], c.in[4], c.in[5]},
+                            c.grad[1], {c.in[7], c.in[6]});
+  return {Value(), of[0], of[1], of[2], of[3], of[4]};
+}
+
 }  // namespace
 
 const OpDef kCausalConv = {
@@ -167,8 +199,10 @@ const OpDef kCausalConv = {
       return {
           {"four", [](SampleGraph& g) { return ConvSample(g, 37, 4, 3); }},
           {"two", [](SampleGraph& g) { return ConvSample(g, 64, 2, 1); }},
-          {"start", [](SampleGraph& g) { return ConvSample(g, 300, 4, 0); }}};
+          {"start", [](SampleGraph& g) { return ConvSample(g, 300, 4, 0); }},
+          {"windows", ConvWindows}};
     },
+    .gradient = ConvGradient,
     .n_outputs = 2,
     .writes_state = true,
 };
@@ -193,8 +227,10 @@ const OpDef kSelectiveScan = {
       return {
           {"mamba", [](SampleGraph& g) { return ScanSample(g, 40, 16, 5); }},
           {"odd", [](SampleGraph& g) { return ScanSample(g, 17, 37, 1); }},
-          {"start", [](SampleGraph& g) { return ScanSample(g, 70, 8, 0); }}};
+          {"start", [](SampleGraph& g) { return ScanSample(g, 70, 8, 0); }},
+          {"windows", ScanWindows}};
     },
+    .gradient = ScanGradient,
     .n_outputs = 2,
     .writes_state = true,
 };

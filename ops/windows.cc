@@ -13,6 +13,7 @@
 #include "ops/gather.h"
 #include "ops/gradient.h"
 #include "ops/matmul.h"
+#include "ops/recurrent.h"
 #include "ops/rules/rules.h"
 #include "ops/shape_ops.h"
 #include "ops/softmax.h"
@@ -78,7 +79,7 @@ class Copier {
         out = into_.Constant(*node.constant, node.where);
         return absl::OkStatus();
       case OpKind::kState:
-        return absl::OkStatus();  // its rows are read where they come from
+        return absl::OkStatus();  // see its writer
       case OpKind::kAny:
       case OpKind::kCompute:
         break;
@@ -89,6 +90,8 @@ class Copier {
   }
 
   absl::Status CopyCompute(const Node& node) {
+    if (node.op == &kCausalConv || node.op == &kSelectiveScan)
+      CopyState(from_.producer(node.inputs[0]));
     Values in;
     for (const ValueId v : node.inputs) {
       if (Of(v).graph() == nullptr)
@@ -109,6 +112,14 @@ class Copier {
         Of(node.outputs[i]) = Checkpoint(out[i], node.where);
     }
     return absl::OkStatus();
+  }
+
+  // With one slot.
+  void CopyState(const Node& node) {
+    const TensorType& type = from_.value(node.outputs[0]).type;
+    Shape shape = type.shape;
+    shape.dim(0) = 1;
+    Of(node.outputs[0]) = into_.State(node.name, type.dtype, shape, node.where);
   }
 
   // What a cache holds of this step: f32[T, G, D] as [windows, length, G, D],

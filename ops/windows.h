@@ -31,8 +31,11 @@ struct WindowOptions {
 // window. Fuses the attention of `model`, nothing else. Returns what the
 // outputs of `model` are in `into`, in their order; makes none there.
 //
-// Unimplemented for a graph with states other than the caches of attention, or
-// with a bias on its scores; the first error of the graph.
+// What a convolution or a scan carries along is a state of one slot, through
+// which window after window goes; each starts it anew.
+//
+// Unimplemented for a graph with other states, or with a bias on the scores of
+// its attention; the first error of the graph.
 absl::StatusOr<Values> CopyForWindows(Graph& model,
                                       const WindowOptions& options,
                                       Graph& into);
