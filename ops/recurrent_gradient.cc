@@ -198,25 +198,33 @@ absl::Status ScanReference(const RefCall& call) {
   return absl::OkStatus();
 }
 
+Values ConvSample(SampleGraph& g, int64_t length, int64_t d, int64_t k) {
+  const Step step = WindowsOf(g, 2, length);
+  const Value x = g.Normal({2 * length, d});
+  return CausalConvGradient(x, g.Normal({d, k}), g.Normal(x.shape()), step);
+}
+
 std::vector<Sample> ConvSamples() {
-  return {{"windows", [](SampleGraph& g) -> Values {
-             const Step step = WindowsOf(g, 2, 3);
-             return CausalConvGradient(g.Normal({6, 5}), g.Normal({5, 4}),
-                                       g.Normal({6, 5}), step);
-           }}};
+  return {
+      {"windows", [](SampleGraph& g) { return ConvSample(g, 3, 5, 4); }},
+      {"channels", [](SampleGraph& g) { return ConvSample(g, 6, 131, 2); }}};
+}
+
+Values ScanSample(SampleGraph& g, int64_t length, int64_t d, int64_t n) {
+  ScanInputs in;
+  in.x = g.Normal({2 * length, d});
+  in.delta = g.Uniform(in.x.shape(), -4, 4);
+  in.a = g.Uniform({d, n}, -4, -0.1);
+  in.b = g.Normal({2 * length, n});
+  in.c = g.Normal({2 * length, n});
+  return SelectiveScanGradient(in, g.Normal(in.x.shape()),
+                               WindowsOf(g, 2, length));
 }
 
 std::vector<Sample> ScanSamples() {
-  return {{"windows", [](SampleGraph& g) -> Values {
-             ScanInputs in;
-             in.x = g.Normal({6, 5});
-             in.delta = g.Uniform({6, 5}, -4, 4);
-             in.a = g.Uniform({5, 3}, -4, -0.1);
-             in.b = g.Normal({6, 3});
-             in.c = g.Normal({6, 3});
-             return SelectiveScanGradient(in, g.Normal({6, 5}),
-                                          WindowsOf(g, 2, 3));
-           }}};
+  return {
+      {"windows", [](SampleGraph& g) { return ScanSample(g, 3, 5, 3); }},
+      {"channels", [](SampleGraph& g) { return ScanSample(g, 4, 131, 16); }}};
 }
 
 }  // namespace

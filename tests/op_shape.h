@@ -103,7 +103,8 @@ inline bool IsOfTraining(const OpDef& op) {
          &op == &kSumTo || &op == &kCrossEntropy ||
          &op == &kCrossEntropyGradient || &op == &kAssign ||
          &op == &kCheckpoint || &op == &kAfter || &op == &kRouteGradient ||
-         &op == &kOuterById || &op == &kAdamW;
+         &op == &kOuterById || &op == &kAdamW ||
+         &op == &kCausalConvGradient || &op == &kSelectiveScanGradient;
 }
 
 // The ops that move data, tested in move_shape_test.cc; the rest are in

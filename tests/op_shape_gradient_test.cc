@@ -273,6 +273,52 @@ TEST_F(OpShape, OuterById_C2_ShapesOfOperands) {
       "[T,3,5] and ids [T,2]");
 }
 
+class RecurrentGradientShape : public OpShape {
+ protected:
+  Step AStep() { return {I32("pos", {T}), I32("slot", {T})}; }
+  ScanInputs Scan() {
+    return {F32("x", {T, 8}), F32("delta", {T, 8}), F32("a", {8, 4}),
+            F32("b", {T, 4}), F32("c", {T, 4})};
+  }
+};
+
+TEST_F(RecurrentGradientShape, CausalConvGradient_C1_Ranks) {
+  const Values of = CausalConvGradient(F32("x1", {T, 8}), F32("w1", {8, 4}),
+                                       F32("g1", {T, 8}), AStep());
+  EXPECT_EQ(TypeOf(of[0]), "f32[T,8]");
+  EXPECT_EQ(TypeOf(of[1]), "f32[8,4]");
+  CausalConvGradient(F32("x", {T, 8}), F32("w", {8}), F32("g", {T, 8}), AStep(),
+                     kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C1: operand 1 has rank 1, not 2"));
+}
+
+TEST_F(RecurrentGradientShape, CausalConvGradient_C2_Types) {
+  CausalConvGradient(F32("x", {T, 8}), F32("w", {8, 4}), F32("g", {T, 7}),
+                     AStep(), kAt);
+  EXPECT_THAT(
+      graph_.status().message(),
+      ::testing::HasSubstr("): C2: operand 2 has shape [T,7], not [T,8]"));
+}
+
+TEST_F(RecurrentGradientShape, SelectiveScanGradient_C1_Ranks) {
+  ScanInputs in = Scan();
+  const Values of = SelectiveScanGradient(in, F32("g1", {T, 8}), AStep());
+  EXPECT_EQ(TypeOf(of[2]), "f32[8,4]");
+  EXPECT_EQ(TypeOf(of[4]), "f32[T,4]");
+  in.a = F32("flat", {8});
+  SelectiveScanGradient(in, F32("g", {T, 8}), AStep(), kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C1: operand 2 has rank 1, not 2"));
+}
+
+TEST_F(RecurrentGradientShape, SelectiveScanGradient_C2_Types) {
+  SelectiveScanGradient(Scan(), F32("g", {T, 8}),
+                        {F32("pos", {T}), I32("slot", {T})}, kAt);
+  EXPECT_THAT(graph_.status().message(),
+              ::testing::HasSubstr("): C2: operand 7 is f32, not i32"));
+}
+
 class AdamWShape : public OpShape {
  protected:
   AdamWStep Step() {

@@ -50,6 +50,7 @@ KernelList AllKernels(TargetMask targets) {
   AddQMatMulQ6KKernels(targets, list);
   AddQMatMulQ8Kernels(targets, list);
   AddRecurrentKernels(targets, list);
+  AddRecurrentGradientKernels(targets, list);
   AddReduceKernels(targets, list);
   AddRopeKernels(targets, list);
   AddRouteKernels(targets, list);

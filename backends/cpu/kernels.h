@@ -30,6 +30,7 @@ void AddQMatMulQ5Kernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ6KKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ8Kernels(TargetMask targets, KernelList& out);
 void AddRecurrentKernels(TargetMask targets, KernelList& out);
+void AddRecurrentGradientKernels(TargetMask targets, KernelList& out);
 void AddReduceKernels(TargetMask targets, KernelList& out);
 void AddRopeKernels(TargetMask targets, KernelList& out);
 void AddRouteKernels(TargetMask targets, KernelList& out);
