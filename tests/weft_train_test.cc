@@ -277,7 +277,7 @@ TEST(WeftTrain, AResumedRunIsTheSameBitForBit) {
   const std::string out = ScratchPath("resumed.gguf");
   // The signal may come too late.
   ToolResult broken;
-  for (int i = 0; i < 5 && broken.exit_code != 1; ++i)
+  for (int i = 0; i < 20 && broken.exit_code != 1; ++i)
     broken = Train(Flags(out, 80), {"--validate_every=20"},
                    {.interrupt_at = "step 20/80"});
   ExpectError(broken, "--resume goes on");
