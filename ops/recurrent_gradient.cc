@@ -243,7 +243,8 @@ const OpDef kCausalConvGradient = {
         "The gradients of x and of w of a causal_conv.\n"
         "x f32[T, D], w f32[D, K], g f32[T, D], slot i32[T], pos i32[T] -> "
         "f32[T, D], f32[D, K]; g is the gradient of its result. At run time, "
-        "OutOfRange for a sequence that began before the step.\n"
+        "OutOfRange for a sequence that began before the step and for a slot "
+        "not below T.\n"
         "C1: x and w have rank 2.\n"
         "C2: the operands have these types.",
     .infer = InferConv,
@@ -259,7 +260,7 @@ const OpDef kSelectiveScanGradient = {
         "x f32[T, D], delta f32[T, D], a f32[D, N], b f32[T, N], c f32[T, N], "
         "g f32[T, D], slot i32[T], pos i32[T] -> of x, delta, a, b, c; g is "
         "the gradient of its result. At run time, OutOfRange for a sequence "
-        "that began before the step.\n"
+        "that began before the step and for a slot not below T.\n"
         "C1: x and a have rank 2.\n"
         "C2: the operands have these types.",
     .infer = InferScan,

@@ -3,14 +3,31 @@
 #include "models/c_api/handles.h"
 
 using weft::c_api::Call;
-using weft::c_api::Give;
+using weft::c_api::GiveGraph;
+using weft::c_api::GiveReport;
 using weft::c_api::IsNull;
+
+namespace weft::inline v0 {
+namespace c_api {
+
+absl::Status GiveGraph(const Graph& graph, char* to, size_t capacity,
+                       size_t* size) {
+  return Give(PrintText(graph), to, capacity, size);
+}
+
+absl::Status GiveReport(const FusionReport& report, char* to, size_t capacity,
+                        size_t* size) {
+  return Give(report.Summary() + report.Explain(), to, capacity, size);
+}
+
+}  // namespace c_api
+}  // namespace weft::inline v0
 
 weft_code weft_session_graph(const weft_session* session, char* text,
                              size_t capacity, size_t* size, weft_error* error) {
   return Call(error, [&] {
     if (session == nullptr) return IsNull("the session");
-    return Give(PrintText(session->session->graph()), text, capacity, size);
+    return GiveGraph(session->session->graph(), text, capacity, size);
   });
 }
 
@@ -19,8 +36,7 @@ weft_code weft_session_fusion_report(const weft_session* session, char* text,
                                      weft_error* error) {
   return Call(error, [&] {
     if (session == nullptr) return IsNull("the session");
-    const weft::FusionReport& report = session->session->fusion_report();
-    return Give(report.Summary() + report.Explain(), text, capacity, size);
+    return GiveReport(session->session->fusion_report(), text, capacity, size);
   });
 }
 

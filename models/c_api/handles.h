@@ -93,6 +93,12 @@ absl::Status GiveAll(absl::Span<const T> values, T* to, size_t capacity,
 // "q4_k" and the like.
 std::optional<DType> DTypeNamed(absl::string_view name);
 
+// The graph after all passes, and what was fused, as texts.
+absl::Status GiveGraph(const Graph& graph, char* to, size_t capacity,
+                       size_t* size);
+absl::Status GiveReport(const FusionReport& report, char* to, size_t capacity,
+                        size_t* size);
+
 absl::StatusOr<SessionOptions> ReadSessionOptions(
     const weft_session_options* given, HostExecutor* executor);
 

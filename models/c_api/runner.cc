@@ -3,12 +3,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "graph/print.h"
 #include "graph/status_macros.h"
 #include "models/c_api/graph_handles.h"
 
 using weft::c_api::Call;
-using weft::c_api::Give;
+using weft::c_api::GiveGraph;
+using weft::c_api::GiveReport;
 using weft::c_api::IsNull;
 
 namespace {
@@ -123,7 +123,7 @@ weft_code weft_runner_graph(const weft_runner* runner, char* text,
                             size_t capacity, size_t* size, weft_error* error) {
   return Call(error, [&] {
     if (runner == nullptr) return IsNull("the runner");
-    return Give(PrintText(runner->runner->graph()), text, capacity, size);
+    return GiveGraph(runner->runner->graph(), text, capacity, size);
   });
 }
 
@@ -132,7 +132,6 @@ weft_code weft_runner_fusion_report(const weft_runner* runner, char* text,
                                     weft_error* error) {
   return Call(error, [&] {
     if (runner == nullptr) return IsNull("the runner");
-    const weft::FusionReport& report = runner->runner->fusion_report();
-    return Give(report.Summary() + report.Explain(), text, capacity, size);
+    return GiveReport(runner->runner->fusion_report(), text, capacity, size);
   });
 }

@@ -7,10 +7,10 @@
 #include "hwy/highway.h"
 //
 #include <algorithm>
-#include <cmath>
 
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kernels/math-inl.h"
+#include "backends/cpu/kernels/recurrent-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/recurrent.h"
@@ -24,9 +24,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 
-// Channels per task: a few vectors of each row, and of a scan with 16 states
-// 4 KB.
-constexpr int64_t kChannels = 64;
+constexpr int64_t kChannels = kRecurrentChannels;
 
 int64_t Tasks(const KernelArgs& a) {
   return (a.in[1].dim(1) + kChannels - 1) / kChannels;
@@ -101,8 +99,6 @@ double ConvNs(const KernelArgs& a) {
   return 20 +
          static_cast<double>(a.in[1].dim(0) * kChannels * a.in[2].dim(1)) / 8;
 }
-
-float Softplus(float x) { return x > 30 ? x : std::log1p(std::exp(x)); }
 
 // One channel of one token: its n states move on; returns y.
 float ScanChannel(float* s, const float* a, const float* b, const float* c,

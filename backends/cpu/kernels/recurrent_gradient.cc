@@ -13,6 +13,7 @@
 
 #include "backends/cpu/kernels.h"
 #include "backends/cpu/kernels/math-inl.h"
+#include "backends/cpu/kernels/recurrent-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/gradient_ops.h"
@@ -26,8 +27,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 
-// As in recurrent.cc.
-constexpr int64_t kChannels = 64;
+constexpr int64_t kChannels = kRecurrentChannels;
 
 int64_t Tasks(const KernelArgs& a) {
   return (a.in[0].dim(1) + kChannels - 1) / kChannels;
@@ -138,8 +138,6 @@ int64_t ScanShared(const KernelArgs& a) {
   return static_cast<int64_t>(sizeof(float)) * Tasks(a) * 2 * a.in[0].dim(0) *
          a.in[2].dim(1);
 }
-
-float Softplus(float x) { return x > 30 ? x : std::log1p(std::exp(x)); }
 
 void Forward(const KernelArgs& args, const Channel& c, int64_t i) {
   const float* a = args.in[2].RowAs<const float>(i);
