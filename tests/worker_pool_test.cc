@@ -1,5 +1,6 @@
 #include "backends/cpu/worker_pool.h"
 
+#include <atomic>
 #include <chrono>
 #include <ctime>
 #include <thread>
@@ -55,6 +56,25 @@ TEST_P(WorkerPoolTest, KeepsWorkersApart) {
   int64_t total = 0;
   for (const int64_t s : sum) total += s;
   EXPECT_EQ(total, 100 * 99 * 100 / 2);
+}
+
+// Whoever runs chunk 4, the first of the second worker's share, finds no time
+// for others: they are done meanwhile, whosever they are.
+TEST(WorkerPool, TakesChunksOfOneWhoIsHeldUp) {
+  WorkerPool pool(2);
+  constexpr int64_t kChunks = 8;
+  std::atomic<int64_t> others{0};
+  pool.Run(kChunks, [&](int64_t chunk, int) {
+    if (chunk != kChunks / 2) {
+      ++others;
+      return;
+    }
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (others < kChunks - 1 && std::chrono::steady_clock::now() < end)
+      std::this_thread::yield();
+    EXPECT_EQ(others, kChunks - 1);
+  });
 }
 
 TEST(WorkerPool, IdleWorkersUseNoCpu) {

@@ -43,7 +43,8 @@ int AvailableCores() {
 }
 
 WorkerPool::WorkerPool(int threads, HostExecutor* host)
-    : threads_(threads),
+    : shares_(static_cast<size_t>(threads)),
+      threads_(threads),
       host_(host),
       spins_(threads <= AvailableCores() ? kSpins : 0) {
   if (host != nullptr) return;
@@ -92,6 +93,7 @@ void WorkerPool::Run(int64_t chunks, Work f) {
   if (host_ != nullptr) return RunOnHost(chunks, f);
   work_ = &f;
   done_.store(0, std::memory_order_relaxed);
+  for (Share& share : shares_) share.taken.store(0, std::memory_order_relaxed);
   const uint64_t epoch = EpochOf(ticket_.load(std::memory_order_relaxed)) + 1;
   ticket_.store(epoch << (2 * kChunkBits) | static_cast<uint64_t>(chunks)
                                                 << kChunkBits,
@@ -113,8 +115,20 @@ uint64_t WorkerPool::RunChunks(int worker) {
   for (;;) {
     const uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acquire);
     if (NextOf(ticket) >= ChunksOf(ticket)) return EpochOf(ticket);
-    (*work_)(static_cast<int64_t>(NextOf(ticket)), worker);
+    const auto chunks = static_cast<int64_t>(ChunksOf(ticket));
+    (*work_)(TakeChunk(worker, chunks), worker);
     done_.fetch_add(1, std::memory_order_release);
+  }
+}
+
+int64_t WorkerPool::TakeChunk(int worker, int64_t chunks) {
+  // There are as many tickets as chunks, so that a turn around finds one.
+  for (int64_t owner = worker;; owner = (owner + 1) % threads_) {
+    const int64_t first = chunks * owner / threads_;
+    const int64_t size = chunks * (owner + 1) / threads_ - first;
+    const int64_t taken = shares_[static_cast<size_t>(owner)].taken.fetch_add(
+        1, std::memory_order_relaxed);
+    if (taken < size) return first + taken;
   }
 }
 

@@ -13,12 +13,14 @@
 namespace weft::inline v0 {
 namespace cpu {
 
-// `threads` workers, the caller's thread included. Chunks are taken one after
-// the other by whoever is free, and Run() waits for chunks, not for workers:
-// one that the operating system has put aside delays only the chunk that it
-// holds. (hwy::ThreadPool gives each worker a share beforehand and spins until
-// the last has passed its barrier: with another busy process on the machine two
-// threads came down from 15 tokens/s to 0.6.)
+// `threads` workers, the caller's thread included. Each begins with a share of
+// its own, the same one in every Run(), so that it finds in its caches what it
+// wrote in the step before; who has none left takes from the others. Run()
+// waits for chunks, not for workers: one that the operating system has put
+// aside delays only the chunk that it holds. (hwy::ThreadPool gives each worker
+// a share beforehand and spins until the last has passed its barrier: with
+// another busy process on the machine two threads came down from 15 tokens/s to
+// 0.6.)
 //
 // Idle workers spin for a while, so that the next step finds them awake, then
 // sleep; they do not spin at all when there are more of them than cores. Not
@@ -38,7 +40,8 @@ class WorkerPool {
 
   // Calls f(chunk, worker) for each chunk in [0, chunks), worker in
   // [0, threads()); returns when all are done. Which worker runs which chunk is
-  // not defined. At most kMaxChunks. Does not allocate.
+  // not defined, though worker w prefers those from chunks * w / threads() on.
+  // At most kMaxChunks. Does not allocate.
   void Run(int64_t chunks, absl::FunctionRef<void(int64_t, int)> f);
 
   static constexpr int64_t kMaxChunks = 1 << 19;
@@ -51,13 +54,22 @@ class WorkerPool {
   void End();
   // Takes and runs chunks until none is left; returns the ticket's epoch.
   uint64_t RunChunks(int worker);
+  // A chunk for a worker who holds a ticket.
+  int64_t TakeChunk(int worker, int64_t chunks);
   // Waits until the epoch is not `seen`; false when the pool ends.
   void AwaitEpoch(uint64_t seen);
 
-  // Epoch, number of chunks and the next of them in one word, so that a worker
-  // who comes late takes either a chunk of the current run or none: 24, 20 and
-  // 20 bits. Each worker overruns the last field by one at most.
+  // Epoch, number of chunks and how many of them are taken in one word, so that
+  // a worker who comes late takes either a chunk of the current run or none:
+  // 24, 20 and 20 bits. Each worker overruns the last field by one at most.
   std::atomic<uint64_t> ticket_{0};
+  // How many chunks of each worker's share are taken; those who look for one
+  // overrun it. A run does not end before all who hold one of its tickets have
+  // found their chunk.
+  struct alignas(64) Share {
+    std::atomic<int64_t> taken{0};
+  };
+  std::vector<Share> shares_;
   std::atomic<int64_t> done_{0};
   // What the current run calls; written before the ticket, read only by those
   // who hold a chunk.

@@ -38,15 +38,17 @@ HWY_INLINE double PieceNs(const KernelArgs& a, double ns_per_value) {
 }
 
 // Calls f(row, first, n) for tasks [begin, end): n values of that row of the
-// output from `first` on.
+// output from `first` on. Pieces of all rows follow each other, so that a
+// worker gets the columns that it has, as a rule, computed in the product
+// before.
 template <class F>
 HWY_INLINE void ForEachPiece(const KernelArgs& a, int64_t begin, int64_t end,
                              const F& f) {
   const int64_t length = a.out[0].row_length();
-  const int64_t pieces = PiecesPerRow(a);
+  const int64_t rows = a.out[0].rows();
   for (int64_t task = begin; task < end; ++task) {
-    const int64_t row = task / pieces;
-    const int64_t first = task % pieces * kPiece;
+    const int64_t row = task % rows;
+    const int64_t first = task / rows * kPiece;
     f(row, first, std::min(kPiece, length - first));
   }
 }
