@@ -43,7 +43,7 @@ endif()
 message(STATUS "Highway ${version}: ${hwy_dir}")
 
 file(GLOB sources "${hwy_dir}/hwy/*.cc" "${hwy_dir}/hwy/contrib/thread_pool/*.cc")
-list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
+list(FILTER sources EXCLUDE REGEX "(_test|/nanobenchmark|/stats|/topology)\\.cc$")
 add_library(weft_hwy STATIC ${sources})
 add_library(weft::hwy ALIAS weft_hwy)
 target_compile_features(weft_hwy PUBLIC cxx_std_17)
