@@ -12,10 +12,6 @@ absl::Status Call::Require(bool ok, absl::string_view message) const {
   return absl::InvalidArgumentError(message);
 }
 
-absl::string_view Summary(const OpDef& op) {
-  return op.doc.substr(0, op.doc.find('.'));
-}
-
 Values ExpandInto(Graph& into, const OpDef& op,
                   absl::Span<const TensorType> inputs, const Attrs& attrs) {
   Values in;

@@ -132,7 +132,8 @@ bool Matcher::MatchValue(ValueId pattern, ValueId value, State& state) {
   const int output = graph_.value(value).index;
   if (output != patterns.value(pattern).index)
     return Fail(state.depth,
-                absl::StrCat("%", graph_.number(value), " is output ", output));
+                absl::StrCat("%", graph_.number(value), " is result ", output,
+                             " of ", node.op->name));
   return MatchNode(want, node, state);
 }
 

@@ -115,9 +115,6 @@ struct OpDef {
   double tolerance = 1e-5;
 };
 
-// The op's doc up to the first full stop, for listings.
-absl::string_view Summary(const OpDef& op);
-
 }  // namespace weft::inline v0
 
 #endif  // WEFT_GRAPH_OP_H_

@@ -54,6 +54,9 @@ TEST(GraphDump, ExplainsEveryRuleOrOne) {
   ExpectSuccess(all);
   EXPECT_TRUE(absl::StrContains(all.out, "rule attention: 2 of 2 matched"))
       << all.out;
+  // What matched is named as well as what did not.
+  EXPECT_TRUE(absl::StrContains(all.out, "\n  yes: %")) << all.out;
+  EXPECT_TRUE(absl::StrContains(all.out, "\n  no: %")) << all.out;
   const ToolResult one = Dump({"--explain=attention"});
   ExpectSuccess(one);
   EXPECT_TRUE(absl::StrContains(all.out, one.out));
@@ -238,6 +241,9 @@ TEST(GraphDump, ListsOpsWithoutAModel) {
   const ToolResult result = RunTool("graph-dump", {"--ops"});
   ExpectSuccess(result);
   EXPECT_TRUE(absl::StrContains(result.out, "\nadd\n"));
+  // All of what the record says, whatever full stops it has.
+  for (const char* part : {"arXiv:1711.05101): parameter", "C3: eps >= 0."})
+    EXPECT_TRUE(absl::StrContains(result.out, part)) << part << result.out;
   EXPECT_TRUE(absl::StrContains(result.out, "kernels: "));
 }
 

@@ -13,11 +13,11 @@
 #include "absl/strings/strip.h"
 #include "graph/status_macros.h"
 #include "tools/terminal.h"
+#include "tools/text_table.h"
 
 namespace weft::inline v0 {
 namespace {
 
-constexpr size_t kColumns = 80;
 constexpr size_t kTextColumn = 26;  // where the descriptions of flags begin
 
 absl::CommandLineFlag* FindFlag(const Program& program,
@@ -132,25 +132,6 @@ class ArgumentParser {
   Arguments result_;
 };
 
-// Appends `text` in lines that begin at kTextColumn; the first goes on where
-// `out` ends.
-void AppendWrapped(absl::string_view text, std::string& out) {
-  size_t column = kTextColumn;
-  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
-    const bool first = column == kTextColumn;
-    if (!first && column + 1 + word.size() > kColumns) {
-      absl::StrAppend(&out, "\n", std::string(kTextColumn, ' '));
-      column = kTextColumn;
-    } else if (!first) {
-      out += ' ';
-      ++column;
-    }
-    absl::StrAppend(&out, word);
-    column += word.size();
-  }
-  out += '\n';
-}
-
 void AppendFlag(const absl::CommandLineFlag& flag, std::string& out) {
   std::string left = absl::StrCat("  --", flag.Name());
   const std::string value = flag.DefaultValue();
@@ -161,7 +142,7 @@ void AppendFlag(const absl::CommandLineFlag& flag, std::string& out) {
     absl::StrAppend(&out, "\n", std::string(kTextColumn, ' '));
   else
     out.append(kTextColumn - left.size(), ' ');
-  AppendWrapped(flag.Help(), out);
+  AppendWrapped(flag.Help(), kTextColumn, out);
 }
 
 // A program started with a closed standard stream would get its number for the

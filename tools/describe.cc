@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "tools/text_table.h"
 
 namespace weft::inline v0 {
@@ -92,6 +93,8 @@ std::string StepTable(const Graph& graph, const BackendPlan& plan) {
   return TextTable(rows);
 }
 
+constexpr absl::string_view kIndent = "    ";
+
 }  // namespace
 
 ArenaUse PeakOfArena(const Plan& plan) {
@@ -147,8 +150,14 @@ std::string DescribeOps(absl::Span<const OpDef* const> ops,
                             : is_view
                                 ? "none: a view of its input"
                                 : "none: runs on the slow scalar reference";
-    absl::StrAppend(&out, op->name, "\n    ", Summary(*op),
-                    "\n    kernels: ", how, "\n");
+    absl::StrAppend(&out, op->name, "\n");
+    const auto append = [&out](absl::string_view line) {
+      absl::StrAppend(&out, kIndent);
+      AppendWrapped(line, kIndent.size(), out);
+    };
+    for (const absl::string_view line : absl::StrSplit(op->doc, '\n'))
+      append(line);
+    append(absl::StrCat("kernels: ", how));
   }
   return out;
 }

@@ -59,7 +59,9 @@ ABSL_FLAG(bool, probe, true,
           "measure those limits; --noprobe saves the time and 1 GiB of memory. "
           "With --plan and --probe: predict the speed, by running layers with "
           "made-up weights");
-ABSL_FLAG(bool, ops, false, "all ops and their kernels; needs no model");
+ABSL_FLAG(bool, ops, false,
+          "all ops: what they compute, of which shapes, constraints, "
+          "kernels; needs no model");
 ABSL_FLAG(bool, formats, false,
           "all block formats: sizes, layouts, kernels; needs no model");
 ABSL_FLAG(std::string, out, "", "a file to write instead of standard output");

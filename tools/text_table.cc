@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 
 namespace weft::inline v0 {
 
@@ -43,6 +44,22 @@ std::string Percent(double share) {
   const double percent = 100 * share;
   return percent < 9.95 ? absl::StrFormat("%.1f %%", percent)
                         : absl::StrFormat("%.0f %%", percent);
+}
+
+void AppendWrapped(absl::string_view text, size_t column, std::string& out) {
+  size_t at = column;
+  for (const absl::string_view word : absl::StrSplit(text, ' ')) {
+    if (at > column && at + 1 + word.size() > kTerminalColumns) {
+      absl::StrAppend(&out, "\n", std::string(column, ' '));
+      at = column;
+    } else if (at > column) {
+      out += ' ';
+      ++at;
+    }
+    absl::StrAppend(&out, word);
+    at += word.size();
+  }
+  out += '\n';
 }
 
 }  // namespace weft::inline v0

@@ -1,4 +1,4 @@
-// Tables for terminals.
+// Tables and wrapped text for terminals.
 #ifndef WEFT_TOOLS_TEXT_TABLE_H_
 #define WEFT_TOOLS_TEXT_TABLE_H_
 
@@ -28,6 +28,13 @@ std::string MiB(int64_t bytes);
 
 // 0.123 as "12 %"; a digit after the point below 10 %.
 std::string Percent(double share);
+
+// What a terminal has, and help texts and listings fill.
+inline constexpr size_t kTerminalColumns = 80;
+
+// Appends the words of `text` in lines that begin at `column` and end before
+// kTerminalColumns; the first goes on where `out` ends. With a final newline.
+void AppendWrapped(absl::string_view text, size_t column, std::string& out);
 
 }  // namespace weft::inline v0
 

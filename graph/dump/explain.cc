@@ -28,19 +28,20 @@ std::string WithoutNumbers(absl::string_view text) {
   return out;
 }
 
-// Misses that only differ in which nodes they are of.
-struct MissGroup {
+// Anchors that only differ in which nodes they are of.
+struct AnchorGroup {
   const DumpAnchor* first = nullptr;
   int count = 0;
 };
 
-std::vector<MissGroup> GroupMisses(const DumpRule& rule) {
-  std::vector<MissGroup> groups;
+std::vector<AnchorGroup> GroupAnchors(const DumpRule& rule, bool matched) {
+  std::vector<AnchorGroup> groups;
   std::map<std::pair<std::string, std::string>, size_t> index;
   for (const DumpAnchor& anchor : rule.anchors) {
-    if (anchor.matched) continue;
+    if (anchor.matched != matched) continue;
     const auto [it, fresh] = index.try_emplace(
-        {anchor.where, WithoutNumbers(anchor.reason)}, groups.size());
+        {anchor.where, WithoutNumbers(matched ? anchor.node : anchor.reason)},
+        groups.size());
     if (fresh) groups.push_back({&anchor, 0});
     ++groups[it->second].count;
   }
@@ -56,12 +57,17 @@ std::string RuleText(const DumpRule& rule) {
                         ? ", as the model expects"
                         : absl::StrCat(", THE MODEL EXPECTS ", rule.expected));
   out += "\n";
-  for (const MissGroup& group : GroupMisses(rule)) {
-    const DumpAnchor& a = *group.first;
-    absl::StrAppend(&out, "  no: %", a.value, " ", a.node, "\n");
-    if (group.count > 1)
-      absl::StrAppend(&out, "      and ", group.count - 1,
+  const auto append = [&out](absl::string_view answer, const AnchorGroup& g) {
+    absl::StrAppend(&out, answer, g.first->value, " ", g.first->node, "\n");
+    if (g.count > 1)
+      absl::StrAppend(&out, "      and ", g.count - 1,
                       " more like it from that line\n");
+  };
+  for (const AnchorGroup& group : GroupAnchors(rule, true))
+    append("  yes: %", group);
+  for (const AnchorGroup& group : GroupAnchors(rule, false)) {
+    const DumpAnchor& a = *group.first;
+    append("  no: %", group);
     absl::StrAppend(&out, "      because ", a.reason, "\n");
     if (!a.hint.empty())
       absl::StrAppend(&out, "      to match: ", a.hint, "\n");
