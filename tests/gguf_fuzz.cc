@@ -1,4 +1,5 @@
-// libFuzzer target: reads any bytes as GGUF, and then all that was read.
+// libFuzzer target: reads any bytes as GGUF, then all that was read, and makes
+// a tokenizer and a graph of it.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -6,7 +7,9 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/architecture.h"
 #include "models/gguf.h"
+#include "models/tokenizer.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -51,6 +54,22 @@ size_t ReadTensor(const GgufFile& file, const GgufTensor& tensor,
          std::to_integer<size_t>(tensor.data.back());
 }
 
+// What a session would make of the file, errors as well.
+size_t MakeAll(const GgufFile& file) {
+  size_t sum = 0;
+  if (const auto tokenizer = MakeTokenizer(file); tokenizer.ok())
+    if (const auto ids = (*tokenizer)->Encode("Once upon", {}); ids.ok())
+      sum += ids->size();
+  const auto architecture = FindArchitecture(file);
+  if (!architecture.ok()) return sum + architecture.status().message().size();
+  BuildOptions options;
+  options.max_tokens = 4;
+  options.context = 64;
+  const auto graph = BuildModel(file, **architecture, options);
+  return sum + (graph.ok() ? (*graph)->order().size()
+                           : graph.status().message().size());
+}
+
 size_t ReadAll(absl::Span<const std::byte> bytes, bool header_only) {
   const auto file =
       GgufFile::Parse(bytes, "fuzz", {.header_only = header_only});
@@ -59,7 +78,7 @@ size_t ReadAll(absl::Span<const std::byte> bytes, bool header_only) {
   for (const absl::string_view key : file->keys()) sum += ReadKey(*file, key);
   for (const GgufTensor& tensor : file->tensors())
     sum += ReadTensor(*file, tensor, header_only);
-  return sum;
+  return sum + MakeAll(*file);
 }
 
 }  // namespace
