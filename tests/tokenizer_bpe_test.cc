@@ -1,9 +1,7 @@
 // Byte-level BPE and WordPiece: rules, properties, broken vocabularies and
 // hostile texts. Reference values are in tokenizer_golden_test.
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -426,94 +424,6 @@ TEST(TokenizerProperty, BpeMergesAsTheRuleSays) {
     for (size_t n = random() % 60; n > 0; --n) text += "abc"[random() % 3];
     ASSERT_EQ(Pieces(*Make(vocab.Spec()), text), MergeSlowly(vocab, text))
         << "seed " << seed << " " << text;
-  }
-}
-
-// ---- size ----
-
-double CpuSeconds(const std::function<void()>& run) {
-  const std::clock_t begin = std::clock();
-  run();
-  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-}
-
-// One name for each of the different ones.
-std::vector<absl::string_view> DifferentPreTokenizers() {
-  std::vector<absl::string_view> names;
-  std::vector<PreSplit const*> seen;
-  for (const absl::string_view name : PreTokenizerNames()) {
-    const PreSplit* splits = FindPreTokenizer(name)->splits.data();
-    if (std::find(seen.begin(), seen.end(), splits) != seen.end()) continue;
-    seen.push_back(splits);
-    names.push_back(name);
-  }
-  return names;
-}
-
-std::string Repeated(absl::string_view unit, size_t bytes) {
-  std::string text;
-  while (text.size() < bytes) absl::StrAppend(&text, unit);
-  return text;
-}
-
-// Runs of characters, and runs before something that makes a match of the run
-// fail. Quadratic time would take minutes for the first 64 KiB; linear is some
-// milliseconds, with room for a sanitizer or an emulator.
-TEST(TokenizerSize, EveryPreTokenizerIsLinear) {
-  std::vector<std::string> texts;
-  for (const char* unit : {"A", "中", "~", " ", "\n", "1", "'", "\u0301",
-                           "\xED\xA0\x80", "Aa", " \n", "1a"})
-    for (const char* tail : {"", "中"})
-      texts.push_back(Repeated(unit, 65536) + tail);
-  for (const absl::string_view name : DifferentPreTokenizers()) {
-    const auto splitter =
-        RegexSplitter::Compile(FindPreTokenizer(name)->splits);
-    ASSERT_TRUE(splitter.ok()) << splitter.status();
-    for (const std::string& text : texts) {
-      SCOPED_TRACE(absl::StrCat(name, " ", absl::CEscape(text.substr(0, 4)),
-                                "...", absl::CEscape(text.substr(65535))));
-      absl::StatusOr<std::vector<uint32_t>> ends;
-      const double seconds = CpuSeconds([&] { ends = splitter->Split(text); });
-      ASSERT_TRUE(ends.ok()) << ends.status();
-      ASSERT_EQ(ends->back(), text.size());
-      ASSERT_LT(seconds, 2.0);
-    }
-  }
-}
-
-// What follows the split is the same for all of them; see below.
-TEST(TokenizerSize, MegabyteOfOneCharacterEveryPreTokenizer) {
-  if (sizeof(WEFT_EMULATOR) > 1 || kSanitized)
-    GTEST_SKIP() << "64 KiB are split above, and time says nothing here";
-  for (const char* unit : {"A", "Z", "中", ".", " ", "\n"}) {
-    const std::string text = Repeated(unit, 1'000'000);
-    for (const absl::string_view name : DifferentPreTokenizers()) {
-      SCOPED_TRACE(absl::StrCat(name, " ", absl::CEscape(unit)));
-      const auto splitter =
-          RegexSplitter::Compile(FindPreTokenizer(name)->splits);
-      ASSERT_TRUE(splitter.ok()) << splitter.status();
-      absl::StatusOr<std::vector<uint32_t>> ends;
-      ExpectCheap([&] { ends = splitter->Split(text); });
-      ASSERT_TRUE(ends.ok()) << ends.status();
-      EXPECT_EQ(ends->back(), text.size());
-    }
-  }
-}
-
-// A word of a megabyte, merged and not, and as many words as bytes.
-TEST(TokenizerSize, MegabyteOfOneCharacterBpe) {
-  BpeVocab vocab = SmallBpeVocab();
-  vocab.Merge("aaaa", "aaaa");
-  vocab.Merge("Ġ", "Ġ");
-  for (const char* name : {"gpt-2", "gpt-4o"}) {
-    const auto tokenizer = Make(vocab.Spec(name));
-    for (const char* unit : {"a", " ", "\n", "\xED"}) {
-      SCOPED_TRACE(absl::StrCat(name, " ", absl::CEscape(unit)));
-      const std::string text = Repeated(unit, 1'000'000);
-      Tokens tokens;
-      ExpectCheap([&] { tokens = Encode(*tokenizer, text); });
-      EXPECT_GT(tokens.size(), 100'000u);
-    }
   }
 }
 

@@ -1,5 +1,5 @@
-// The SentencePiece tokenizer: each rule on a vocabulary of its own,
-// properties, and time.
+// The SentencePiece tokenizer: each rule on a vocabulary of its own, and
+// properties.
 #include <filesystem>
 #include <random>
 #include <string>
@@ -265,39 +265,6 @@ TEST(TokenizerProperty, MergesAsTheRuleSays) {
       parts.push_back(vocab.texts[static_cast<size_t>(token)]);
     ASSERT_EQ(parts, MergeSlowly(vocab, text)) << Hex(text);
   }
-}
-
-// ---- size ----
-
-TEST(TokenizerSize, MegabyteOfOneCharacter) {
-  SpmVocab vocab = SmallSpmVocab();
-  std::string run = "A";
-  for (int i = 0; i < 5; ++i, run += run) vocab.Add(run, -10);
-  run = "\n";
-  for (int i = 0; i < 31; ++i, run += "\n")
-    vocab.Add(run, 0, TokenType::kUserDefined);
-  const auto tokenizer = Make(vocab.Spec());
-  for (const char* character : {"A", "Z", "中", ".", " ", "\n", "<", "a"}) {
-    std::string text;
-    while (text.size() < 1'000'000) text += character;
-    SCOPED_TRACE(absl::CEscape(character));
-    Tokens tokens;
-    ExpectCheap(
-        [&] { tokens = Encode(*tokenizer, text, {.parse_special = true}); });
-    EXPECT_GT(tokens.size(), 10'000u);
-  }
-}
-
-TEST(TokenizerSize, LimitOfText) {
-  const auto tokenizer = Make(SmallSpmVocab().Spec());
-  std::string text(Tokenizer::kMaxTextBytes + 1, 'a');
-  const absl::Status status = tokenizer->Encode(text, {}).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(status.message(),
-            "test: TOK-V19: text to encode is 16777217 bytes; expected at most "
-            "16777216");
-  text.assign(1u << 20, ' ');
-  EXPECT_TRUE(tokenizer->Encode(text, {}).ok());
 }
 
 }  // namespace

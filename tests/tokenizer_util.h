@@ -7,14 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
 #include "gtest/gtest.h"
 #include "models/tokenizer.h"
-#include "tests/cost.h"
 #include "tests/gguf_builder.h"
-#include "tests/sanitizer.h"
 #include "tests/spm_vocab.h"
 
 namespace weft::inline v0 {
@@ -49,16 +46,6 @@ inline std::string Decode(const Tokenizer& tokenizer, const Tokens& tokens,
   auto text = tokenizer.Decode(tokens, special);
   EXPECT_TRUE(text.ok()) << text.status();
   return text.value_or("error");
-}
-
-// Whether `run`, which works on a text of 1 MB, took less than a second and
-// than 64 kB of stack. A sanitizer or an emulator only has to show that time is
-// linear: if it were not, it would be minutes.
-inline void ExpectCheap(absl::FunctionRef<void()> run) {
-  constexpr bool kSlow = kSanitized || sizeof(WEFT_EMULATOR) > 1;
-  const Cost cost = CostOf(run);
-  EXPECT_LT(cost.seconds, kSlow ? 20.0 : 1.0);
-  EXPECT_LT(cost.stack_bytes, 64'000u);
 }
 
 inline std::string Hex(absl::string_view bytes) {
