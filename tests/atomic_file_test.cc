@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "tests/golden.h"
 #include "tests/tool_runner.h"
+#include "tests/unprivileged.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -111,13 +112,47 @@ TEST(AtomicFile, ErrorsStick) {
 }
 
 TEST(AtomicFile, ReadOnlyFilesStay) {
-  const std::string path = NewFolder("read-only") + "/x";
+  const std::string folder = NewFolder("read-only"), path = folder + "/x";
   ASSERT_TRUE(WriteFile(path, "old").ok());
   fs::permissions(path, fs::perms(0444));
-  if (access(path.c_str(), W_OK) == 0)
-    GTEST_SKIP() << "this user may write everything";
-  EXPECT_TRUE(absl::IsPermissionDenied(WriteFile(path, "new")));
+  Unprivileged::Own(path);
+  Unprivileged::Own(folder);
+  fs::permissions(fs::path(folder).parent_path(), fs::perms(0755));
+  absl::Status status;
+  {
+    const Unprivileged user;
+    if (!user.ok()) GTEST_SKIP() << "cannot give up root";
+    status = WriteFile(path, "new");
+    // It is not the folder that refuses.
+    EXPECT_TRUE(WriteFile(folder + "/y", "new").ok());
+  }
+  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  EXPECT_TRUE(absl::StrContains(status.message(), path)) << status;
   EXPECT_EQ(ReadText(path), "old");
+  EXPECT_EQ(CountFiles(folder), 2u);
+}
+
+TEST(AtomicFile, ReadOnlyFoldersStay) {
+  const std::string folder = NewFolder("read-only-folder");
+  const std::string old = folder + "/old", fresh = folder + "/new";
+  ASSERT_TRUE(WriteFile(old, "old").ok());
+  Unprivileged::Own(old);
+  fs::permissions(folder, fs::perms(0555));
+  Unprivileged::Own(folder);
+  fs::permissions(fs::path(folder).parent_path(), fs::perms(0755));
+  for (const std::string& path : {old, fresh}) {
+    absl::Status status;
+    {
+      const Unprivileged user;
+      if (!user.ok()) GTEST_SKIP() << "cannot give up root";
+      status = WriteFile(path, "new");
+    }
+    EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+    EXPECT_TRUE(absl::StrContains(status.message(), path)) << status;
+  }
+  EXPECT_EQ(ReadText(old), "old");
+  EXPECT_EQ(CountFiles(folder), 1u);
+  fs::permissions(folder, fs::perms(0755));  // so that it can be deleted
 }
 
 TEST(AtomicFile, ZerosAreZeros) {

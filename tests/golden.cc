@@ -65,11 +65,15 @@ GoldenModel LoadStories(const std::string& tag) {
   const std::string folder = "golden/stories260K/";
   const std::string index = SharedPath(folder + "index.json");
   if (index.empty()) return golden;
-  const Json model = Json::parse(ReadText(index))["models"][tag];
+  const Json all = Json::parse(ReadText(index));
+  const Json& model = all["models"][tag];
   const std::string file = model["model"];
   golden.path = SharedPath(folder + file);
   if (golden.path.empty()) golden.path = SharedPath("models/" + file);
   const Json& variant = Exact(model["variants"]);
+  golden.story = all["story_tokens"].get<std::vector<Token>>();
+  golden.nll = ReadFloats(
+      SharedPath(folder + variant["nll"]["file"].get<std::string>()));
   golden.perplexity = variant["nll"]["perplexity"];
   ReadPrompts(variant, folder, golden);
   return golden;

@@ -32,7 +32,11 @@ struct GoldenModel {
   int n_vocab = 0;
   int64_t context = 0;  // what the reference was run with
   std::vector<GoldenPrompt> prompts;
-  double perplexity = 0;  // of story.txt
+  // Of stories260K alone: story.txt, how surprising each of its tokens is (see
+  // EvalPerplexity), and its perplexity.
+  std::vector<Token> story;
+  std::vector<float> nll;
+  double perplexity = 0;
 };
 
 // "f32", "q8_0" or "q4_0" of stories260K; empty prompts when it is absent.

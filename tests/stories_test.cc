@@ -12,6 +12,7 @@
 #include "models/engine.h"
 #include "models/sampler.h"
 #include "tests/golden.h"
+#include "tools/eval.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -19,10 +20,14 @@ namespace {
 constexpr int64_t kContext = 512;  // what the reference was run with
 
 // An emulator needs a hundred times as long: there each number of threads and
-// each size of chunks comes up once, and greedy decoding, whose logits are
-// compared in prefill, ends early.
+// each size of chunks comes up once, greedy decoding, whose logits are compared
+// in prefill, ends early, and so does the story.
 constexpr bool kEmulated = sizeof(WEFT_EMULATOR) > 1;
 constexpr size_t kMostGreedy = kEmulated ? 8 : 1 << 20;
+constexpr size_t kMostOfStory = kEmulated ? 24 : 1 << 20;
+// Two whole chunks of 64 and a rest; one and a rest.
+constexpr size_t kChunked = kEmulated ? 66 : 150;
+constexpr size_t kChunkedFinely = kEmulated ? 15 : 36;  // by 1 and 7
 
 SessionOptions Options(const std::string& target = "", int threads = 1) {
   SessionOptions o;
@@ -67,6 +72,13 @@ class StoriesTest
     return *std::move(session);
   }
 
+  // The first `most` tokens of the story.
+  std::vector<Token> StoryStart(size_t most) const {
+    std::vector<Token> tokens = golden_.story;
+    tokens.resize(std::min(most, tokens.size()));
+    return tokens;
+  }
+
   GoldenModel golden_;
   std::shared_ptr<const Model> model_;
   float tolerance_ = 0;
@@ -101,7 +113,7 @@ TEST_P(StoriesTest, GreedyTokensEqualTheReference) {
 }
 
 TEST_P(StoriesTest, BitIdenticalForAnyChunkingAndThreads) {
-  const std::vector<Token>& tokens = golden_.prompts.back().tokens;
+  const std::vector<Token> tokens = StoryStart(kChunked);
   auto whole = NewSession();
   const std::vector<float> want = AllLogits(*whole, tokens);
   std::vector<std::pair<int, int64_t>> cases = {{1, 7}, {2, 64}, {4, 1}};
@@ -109,12 +121,30 @@ TEST_P(StoriesTest, BitIdenticalForAnyChunkingAndThreads) {
     cases.insert(cases.end(),
                  {{1, 1}, {1, 64}, {2, 1}, {2, 7}, {4, 7}, {4, 64}});
   for (const auto& [threads, chunk] : cases) {
+    const size_t count =
+        std::min(tokens.size(), chunk < 64 ? kChunkedFinely : kChunked);
     auto session = NewSession(threads);
-    const std::vector<float> got = AllLogits(*session, tokens, chunk);
-    ASSERT_EQ(got.size(), want.size());
-    EXPECT_EQ(std::memcmp(got.data(), want.data(), want.size() * sizeof(float)),
+    const std::vector<float> got =
+        AllLogits(*session, {tokens.data(), tokens.data() + count}, chunk);
+    ASSERT_EQ(got.size(), count * static_cast<size_t>(golden_.n_vocab));
+    EXPECT_EQ(std::memcmp(got.data(), want.data(), got.size() * sizeof(float)),
               0)
         << threads << " threads, chunks of " << chunk;
+  }
+}
+
+TEST_P(StoriesTest, PerplexityEqualsTheReference) {
+  const std::vector<Token> tokens = StoryStart(kMostOfStory);
+  auto session = NewSession();
+  const auto got = EvalPerplexity(*session, *model_->tokenizer().bos(), tokens,
+                                  kContext, {});
+  ASSERT_TRUE(got.ok()) << got.status();
+  ASSERT_EQ(got->nll.size(), tokens.size());
+  ASSERT_LE(tokens.size(), golden_.nll.size());
+  for (size_t i = 0; i < tokens.size(); ++i)
+    EXPECT_NEAR(got->nll[i], golden_.nll[i], 2 * tolerance_) << "token " << i;
+  if (tokens.size() == golden_.nll.size()) {
+    EXPECT_NEAR(got->perplexity, golden_.perplexity, 2e-5 * golden_.perplexity);
   }
 }
 

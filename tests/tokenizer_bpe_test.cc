@@ -1,9 +1,7 @@
 // Byte-level BPE and WordPiece: rules, properties, broken vocabularies and
 // hostile texts. Reference values are in tokenizer_golden_test.
 #include <algorithm>
-#include <ctime>
 #include <filesystem>
-#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -426,62 +424,6 @@ TEST(TokenizerProperty, BpeMergesAsTheRuleSays) {
     for (size_t n = random() % 60; n > 0; --n) text += "abc"[random() % 3];
     ASSERT_EQ(Pieces(*Make(vocab.Spec()), text), MergeSlowly(vocab, text))
         << "seed " << seed << " " << text;
-  }
-}
-
-// ---- size ----
-
-double CpuSeconds(const std::function<void()>& run) {
-  const std::clock_t begin = std::clock();
-  run();
-  return static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
-}
-
-// Runs of characters, and runs before something that makes a match of the run
-// fail. Quadratic time would take minutes for the first 64 KiB; linear is some
-// milliseconds, with room for a sanitizer or an emulator.
-TEST(TokenizerSize, EveryPreTokenizerIsLinear) {
-  std::vector<PreSplit const*> seen;
-  for (const absl::string_view name : PreTokenizerNames()) {
-    const PreTokenizer& pre = *FindPreTokenizer(name);
-    if (std::find(seen.begin(), seen.end(), pre.splits.data()) != seen.end())
-      continue;
-    seen.push_back(pre.splits.data());
-    SCOPED_TRACE(name);
-    const auto splitter = RegexSplitter::Compile(pre.splits);
-    ASSERT_TRUE(splitter.ok()) << splitter.status();
-    for (const char* unit : {"A", "中", "~", " ", "\n", "1", "'", "\u0301",
-                             "\xED\xA0\x80", "Aa", " \n", "1a"}) {
-      for (const char* tail : {"", "中"}) {
-        std::string text;
-        while (text.size() < 65536) text += unit;
-        text += tail;
-        absl::StatusOr<std::vector<uint32_t>> ends;
-        const double seconds =
-            CpuSeconds([&] { ends = splitter->Split(text); });
-        ASSERT_TRUE(ends.ok()) << ends.status() << absl::CEscape(unit);
-        ASSERT_EQ(ends->back(), text.size());
-        ASSERT_LT(seconds, 2.0) << absl::CEscape(unit) << absl::CEscape(tail);
-      }
-    }
-  }
-}
-
-TEST(TokenizerSize, MegabyteOfOneCharacterBpe) {
-  BpeVocab vocab = SmallBpeVocab();
-  vocab.Merge("aaaa", "aaaa");
-  vocab.Merge("Ġ", "Ġ");
-  for (const char* name : {"gpt-2", "gpt-4o"}) {
-    const auto tokenizer = Make(vocab.Spec(name));
-    for (const char* unit : {"a", " ", "\n", "\xED"}) {
-      std::string text;
-      while (text.size() < 1'000'000) text += unit;
-      const double seconds = CpuSeconds([&] {
-        const Tokens tokens = Encode(*tokenizer, text);
-        EXPECT_GT(tokens.size(), 100'000u);
-      });
-      EXPECT_LT(seconds, 10) << name << " " << absl::CEscape(unit);
-    }
   }
 }
 

@@ -190,12 +190,18 @@ TEST(WeftRun, StopsWhenTheContextIsFull) {
 }
 
 TEST(WeftRun, RefusesAPromptLongerThanTheContext) {
-  const ToolResult result =
-      RunWeft({"--prompt=fffffffffffffff", "--context=8"});
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.out, "");
-  EXPECT_TRUE(absl::StrContains(
-      result.err, "weft-run: the prompt has 17 tokens, the context 8"))
+  const std::string what = "the prompt has 17 tokens, the context 8";
+  ExpectFailure(RunWeft({"--prompt=fffffffffffffff", "--context=8"}),
+                "weft-run", what);
+  ExpectFailure(RunWeft({"--context=8"}, {.input = "fffffffffffffff\n"}),
+                "weft-run", what);
+}
+
+TEST(WeftRun, SaysOnceHowLongLoadingTook) {
+  const ToolResult result = RunWeft({"--max_tokens=2"}, {.input = "ab\ncd\n"});
+  ExpectSuccess(result);
+  EXPECT_TRUE(absl::StartsWith(result.err, "loaded in ")) << result.err;
+  EXPECT_FALSE(absl::StrContains(result.err.substr(1), "loaded in "))
       << result.err;
 }
 

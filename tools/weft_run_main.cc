@@ -176,6 +176,7 @@ absl::StatusOr<ChatTemplate> OpenTemplate(const Model& model) {
 struct Opened {
   std::shared_ptr<const Model> model;
   std::unique_ptr<Session> session;
+  double seconds = 0;  // that it took
 };
 
 // The model file with a session of its own.
@@ -201,24 +202,27 @@ absl::StatusOr<Opened> OpenSession(bool embed, TapRecorder* taps) {
   if (const absl::Status& cache = session->pack_cache_status(); !cache.ok())
     Warn(absl::StrCat("--pack_cache: ", cache.message()));
   if (taps != nullptr) taps->Attach(*session);
-  Say(absl::StrFormat("loaded in %.3f s", time.Seconds()));
+  const double seconds = time.Seconds();
   if (absl::GetFlag(FLAGS_verbose)) ShowSession(*model, *session);
   const int64_t trained = model->trained_context();
   if (trained > 0 && session->options().context > trained)
     Warn(absl::StrCat("the model was trained for ", trained,
                       " positions; beyond them the text may degrade"));
-  return Opened{std::move(model), std::move(session)};
+  return Opened{std::move(model), std::move(session), seconds};
 }
 
-absl::StatusOr<std::unique_ptr<SessionTextModel>> OpenModel(TapRecorder* taps) {
-  WEFT_ASSIGN_OR_RETURN(Opened opened, OpenSession(/*embed=*/false, taps));
-  auto& [model, session] = opened;
+std::unique_ptr<SessionTextModel> MakeTextModel(Opened opened) {
+  auto& [model, session, seconds] = opened;
   if (Timed())
     return std::make_unique<ProfiledTextModel>(
         std::move(model), std::move(session),
         absl::GetFlag(FLAGS_trace).empty() ? 0 : kTraceRoom);
   return std::make_unique<SessionTextModel>(std::move(model),
                                             std::move(session));
+}
+
+void SayLoaded(double seconds) {
+  Say(absl::StrFormat("loaded in %.3f s", seconds));
 }
 
 // What --profile and --trace ask for.
@@ -249,9 +253,13 @@ const char* Describe(StopReason reason) {
 // Generates for one prompt, or for all lines of standard input.
 class Runner {
  public:
-  Runner(TextModel& model, SamplerOptions sampler,
+  // `load_seconds`: what loading the model took.
+  Runner(TextModel& model, double load_seconds, SamplerOptions sampler,
          const std::atomic<bool>& cancel)
-      : model_(model), sampler_(std::move(sampler)), cancel_(cancel) {}
+      : model_(model),
+        load_seconds_(load_seconds),
+        sampler_(std::move(sampler)),
+        cancel_(cancel) {}
 
   // `separate`: other texts may follow, so a line feed ends each.
   GeneratorOptions MakeOptions(bool separate) {
@@ -265,6 +273,7 @@ class Runner {
                                       : std::string(text));
     };
     options.progress = [this](int64_t done, int64_t total) {
+      TellLoaded();
       // The last call comes when the text begins.
       if (done == total) return progress_.reset();
       if (progress_ == nullptr)
@@ -318,8 +327,15 @@ class Runner {
   }
 
  private:
+  // Once: when a prompt is accepted, so that the error of one that is not
+  // stands alone; whoever types prompts is told before the first.
+  void TellLoaded() {
+    if (load_seconds_) SayLoaded(*std::exchange(load_seconds_, std::nullopt));
+  }
+
   absl::Status ForEachLine(
       absl::FunctionRef<absl::Status(const std::string&)> run) {
+    if (StdinIsTerminal()) TellLoaded();
     LineReader reader;
     for (std::string line; !cancel_;) {
       if (StdinIsTerminal() && StderrIsTerminal()) std::fputs("> ", stderr);
@@ -346,6 +362,7 @@ class Runner {
   }
 
   TextModel& model_;
+  std::optional<double> load_seconds_;  // until it is told
   SamplerOptions sampler_;
   const std::atomic<bool>& cancel_;
   bool separate_ = false;
@@ -353,8 +370,9 @@ class Runner {
 };
 
 absl::Status RunWith(const Arguments& args, SessionTextModel& model,
-                     SamplerOptions sampler, const std::atomic<bool>& cancel) {
-  Runner runner(model, std::move(sampler), cancel);
+                     double load_seconds, SamplerOptions sampler,
+                     const std::atomic<bool>& cancel) {
+  Runner runner(model, load_seconds, std::move(sampler), cancel);
   if (absl::GetFlag(FLAGS_chat)) {
     // An answer ends where the model ends it.
     if (!args.Given("max_tokens")) absl::SetFlag(&FLAGS_max_tokens, 0);
@@ -372,22 +390,24 @@ absl::Status Run(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(SamplerOptions sampler, SamplerFromFlags(args));
   WEFT_ASSIGN_OR_RETURN(std::optional<TapRecorder> taps,
                         TapRecorder::FromFlags());
-  TapRecorder* recorder = taps ? &*taps : nullptr;
-  if (absl::GetFlag(FLAGS_embed)) {
-    WEFT_ASSIGN_OR_RETURN(const Opened opened,
-                          OpenSession(/*embed=*/true, recorder));
+  const bool embed = absl::GetFlag(FLAGS_embed);
+  WEFT_ASSIGN_OR_RETURN(Opened opened,
+                        OpenSession(embed, taps ? &*taps : nullptr));
+  const double load_seconds = opened.seconds;
+  if (embed) {
     const std::string prompt = absl::GetFlag(FLAGS_prompt);
     WEFT_RETURN_IF_ERROR(EmbedTexts(*opened.model, *opened.session,
                                     args.Given("prompt") ? &prompt : nullptr,
                                     CatchInterrupt()));
+    SayLoaded(load_seconds);
     return taps ? taps->Write() : absl::OkStatus();
   }
-  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<SessionTextModel> model,
-                        OpenModel(recorder));
+  const std::unique_ptr<SessionTextModel> model =
+      MakeTextModel(std::move(opened));
   // Not before: until a model is there nothing can be stopped but all of it,
   // and a cache of packed weights has no name before it is whole.
-  WEFT_RETURN_IF_ERROR(
-      RunWith(args, *model, std::move(sampler), CatchInterrupt()));
+  WEFT_RETURN_IF_ERROR(RunWith(args, *model, load_seconds, std::move(sampler),
+                               CatchInterrupt()));
   if (taps) WEFT_RETURN_IF_ERROR(taps->Write());
   return WriteTimes(*model);
 }
