@@ -271,7 +271,8 @@ std::optional<uint64_t> GgufFile::OffsetOf(absl::string_view key,
                                            uint64_t element) const {
   if (!contents_->header_bytes.empty()) return std::nullopt;
   const absl::StatusOr<GgufValue> value = contents_->Find(key);
-  if (!value.ok() || element >= value->count) return std::nullopt;
+  if (!value.ok() || (element > 0 && element >= value->count))
+    return std::nullopt;
   if (value->element != GgufType::kString)
     return value->at + element * GgufFixedSize(value->element);
   ByteReader reader(contents_->bytes, value->at);

@@ -174,10 +174,14 @@ bool ModelBuilder::HasTensor(absl::string_view name) const {
 const GgufTensor* ModelBuilder::Find(const std::string& name) {
   const GgufTensor* tensor = file_.FindTensor(name);
   if (tensor == nullptr)
-    Fail(absl::NotFoundError(
-        absl::StrCat(file_.source(), ": BIND-A10: tensor ", name,
-                     " is missing; expected it in a model of architecture ",
-                     QuoteInput(architecture_))));
+    Fail(MakeInputError(
+        StatusCode::kNotFound, file_.source(),
+        {.id = "BIND-A10",
+         .at = std::nullopt,
+         .field = absl::StrCat("tensor ", QuoteInput(name)),
+         .value = "missing",
+         .expected = absl::StrCat("it in a model of architecture ",
+                                  QuoteInput(architecture_))}));
   return tensor;
 }
 
