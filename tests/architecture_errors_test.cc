@@ -257,6 +257,10 @@ TEST(ArchitectureErrors, AnUnknownArchitectureListsThoseThatThereAre) {
   spec.keys[0].payload = GgufString("llama5");
   const absl::Status status = StatusOf(spec);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_PRED2(
+      Says, status.message(),
+      absl::StrCat("BIND-ARCH at byte ", spec.OffsetOf("general.architecture"),
+                   ": general.architecture is \"llama5\""));
   for (const Architecture& a : Architectures())
     EXPECT_PRED2(Says, status.message(), a.name);
 }

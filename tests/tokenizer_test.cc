@@ -270,7 +270,7 @@ TEST(TokenizerProperty, MergesAsTheRuleSays) {
 
 // ---- size ----
 
-TEST(TokenizerSize, MegabyteOfOneCharacter) {
+TEST(TokenizerSize, V17_MegabyteOfOneCharacter) {
   SpmVocab vocab = SmallSpmVocab();
   std::string run = "A";
   for (int i = 0; i < 5; ++i, run += run) vocab.Add(run, -10);
