@@ -44,8 +44,8 @@ absl::Span<const Architecture> Architectures() { return kArchitectures; }
 
 absl::StatusOr<const Architecture*> FindArchitecture(
     const GgufFile& file, absl::Span<const Architecture* const> extra) {
-  WEFT_ASSIGN_OR_RETURN(const absl::string_view name,
-                        file.GetString("general.architecture"));
+  constexpr char kKey[] = "general.architecture";
+  WEFT_ASSIGN_OR_RETURN(const absl::string_view name, file.GetString(kKey));
   std::vector<absl::string_view> known;
   for (const Architecture* architecture : extra) {
     if (architecture->name == name) return architecture;
@@ -55,9 +55,13 @@ absl::StatusOr<const Architecture*> FindArchitecture(
     if (architecture.name == name) return &architecture;
     known.push_back(architecture.name);
   }
-  return absl::UnimplementedError(absl::StrCat(
-      file.source(), ": BIND-ARCH: general.architecture is ", QuoteInput(name),
-      "; expected one of ", absl::StrJoin(known, ", ")));
+  return MakeInputError(
+      absl::StatusCode::kUnimplemented, file.source(),
+      {.id = "BIND-ARCH",
+       .at = file.OffsetOf(kKey),
+       .field = kKey,
+       .value = QuoteInput(name),
+       .expected = absl::StrCat("one of ", absl::StrJoin(known, ", "))});
 }
 
 absl::StatusOr<std::unique_ptr<Graph>> BuildModel(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "models/rope_metadata.h"
@@ -12,6 +13,33 @@ namespace {
 
 bool IsSet(Value v) { return v.graph() != nullptr; }
 
+void CheckKvHeads(ModelBuilder& b, absl::Span<const int64_t> kv_heads,
+                  int64_t heads) {
+  constexpr char kKey[] = "attention.head_count_kv";
+  const std::string expected =
+      absl::StrCat("a divisor of the ", heads, " heads");
+  const bool by_layer = b.IsArray(kKey);
+  for (size_t i = 0; i < kv_heads.size(); ++i) {
+    const int64_t n = kv_heads[i];
+    const bool ok = n > 0 && n <= heads && heads % n == 0;
+    if (by_layer)
+      b.RequireOfLayer(ok, kKey, i, n, expected);
+    else
+      b.Require(ok, "BIND-A2", kKey, absl::StrCat(n), expected);
+  }
+}
+
+int64_t ReadHeadSize(ModelBuilder& b, absl::string_view key,
+                     int64_t otherwise) {
+  constexpr int64_t kAny = std::numeric_limits<int64_t>::max();
+  const int64_t n = b.Int(key, -kAny, kAny, otherwise);
+  const bool ok = n > 0 && n <= kMaxHeadSize && n % 2 == 0;
+  b.Require(ok, "BIND-A4", key, absl::StrCat(n),
+            absl::StrCat("an even number from 2 to ", kMaxHeadSize,
+                         " (default: width / heads)"));
+  return ok ? n : 2;
+}
+
 void ReadHeads(ModelBuilder& b, Sizes& s) {
   s.heads = b.Int("attention.head_count", 0, kMaxHeads);
   b.Require(s.heads > 0, "BIND-A2", "attention.head_count", "0",
@@ -19,18 +47,9 @@ void ReadHeads(ModelBuilder& b, Sizes& s) {
   const int64_t heads = std::max<int64_t>(1, s.heads);
   s.kv_heads =
       b.PerLayer("attention.head_count_kv", s.layers, 0, kMaxHeads, heads);
-  for (const int64_t n : s.kv_heads)
-    b.Require(n > 0 && n <= heads && heads % n == 0, "BIND-A2",
-              "attention.head_count_kv", absl::StrCat(n),
-              absl::StrCat("a divisor of the ", heads, " heads"));
-  s.head_size = b.Int("attention.key_length", 0, kMaxHeadSize, s.width / heads);
-  s.value_size =
-      b.Int("attention.value_length", 0, kMaxHeadSize, s.width / heads);
-  b.Require(s.head_size > 0 && s.head_size % 2 == 0, "BIND-A4",
-            "attention.key_length", absl::StrCat(s.head_size),
-            "an even number above 0 (default: width / heads)");
-  b.Require(s.value_size > 0, "BIND-A4", "attention.value_length",
-            absl::StrCat(s.value_size), "a number above 0");
+  CheckKvHeads(b, s.kv_heads, heads);
+  s.head_size = ReadHeadSize(b, "attention.key_length", s.width / heads);
+  s.value_size = ReadHeadSize(b, "attention.value_length", s.width / heads);
   s.attend.scale =
       1 / std::sqrt(static_cast<double>(std::max<int64_t>(1, s.head_size)));
 }

@@ -14,11 +14,11 @@ using absl::StatusCode;
 
 constexpr absl::string_view kMerges = "tokenizer.ggml.merges";
 
-absl::Status MergeError(const Vocab& vocab, size_t index,
+absl::Status MergeError(const GgufFile& file, size_t index,
                         absl::string_view merge, absl::string_view expected) {
-  return MakeVocabError(StatusCode::kInvalidArgument, vocab.source(),
-                        {"TOK-V11", absl::StrCat(kMerges, "[", index, "]"),
-                         QuoteInput(merge), expected});
+  return MakeVocabError(
+      StatusCode::kInvalidArgument, file,
+      {"TOK-V11", kMerges, QuoteInput(merge), expected, index});
 }
 
 }  // namespace
@@ -27,14 +27,14 @@ absl::StatusOr<BpeMerges> BpeMerges::Read(const GgufFile& file,
                                           const Vocab& vocab) {
   if (!file.Has(kMerges)) {
     return MakeVocabError(
-        StatusCode::kFailedPrecondition, vocab.source(),
+        StatusCode::kFailedPrecondition, file,
         {"TOK-V11", kMerges, "missing", "the merges of the vocabulary"});
   }
   WEFT_ASSIGN_OR_RETURN(const GgufFile::ArrayInfo info,
                         file.GetArrayInfo(kMerges));
   if (info.element != GgufType::kString) {
     return MakeVocabError(
-        StatusCode::kInvalidArgument, vocab.source(),
+        StatusCode::kInvalidArgument, file,
         {"TOK-V11", kMerges, absl::StrCat("an array of ", Name(info.element)),
          "element type string"});
   }
@@ -49,18 +49,18 @@ absl::StatusOr<BpeMerges> BpeMerges::Read(const GgufFile& file,
     const absl::string_view line = lines[i];
     const size_t space = line.find(' ');
     if (space == line.npos || line.find(' ', space + 1) != line.npos)
-      return MergeError(vocab, i, line, "two texts with one space between");
+      return MergeError(file, i, line, "two texts with one space between");
     const absl::string_view left = line.substr(0, space);
     const absl::string_view right = line.substr(space + 1);
     const Token left_token = vocab.Find(left);
     const Token right_token = vocab.Find(right);
     if (left_token == kNoToken || right_token == kNoToken)
-      return MergeError(vocab, i, line, "the texts of two tokens");
+      return MergeError(file, i, line, "the texts of two tokens");
     both.assign(left.data(), left.size());
     both.append(right.data(), right.size());
     const Token token = vocab.Find(both);
     if (token == kNoToken)
-      return MergeError(vocab, i, line, "texts that together are a token's");
+      return MergeError(file, i, line, "texts that together are a token's");
     list.push_back(
         {Pair(left_token, right_token), static_cast<uint32_t>(i), token});
     if (merges.index_.Insert(static_cast<uint32_t>(list.size() - 1)))

@@ -36,7 +36,8 @@ std::optional<char> ParseByteToken(absl::string_view text) {
   return absl::HexStringToBytes(text.substr(3, 2))[0];
 }
 
-absl::StatusOr<ByteTokens> ByteTokens::Find(const Vocab& vocab) {
+absl::StatusOr<ByteTokens> ByteTokens::Find(const GgufFile& file,
+                                            const Vocab& vocab) {
   ByteTokens bytes;
   // As llama.cpp does, by the text and whatever the type; files without types
   // exist.
@@ -48,10 +49,10 @@ absl::StatusOr<ByteTokens> ByteTokens::Find(const Vocab& vocab) {
     if (vocab.type(token) != TokenType::kByte) continue;
     const std::optional<char> byte = ParseByteToken(vocab.text(token));
     if (!byte) {
-      return MakeVocabError(StatusCode::kInvalidArgument, vocab.source(),
-                            {"TOK-V10", absl::StrCat(kTokens, "[", token, "]"),
-                             QuoteInput(vocab.text(token)),
-                             "<0x00> to <0xFF> where the type is byte (6)"});
+      return MakeVocabError(StatusCode::kInvalidArgument, file,
+                            {"TOK-V10", kTokens, QuoteInput(vocab.text(token)),
+                             "<0x00> to <0xFF> where the type is byte (6)",
+                             static_cast<size_t>(token)});
     }
     Token& known = bytes.tokens_[static_cast<unsigned char>(*byte)];
     if (known == kNoToken) known = token;

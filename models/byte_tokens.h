@@ -21,7 +21,9 @@ std::optional<char> ParseByteToken(absl::string_view text);
 class ByteTokens {
  public:
   // InvalidArgument (TOK-V10) for a token of type "byte" whose text names none.
-  static absl::StatusOr<ByteTokens> Find(const Vocab& vocab);
+  // `vocab` was read from `file`.
+  static absl::StatusOr<ByteTokens> Find(const GgufFile& file,
+                                         const Vocab& vocab);
 
   // Whether there are tokens for bytes, all or some.
   bool any() const { return any_; }

@@ -12,9 +12,9 @@ namespace {
 
 constexpr absl::string_view kKey = "tokenizer.ggml.precompiled_charsmap";
 
-absl::Status MapError(absl::string_view source, absl::string_view value,
+absl::Status MapError(const GgufFile& file, absl::string_view value,
                       absl::string_view expected) {
-  return MakeVocabError(absl::StatusCode::kInvalidArgument, source,
+  return MakeVocabError(absl::StatusCode::kInvalidArgument, file,
                         {"TOK-V13", kKey, value, expected});
 }
 
@@ -30,25 +30,24 @@ uint32_t ReadUnit(absl::string_view bytes) {
 absl::StatusOr<CharMap> CharMap::Read(const GgufFile& file) {
   CharMap map;
   if (!file.Has(kKey)) return map;
-  const std::string& source = file.source();
   WEFT_ASSIGN_OR_RETURN(const GgufFile::ArrayInfo info,
                         file.GetArrayInfo(kKey));
   if (info.element != GgufType::kInt8 && info.element != GgufType::kUint8) {
-    return MapError(source, absl::StrCat("an array of ", Name(info.element)),
+    return MapError(file, absl::StrCat("an array of ", Name(info.element)),
                     "element type uint8 or int8");
   }
   if (info.count == 0) return map;
   WEFT_ASSIGN_OR_RETURN(absl::string_view bytes, file.GetRaw(kKey));
   bytes.remove_prefix(bytes.size() - info.count);
   if (bytes.size() < 4) {
-    return MapError(source, absl::StrCat(bytes.size(), " bytes"),
+    return MapError(file, absl::StrCat(bytes.size(), " bytes"),
                     "at least 4, the size of its trie");
   }
   const uint32_t size = ReadUnit(bytes);
   bytes.remove_prefix(4);
   if (size % 4 != 0 || size == 0 || size >= bytes.size()) {
     return MapError(
-        source, absl::StrCat("a trie of ", size, " bytes in ", bytes.size()),
+        file, absl::StrCat("a trie of ", size, " bytes in ", bytes.size()),
         "a multiple of 4 that leaves room for the replacements");
   }
   for (size_t i = 0; i < size; i += 4)
@@ -56,18 +55,18 @@ absl::StatusOr<CharMap> CharMap::Read(const GgufFile& file) {
   bytes.remove_prefix(size);
   map.replacements_.assign(bytes.data(), bytes.size());
   if (map.replacements_.back() != '\0') {
-    return MapError(source, "without a NUL after the last replacement",
+    return MapError(file, "without a NUL after the last replacement",
                     "a NUL after each");
   }
-  WEFT_RETURN_IF_ERROR(map.Check(source));
+  WEFT_RETURN_IF_ERROR(map.Check(file));
   return map;
 }
 
 // Visits every node that a text can lead to, so that Find needs no checks.
-absl::Status CharMap::Check(absl::string_view source) const {
+absl::Status CharMap::Check(const GgufFile& file) const {
   const auto out_of_range = [&](uint64_t index, absl::string_view what) {
     return MapError(
-        source, absl::StrCat("a trie that refers to ", what, " ", index),
+        file, absl::StrCat("a trie that refers to ", what, " ", index),
         absl::StrCat("less than ",
                      what == "unit" ? units_.size() : replacements_.size()));
   };

@@ -32,7 +32,7 @@ class CharMap {
   Match Find(absl::string_view text) const;
 
  private:
-  absl::Status Check(absl::string_view source) const;
+  absl::Status Check(const GgufFile& file) const;
   // Where the unit's children are.
   static uint32_t Offset(uint32_t unit) {
     return (unit >> 10) << ((unit & (1u << 9)) >> 6);

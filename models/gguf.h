@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,7 +57,7 @@ absl::string_view Name(GgufType type);
 
 // One tensor of the file: views that live as long as the GgufFile.
 struct GgufTensor {
-  absl::string_view name;  // 1 to 64 bytes of UTF-8 without control characters
+  absl::string_view name;  // 1 to 63 bytes of UTF-8 without control characters
   DType dtype = DType::kUnknown;
   // Slowest dimension first, as everywhere in weft (the file lists them fastest
   // first); 1 to 4 entries, each 0 or more; a file's n_dims 0 is {1}.
@@ -165,6 +166,14 @@ class GgufFile {
   absl::StatusOr<ArrayInfo> GetArrayInfo(absl::string_view key) const;
   // The value as it stands in the file, its u32 type first; NotFound.
   absl::StatusOr<absl::string_view> GetRaw(absl::string_view key) const;
+
+  // Where the value of `key` begins, or that element of an array; for errors.
+  // None when it is absent, or the file is described out of another format.
+  std::optional<uint64_t> OffsetOf(absl::string_view key,
+                                   uint64_t element = 0) const;
+  // Where the entry of a tensor of this object begins in the tensor table.
+  // None as above, and when it is in the table of another part than the first.
+  std::optional<uint64_t> OffsetOf(const GgufTensor& tensor) const;
 
   // Says that the tensor's data is not needed for now, so that the system may
   // take back the memory that holds it. The data stays readable. Thread-safe.

@@ -267,4 +267,25 @@ absl::StatusOr<GgufFile::ArrayInfo> GgufFile::GetArrayInfo(
   return ArrayInfo{value.element, value.count};
 }
 
+std::optional<uint64_t> GgufFile::OffsetOf(absl::string_view key,
+                                           uint64_t element) const {
+  if (!contents_->header_bytes.empty()) return std::nullopt;
+  const absl::StatusOr<GgufValue> value = contents_->Find(key);
+  if (!value.ok() || (element > 0 && element >= value->count))
+    return std::nullopt;
+  if (value->element != GgufType::kString)
+    return value->at + element * GgufFixedSize(value->element);
+  ByteReader reader(contents_->bytes, value->at);
+  for (uint64_t i = 0; i < element; ++i) LoadString(reader);
+  return reader.position();
+}
+
+std::optional<uint64_t> GgufFile::OffsetOf(const GgufTensor& tensor) const {
+  const uint64_t at = contents_->input().PositionOf(tensor.name);
+  // Of a name elsewhere, the "position" is none.
+  if (!contents_->header_bytes.empty() || at >= contents_->bytes.size())
+    return std::nullopt;
+  return at - sizeof(uint64_t);  // the name's length comes first
+}
+
 }  // namespace weft::inline v0

@@ -42,11 +42,12 @@
 //
 // What is accepted though another reader refuses it: alignments 1 to 4 (gguf.md
 // asks for multiples of 8, ggml only for a power of two), data in any order and
-// with gaps (ggml wants the table's order, packed), 64-byte names (ggml: 63),
-// n_dims 0, unused zero dimensions, any bytes as padding or string values.
+// with gaps (ggml wants the table's order, packed), n_dims 0, unused zero
+// dimensions, any bytes as padding or string values.
 // What is refused though ggml accepts it: bool bytes other than 0 and 1, keys
 // that are not printable ASCII, tensor names with control characters (they
-// would reach terminals) or bad UTF-8, alignments above 64 KiB.
+// would reach terminals) or bad UTF-8, alignments above 64 KiB. Like ggml, and
+// unlike gguf.md, tensor names of 64 bytes are refused.
 #ifndef WEFT_MODELS_GGUF_INTERNAL_H_
 #define WEFT_MODELS_GGUF_INTERNAL_H_
 

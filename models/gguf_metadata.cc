@@ -33,7 +33,7 @@ absl::Status CheckKey(const GgufInput& in, const GgufKeyAt& key) {
   const auto bad =
       std::find_if_not(key.name.begin(), key.name.end(), is_printable);
   if (bad == key.name.end()) return absl::OkStatus();
-  error.at += static_cast<uint64_t>(bad - key.name.begin());
+  *error.at += static_cast<uint64_t>(bad - key.name.begin());
   error.field = absl::StrCat("key ", key.number);
   error.value = QuoteInput(key.name);
   error.expected = "printable ASCII";

@@ -43,17 +43,17 @@ std::optional<PartName> ParseName(const std::string& path) {
   return name;
 }
 
-absl::Status SplitError(absl::StatusCode code, absl::string_view source,
-                        absl::string_view id, absl::string_view what,
-                        absl::string_view found, absl::string_view expected) {
-  return absl::Status(code, absl::StrCat(source, ": ", id, ": ", what, " is ",
-                                         found, "; expected ", expected));
-}
+// An error about a key of the metadata, or about something else that is at no
+// byte of the file.
 absl::Status Invalid(const GgufFile& file, absl::string_view id,
-                     absl::string_view what, absl::string_view found,
-                     absl::string_view expected) {
-  return SplitError(absl::StatusCode::kInvalidArgument, file.source(), id, what,
-                    found, expected);
+                     absl::string_view what, const std::string& found,
+                     const std::string& expected) {
+  return MakeInputError(absl::StatusCode::kInvalidArgument, file.source(),
+                        {.id = id,
+                         .at = file.OffsetOf(what),
+                         .field = std::string(what),
+                         .value = found,
+                         .expected = expected});
 }
 
 // An integer that has to be `want`.
@@ -91,8 +91,12 @@ absl::StatusOr<GgufFile> OpenPart(const std::string& path,
                                   const GgufOptions& options) {
   absl::StatusOr<GgufFile> part = GgufFile::Open(path, options);
   if (absl::IsNotFound(part.status()))
-    return SplitError(absl::StatusCode::kNotFound, path, "SPLIT-2", "the part",
-                      "missing", "all parts of the model in one folder");
+    return MakeInputError(absl::StatusCode::kNotFound, path,
+                          {.id = "SPLIT-2",
+                           .at = std::nullopt,
+                           .field = "the part",
+                           .value = "missing",
+                           .expected = "all parts of the model in one folder"});
   return part;
 }
 

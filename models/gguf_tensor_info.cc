@@ -15,7 +15,9 @@ namespace {
 
 using absl::StatusCode;
 
-constexpr uint64_t kMaxNameBytes = 64;
+// gguf.md allows 64; ggml keeps names in 64 bytes with a NUL (GGML_MAX_NAME),
+// so that a file with a longer one is of use to no other reader.
+constexpr uint64_t kMaxNameBytes = 63;
 constexpr uint32_t kMaxDims = 4;
 constexpr uint64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 
@@ -85,15 +87,15 @@ absl::StatusOr<absl::string_view> ReadName(const Entry& entry,
                           .at = at,
                           .field = "name",
                           .value = "empty",
-                          .expected = "1 to 64 bytes",
+                          .expected = "1 to 63 bytes",
                           .hint = "empty tensor name"});
   if (*size > kMaxNameBytes)
     return entry.Invalid({.id = "GGUF-T2",
                           .at = at,
                           .field = "length of the name",
                           .value = absl::StrCat(*size),
-                          .expected = "at most 64 bytes",
-                          .hint = "tensor name over the limit of 64"});
+                          .expected = "at most 63 bytes",
+                          .hint = "tensor name over the limit of 63"});
   const absl::string_view name = *reader.ReadBytes(*size);
   if (!IsCleanName(name))
     return entry.Invalid({.id = "GGUF-T3",

@@ -8,9 +8,10 @@ namespace weft::inline v0 {
 
 std::string FormatInputError(absl::string_view source,
                              const InputError& error) {
-  std::string text = absl::StrCat(source, ": ", error.id, " at byte ", error.at,
-                                  ": ", error.field, " is ", error.value,
-                                  "; expected ", error.expected);
+  std::string text = absl::StrCat(source, ": ", error.id);
+  if (error.at) absl::StrAppend(&text, " at byte ", *error.at);
+  absl::StrAppend(&text, ": ", error.field, " is ", error.value, "; expected ",
+                  error.expected);
   if (!error.hint.empty()) absl::StrAppend(&text, "; ", error.hint);
   return text;
 }

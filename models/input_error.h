@@ -3,6 +3,7 @@
 #define WEFT_MODELS_INPUT_ERROR_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,7 +15,9 @@ namespace weft::inline v0 {
 // the input only through QuoteInput.
 struct InputError {
   absl::string_view id = {};  // stable name of the error site: "GGUF-H8"
-  uint64_t at = 0;            // byte of the input
+  // Byte of the input; none where it has no such place (a key that is missing,
+  // a model that is described out of another format).
+  std::optional<uint64_t> at = 0;
   std::string field = {};     // what was read
   std::string value = {};     // what it is
   std::string expected = {};  // the rule it breaks
@@ -22,7 +25,7 @@ struct InputError {
 };
 
 // "<source>: <id> at byte <at>: <field> is <value>; expected <expected>[;
-// <hint>]".
+// <hint>]"; without "at byte" where that is not known.
 std::string FormatInputError(absl::string_view source, const InputError& error);
 
 // The same as a status of `code`.

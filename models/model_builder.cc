@@ -9,12 +9,7 @@
 namespace weft::inline v0 {
 namespace {
 
-absl::Status BindError(absl::StatusCode code, absl::string_view source,
-                       absl::string_view id, absl::string_view what,
-                       absl::string_view found, absl::string_view expected) {
-  return absl::Status(code, absl::StrCat(source, ": ", id, ": ", what, " is ",
-                                         found, "; expected ", expected));
-}
+using absl::StatusCode;
 
 std::string DimsText(absl::Span<const int64_t> dims) {
   return Shape::FromInts(dims).ToString();
@@ -67,9 +62,30 @@ absl::Status ModelBuilder::status() const {
 void ModelBuilder::Require(bool ok, absl::string_view id, absl::string_view key,
                            const std::string& found,
                            absl::string_view expected) {
-  if (!ok)
-    Fail(BindError(absl::StatusCode::kInvalidArgument, file_.source(), id,
-                   Key(key), found, expected));
+  if (!ok) Refuse(StatusCode::kInvalidArgument, id, key, found, expected);
+}
+
+void ModelBuilder::Refuse(StatusCode code, absl::string_view id,
+                          absl::string_view key, const std::string& found,
+                          absl::string_view expected) {
+  Fail(MakeInputError(code, file_.source(),
+                      {.id = id,
+                       .at = file_.OffsetOf(Key(key)),
+                       .field = Key(key),
+                       .value = found,
+                       .expected = std::string(expected)}));
+}
+
+void ModelBuilder::RequireOfLayer(bool ok, absl::string_view key, size_t layer,
+                                  int64_t found, absl::string_view expected) {
+  if (ok) return;
+  Fail(MakeInputError(
+      StatusCode::kInvalidArgument, file_.source(),
+      {.id = "BIND-A5",
+       .at = file_.OffsetOf(Key(key), layer),
+       .field = absl::StrCat(Key(key), "[", layer, "]"),
+       .value = absl::StrCat(found),
+       .expected = absl::StrCat(expected, " for layer ", layer)}));
 }
 
 bool ModelBuilder::Has(absl::string_view key) const {
@@ -88,9 +104,8 @@ int64_t ModelBuilder::Int(absl::string_view key, int64_t low, int64_t high) {
     return low;
   }
   if (*value >= low && *value <= high) return *value;
-  Fail(BindError(absl::StatusCode::kOutOfRange, file_.source(), "BIND-A1",
-                 Key(key), absl::StrCat(*value),
-                 absl::StrCat("a number from ", low, " to ", high)));
+  Refuse(StatusCode::kOutOfRange, "BIND-A1", key, absl::StrCat(*value),
+         absl::StrCat("a number from ", low, " to ", high));
   return low;
 }
 
@@ -116,10 +131,8 @@ std::vector<int64_t> ModelBuilder::PerLayer(absl::string_view key,
   std::vector<int64_t> out(n, low);
   for (size_t i = 0; i < std::min(n, values->size()); ++i) {
     out[i] = (*values)[i];
-    Require(
-        out[i] >= low && out[i] <= high, "BIND-A5",
-        absl::StrCat(key, "[", i, "]"), absl::StrCat(out[i]),
-        absl::StrCat("a number from ", low, " to ", high, " for layer ", i));
+    RequireOfLayer(out[i] >= low && out[i] <= high, key, i, out[i],
+                   absl::StrCat("a number from ", low, " to ", high));
   }
   return out;
 }
@@ -161,36 +174,47 @@ bool ModelBuilder::HasTensor(absl::string_view name) const {
 const GgufTensor* ModelBuilder::Find(const std::string& name) {
   const GgufTensor* tensor = file_.FindTensor(name);
   if (tensor == nullptr)
-    Fail(absl::NotFoundError(
-        absl::StrCat(file_.source(), ": BIND-A10: tensor ", name,
-                     " is missing; expected it in a model of architecture ",
-                     QuoteInput(architecture_))));
+    Fail(MakeInputError(
+        StatusCode::kNotFound, file_.source(),
+        {.id = "BIND-A10",
+         .at = std::nullopt,
+         .field = absl::StrCat("tensor ", QuoteInput(name)),
+         .value = "missing",
+         .expected = absl::StrCat("it in a model of architecture ",
+                                  QuoteInput(architecture_))}));
   return tensor;
+}
+
+absl::Status ModelBuilder::TensorError(StatusCode code, absl::string_view id,
+                                       const GgufTensor& tensor,
+                                       const std::string& found,
+                                       const std::string& expected) const {
+  return MakeInputError(
+      code, file_.source(),
+      {.id = id,
+       .at = file_.OffsetOf(tensor),
+       .field = absl::StrCat("tensor ", QuoteInput(tensor.name)),
+       .value = found,
+       .expected = expected});
 }
 
 absl::Status ModelBuilder::CheckShape(const GgufTensor& tensor,
                                       const Shape& want) const {
-  const auto error = [&](absl::StatusCode code, absl::string_view id,
-                         absl::string_view found, absl::string_view expected) {
-    return BindError(code, file_.source(), id,
-                     absl::StrCat("tensor ", QuoteInput(tensor.name)), found,
-                     expected);
-  };
   for (const int64_t dim : tensor.dims)
     if (dim == 0)
-      return error(absl::StatusCode::kInvalidArgument, "BIND-T8",
-                   DimsText(tensor.dims), "no zero dimension");
+      return TensorError(StatusCode::kInvalidArgument, "BIND-T8", tensor,
+                         DimsText(tensor.dims), "no zero dimension");
   if (!IsDecodable(tensor.dtype))
-    return error(absl::StatusCode::kUnimplemented, "BIND-A13",
-                 absl::StrCat("of type ", Name(tensor.dtype)),
-                 "a type that weft can compute with");
+    return TensorError(StatusCode::kUnimplemented, "BIND-A13", tensor,
+                       absl::StrCat("of type ", Name(tensor.dtype)),
+                       "a type that weft can compute with");
   // Trailing dimensions of 1 are written by some converters.
   absl::Span<const int64_t> dims = tensor.dims;
   while (static_cast<int>(dims.size()) > want.rank() && dims.front() == 1)
     dims.remove_prefix(1);
   if (Shape::FromInts(dims) != want)
-    return error(absl::StatusCode::kInvalidArgument, "BIND-A11",
-                 DimsText(tensor.dims), want.ToString());
+    return TensorError(StatusCode::kInvalidArgument, "BIND-A11", tensor,
+                       DimsText(tensor.dims), want.ToString());
   return absl::OkStatus();
 }
 
@@ -207,9 +231,8 @@ Value ModelBuilder::Weight(const std::string& name, Shape shape, Where at) {
 Value ModelBuilder::Vector(const std::string& name, int64_t n, Where at) {
   const GgufTensor* tensor = Find(name);
   if (tensor != nullptr && tensor->dtype != DType::kF32) {
-    Fail(BindError(absl::StatusCode::kUnimplemented, file_.source(), "BIND-A13",
-                   absl::StrCat("tensor ", name),
-                   absl::StrCat("of type ", Name(tensor->dtype)), "f32"));
+    Fail(TensorError(StatusCode::kUnimplemented, "BIND-A13", *tensor,
+                     absl::StrCat("of type ", Name(tensor->dtype)), "f32"));
     return Value(&graph_, -1);
   }
   return Weight(name, {n}, at);

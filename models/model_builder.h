@@ -3,6 +3,7 @@
 #ifndef WEFT_MODELS_MODEL_BUILDER_H_
 #define WEFT_MODELS_MODEL_BUILDER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -42,15 +43,15 @@ struct KvCache {
   Value k, v;
 };
 
-// Errors have the form "<source>: <ID>: <key or tensor> is <found>; expected
-// <rule>". IDs: BIND-A1 (a size outside its limits, OutOfRange), BIND-A2 (heads
-// that do not divide), BIND-A4 (head sizes), BIND-A5 (per-layer arrays),
-// BIND-A6 (a context
-// longer than the model has positions), BIND-A7 (rope), BIND-A8 (norm epsilon),
-// BIND-A10 (tensor missing, NotFound), BIND-A11 (tensor of another shape),
-// BIND-A13 (tensor of a type that it cannot have or that weft cannot read,
-// Unimplemented), BIND-T8 (a dimension of zero); InvalidArgument where nothing
-// else is said.
+// Errors have the form "<source>: <ID> at byte <offset>: <key or tensor> is
+// <found>; expected <rule>", without the byte where the model's file is no GGUF
+// or lacks the thing. IDs: BIND-A1 (a size outside its limits, OutOfRange),
+// BIND-A2 (heads that do not divide), BIND-A4 (head sizes), BIND-A5 (per-layer
+// arrays), BIND-A6 (a context longer than the model has positions), BIND-A7
+// (rope), BIND-A8 (norm epsilon), BIND-A10 (tensor missing, NotFound), BIND-A11
+// (tensor of another shape), BIND-A13 (tensor of a type that it cannot have or
+// that weft cannot read, Unimplemented), BIND-T8 (a dimension of zero);
+// InvalidArgument where nothing else is said.
 class ModelBuilder {
  public:
   // `architecture` prefixes metadata keys; `file` and `graph` outlive this.
@@ -77,6 +78,13 @@ class ModelBuilder {
   // Records an error about a key unless `ok`.
   void Require(bool ok, absl::string_view id, absl::string_view key,
                const std::string& found, absl::string_view expected);
+  // The same of the element of an array that is for `layer` (BIND-A5).
+  void RequireOfLayer(bool ok, absl::string_view key, size_t layer,
+                      int64_t found, absl::string_view expected);
+  // Records an error of `code` about a key.
+  void Refuse(absl::StatusCode code, absl::string_view id,
+              absl::string_view key, const std::string& found,
+              absl::string_view expected);
 
   // ---- Weights ----
 
@@ -116,6 +124,9 @@ class ModelBuilder {
  private:
   std::string Key(absl::string_view key) const;
   const GgufTensor* Find(const std::string& name);
+  absl::Status TensorError(absl::StatusCode code, absl::string_view id,
+                           const GgufTensor& tensor, const std::string& found,
+                           const std::string& expected) const;
   absl::Status CheckShape(const GgufTensor& tensor, const Shape& want) const;
 
   const GgufFile& file_;

@@ -19,6 +19,13 @@ double Factor(ModelBuilder& b) {
   return factor == 0 ? 1 : factor;  // some files write 0 for "none"
 }
 
+double Finite(ModelBuilder& b, absl::string_view key, double otherwise) {
+  const double value = b.Float(key, otherwise);
+  b.Require(std::isfinite(value), "BIND-A7", key, absl::StrCat(value),
+            "a finite number");
+  return value;
+}
+
 int64_t OriginalContext(ModelBuilder& b) {
   const int64_t trained = b.Int("context_length", 1, kMaxContext, 2048);
   return b.Int("rope.scaling.original_context_length", 1, kMaxContext, trained);
@@ -26,7 +33,7 @@ int64_t OriginalContext(ModelBuilder& b) {
 
 void ReadScaling(ModelBuilder& b, RopeOptions& rope) {
   const double factor = Factor(b);
-  rope.magnitude = b.Float("rope.scaling.attn_factor", 1);
+  rope.magnitude = ReadMagnitude(b);
   // Without a type, a factor means linear scaling.
   const std::string type = b.String("rope.scaling.type", "linear");
   if (type == "none") return;
@@ -34,17 +41,16 @@ void ReadScaling(ModelBuilder& b, RopeOptions& rope) {
   // The divisors of longrope are tensors: ReadRopeFactors.
   if (type == "linear" || type == "longrope") return;
   if (type != "yarn") {
-    b.Fail(absl::UnimplementedError(
-        absl::StrCat("BIND-A7: rope.scaling.type is ", QuoteInput(type),
-                     "; expected none, linear, longrope or yarn")));
+    b.Refuse(absl::StatusCode::kUnimplemented, "BIND-A7", "rope.scaling.type",
+             QuoteInput(type), "none, linear, longrope or yarn");
     return;
   }
   // Negative stands for "not set".
-  rope.ext_factor = b.Float("rope.scaling.yarn_ext_factor", 1);
+  rope.ext_factor = Finite(b, "rope.scaling.yarn_ext_factor", 1);
   if (rope.ext_factor < 0) rope.ext_factor = 1;
   if (rope.ext_factor == 0) return;
-  rope.beta_fast = b.Float("rope.scaling.yarn_beta_fast", 32);
-  rope.beta_slow = b.Float("rope.scaling.yarn_beta_slow", 1);
+  rope.beta_fast = Finite(b, "rope.scaling.yarn_beta_fast", 32);
+  rope.beta_slow = Finite(b, "rope.scaling.yarn_beta_slow", 1);
   rope.original_context = OriginalContext(b);
   // Peng et al. 2023, section 3.4: the temperature of the softmax, moved into
   // the rotated queries and keys.
@@ -64,6 +70,14 @@ RopeOptions ReadRope(ModelBuilder& b, int64_t head_size) {
             "rope.freq_base", absl::StrCat(rope.freq_base), "a number above 0");
   ReadScaling(b, rope);
   return rope;
+}
+
+double ReadMagnitude(ModelBuilder& b) {
+  constexpr char kKey[] = "rope.scaling.attn_factor";
+  const double value = b.Float(kKey, 1);
+  b.Require(value > 0 && std::isfinite(value), "BIND-A7", kKey,
+            absl::StrCat(value), "a number above 0");
+  return value;
 }
 
 double ReadWindowFreqBase(ModelBuilder& b, double base) {

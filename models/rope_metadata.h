@@ -17,6 +17,10 @@ RopeOptions ReadRope(ModelBuilder& b, int64_t head_size);
 // their own: rope.freq_base_swa, else `base`.
 double ReadWindowFreqBase(ModelBuilder& b, double base);
 
+// What rotated queries and keys are multiplied by: rope.scaling.attn_factor,
+// above 0 and finite, else 1. Part of what ReadRope reads.
+double ReadMagnitude(ModelBuilder& b);
+
 // The divisors of the frequencies: rope_freqs, or rope_factors_long or
 // rope_factors_short, whichever a session of this context needs. Unset when
 // the file has none.

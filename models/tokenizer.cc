@@ -46,7 +46,7 @@ absl::StatusOr<absl::string_view> ReadName(const GgufFile& file,
   WEFT_ASSIGN_OR_RETURN(const GgufType type, file.TypeOf(key));
   if (type == GgufType::kString) return file.GetString(key);
   return MakeVocabError(
-      StatusCode::kFailedPrecondition, file.source(),
+      StatusCode::kFailedPrecondition, file,
       {"TOK-V14", key, absl::StrCat("of type ", Name(type)), "a string"});
 }
 
@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
   const std::string expected = absl::StrCat("a supported kind: ", KindList());
   if (!file.Has(kModel)) {
     return MakeVocabError(
-        StatusCode::kFailedPrecondition, file.source(),
+        StatusCode::kFailedPrecondition, file,
         {"TOK-V14", kModel, "missing",
          absl::StrCat(expected, "; of a directory, the file tokenizer.json")});
   }
@@ -68,11 +68,11 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
   }
   if (model == "no_vocab" || model == "none") {
     return MakeVocabError(
-        StatusCode::kFailedPrecondition, file.source(),
+        StatusCode::kFailedPrecondition, file,
         {"TOK-V14", kModel, absl::StrCat(QuoteInput(model), ", no vocabulary"),
          expected});
   }
-  return MakeVocabError(StatusCode::kUnimplemented, file.source(),
+  return MakeVocabError(StatusCode::kUnimplemented, file,
                         {"TOK-V14", kModel, QuoteInput(model), expected});
 }
 

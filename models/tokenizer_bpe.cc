@@ -242,7 +242,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeBpeTokenizer(
   WEFT_ASSIGN_OR_RETURN(RegexSplitter splitter,
                         RegexSplitter::Compile(pre->splits));
   WEFT_ASSIGN_OR_RETURN(TokenMatcher matcher, MakeSpecialMatcher(file, *vocab));
-  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(*vocab));
+  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(file, *vocab));
   return std::make_unique<BpeTokenizer>(
       Parts{pre, std::move(vocab), std::move(merges), std::move(splitter),
             std::move(matcher), bytes, std::move(warnings)});

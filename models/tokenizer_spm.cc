@@ -116,7 +116,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeSpmTokenizer(
       .bos = 1, .eos = 2, .unknown = 0, .add_bos = true, .add_eos = false};
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<const Vocab> vocab,
                         Vocab::Read(file, kDefaults));
-  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(*vocab));
+  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(file, *vocab));
   WEFT_ASSIGN_OR_RETURN(TokenMatcher matcher, MakeSpecialMatcher(file, *vocab));
   WEFT_ASSIGN_OR_RETURN(
       const bool add_space,

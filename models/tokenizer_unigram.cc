@@ -211,7 +211,7 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeUnigramTokenizer(
          "missing and the usual one outside the vocabulary", "a token's id"});
   }
   WEFT_ASSIGN_OR_RETURN(CharMap map, CharMap::Read(file));
-  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(*vocab));
+  WEFT_ASSIGN_OR_RETURN(const ByteTokens bytes, ByteTokens::Find(file, *vocab));
   WEFT_ASSIGN_OR_RETURN(TokenMatcher matcher, MakeSpecialMatcher(file, *vocab));
   SpaceRules spaces;
   WEFT_ASSIGN_OR_RETURN(

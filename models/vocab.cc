@@ -18,18 +18,29 @@ constexpr absl::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr absl::string_view kScores = "tokenizer.ggml.scores";
 constexpr absl::string_view kTypes = "tokenizer.ggml.token_type";
 
-// "tokenizer.ggml.scores[17]"
-std::string ElementOf(absl::string_view key, size_t index) {
-  return absl::StrCat(key, "[", index, "]");
+absl::Status MakeError(absl::StatusCode code, absl::string_view source,
+                       std::optional<uint64_t> at, const VocabError& error) {
+  std::string field(error.key);
+  if (error.element) absl::StrAppend(&field, "[", *error.element, "]");
+  return MakeInputError(code, source,
+                        {.id = error.id,
+                         .at = at,
+                         .field = std::move(field),
+                         .value = std::string(error.value),
+                         .expected = std::string(error.expected)});
 }
 
 }  // namespace
 
+absl::Status MakeVocabError(absl::StatusCode code, const GgufFile& file,
+                            const VocabError& error) {
+  return MakeError(code, file.source(),
+                   file.OffsetOf(error.key, error.element.value_or(0)), error);
+}
+
 absl::Status MakeVocabError(absl::StatusCode code, absl::string_view source,
                             const VocabError& error) {
-  return absl::Status(
-      code, absl::StrCat(source, ": ", error.id, ": ", error.key, " is ",
-                         error.value, "; expected ", error.expected));
+  return MakeError(code, source, std::nullopt, error);
 }
 
 absl::StatusOr<std::unique_ptr<const Vocab>> Vocab::Read(
@@ -45,25 +56,27 @@ absl::StatusOr<std::unique_ptr<const Vocab>> Vocab::Read(
 
 absl::Status Vocab::ReadTexts(const GgufFile& file) {
   if (!file.Has(kTokens)) {
-    return Error(StatusCode::kFailedPrecondition,
-                 {"TOK-V1", kTokens, "missing", "the texts of all tokens"});
+    return MakeVocabError(
+        StatusCode::kFailedPrecondition, file,
+        {"TOK-V1", kTokens, "missing", "the texts of all tokens"});
   }
   WEFT_ASSIGN_OR_RETURN(const GgufFile::ArrayInfo info,
                         file.GetArrayInfo(kTokens));
   if (info.element != GgufType::kString) {
-    return Error(
-        StatusCode::kInvalidArgument,
+    return MakeVocabError(
+        StatusCode::kInvalidArgument, file,
         {"TOK-V1", kTokens, absl::StrCat("an array of ", Name(info.element)),
          "element type string"});
   }
   if (info.count == 0) {
-    return Error(StatusCode::kInvalidArgument,
-                 {"TOK-V1", kTokens, "empty", "at least 1 token"});
+    return MakeVocabError(StatusCode::kInvalidArgument, file,
+                          {"TOK-V1", kTokens, "empty", "at least 1 token"});
   }
   if (info.count > std::numeric_limits<Token>::max()) {
-    return Error(StatusCode::kResourceExhausted,
-                 {"TOK-V9", kTokens, absl::StrCat(info.count, " tokens"),
-                  "at most 2^31-1"});
+    return MakeVocabError(
+        StatusCode::kResourceExhausted, file,
+        {"TOK-V9", kTokens, absl::StrCat(info.count, " tokens"),
+         "at most 2^31-1"});
   }
   WEFT_ASSIGN_OR_RETURN(texts_, file.GetStrings(kTokens));
   size_t bytes = 0;
@@ -121,25 +134,25 @@ absl::Status Vocab::ReadScores(const GgufFile& file) {
   WEFT_ASSIGN_OR_RETURN(const GgufFile::ArrayInfo info,
                         file.GetArrayInfo(kScores));
   if (info.element != GgufType::kFloat32) {
-    return Error(
-        StatusCode::kInvalidArgument,
+    return MakeVocabError(
+        StatusCode::kInvalidArgument, file,
         {"TOK-V2", kScores, absl::StrCat("an array of ", Name(info.element)),
          "element type float32"});
   }
   if (info.count != texts_.size()) {
-    return Error(StatusCode::kInvalidArgument,
-                 {"TOK-V2", kScores, absl::StrCat(info.count, " scores"),
-                  absl::StrCat(texts_.size(), ", one for each token")});
+    return MakeVocabError(
+        StatusCode::kInvalidArgument, file,
+        {"TOK-V2", kScores, absl::StrCat(info.count, " scores"),
+         absl::StrCat(texts_.size(), ", one for each token")});
   }
   WEFT_ASSIGN_OR_RETURN(scores_, file.GetFloats(kScores));
   // Infinite ones order well enough; NaN has no order at all.
   const auto nan = std::find_if(scores_.begin(), scores_.end(),
                                 [](float score) { return std::isnan(score); });
   if (nan == scores_.end()) return absl::OkStatus();
-  return Error(
-      StatusCode::kInvalidArgument,
-      {"TOK-V2", ElementOf(kScores, static_cast<size_t>(nan - scores_.begin())),
-       "NaN", "a number"});
+  return MakeVocabError(StatusCode::kInvalidArgument, file,
+                        {"TOK-V2", kScores, "NaN", "a number",
+                         static_cast<size_t>(nan - scores_.begin())});
 }
 
 absl::Status Vocab::ReadTypes(const GgufFile& file) {
@@ -148,23 +161,24 @@ absl::Status Vocab::ReadTypes(const GgufFile& file) {
   WEFT_ASSIGN_OR_RETURN(const GgufFile::ArrayInfo info,
                         file.GetArrayInfo(kTypes));
   if (info.element != GgufType::kInt32 && info.element != GgufType::kUint32) {
-    return Error(
-        StatusCode::kInvalidArgument,
+    return MakeVocabError(
+        StatusCode::kInvalidArgument, file,
         {"TOK-V4", kTypes, absl::StrCat("an array of ", Name(info.element)),
          "element type int32"});
   }
   if (info.count != texts_.size()) {
-    return Error(StatusCode::kInvalidArgument,
-                 {"TOK-V4", kTypes, absl::StrCat(info.count, " types"),
-                  absl::StrCat(texts_.size(), ", one for each token")});
+    return MakeVocabError(
+        StatusCode::kInvalidArgument, file,
+        {"TOK-V4", kTypes, absl::StrCat(info.count, " types"),
+         absl::StrCat(texts_.size(), ", one for each token")});
   }
   WEFT_ASSIGN_OR_RETURN(const std::vector<int32_t> types,
                         file.GetInt32s(kTypes));
   for (size_t i = 0; i < types.size(); ++i) {
     if (types[i] < 1 || types[i] > 6) {
-      return Error(
-          StatusCode::kInvalidArgument,
-          {"TOK-V4", ElementOf(kTypes, i), absl::StrCat(types[i]), "1 to 6"});
+      return MakeVocabError(
+          StatusCode::kInvalidArgument, file,
+          {"TOK-V4", kTypes, absl::StrCat(types[i]), "1 to 6", i});
     }
     types_[i] = static_cast<TokenType>(types[i]);
   }

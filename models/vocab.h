@@ -44,13 +44,19 @@ struct VocabDefaults {
 // What is wrong with a key of the metadata. Whatever is quoted from the file
 // has to go through QuoteInput.
 struct VocabError {
-  absl::string_view id;        // of the error site: "TOK-V5"
-  absl::string_view key;       // may be followed by "[17]"
-  absl::string_view value;     // what it is
-  absl::string_view expected;  // the rule it breaks
+  absl::string_view id;  // of the error site: "TOK-V5"
+  absl::string_view key;
+  absl::string_view value;             // what it is
+  absl::string_view expected;          // the rule it breaks
+  std::optional<size_t> element = {};  // of the key's array
 };
 
-// "<source>: <id>: <key> is <value>; expected <expected>" as a status.
+// "<source>: <id> at byte <offset>: <key>[<element>] is <value>; expected
+// <expected>" as a status, without the byte where the file lacks the key or is
+// no GGUF.
+absl::Status MakeVocabError(absl::StatusCode code, const GgufFile& file,
+                            const VocabError& error);
+// The same of a text or token that is not in the file, so without a byte.
 absl::Status MakeVocabError(absl::StatusCode code, absl::string_view source,
                             const VocabError& error);
 
@@ -100,10 +106,6 @@ class Vocab {
  private:
   explicit Vocab(std::string source) : source_(std::move(source)) {}
   static size_t Index(Token token) { return static_cast<size_t>(token); }
-  absl::Status Error(absl::StatusCode code, const VocabError& error) const {
-    return MakeVocabError(code, source_, error);
-  }
-
   // vocab.cc: the arrays.
   absl::Status ReadTexts(const GgufFile& file);
   void CopyTexts(size_t bytes);

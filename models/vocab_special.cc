@@ -106,9 +106,10 @@ absl::StatusOr<std::optional<Token>> Vocab::ReadId(
   // without the token.
   const bool is_none = id == -1 || id == 0xFFFFFFFF;
   if (is_none && (key == kPadKey || key == kSeparatorKey)) return std::nullopt;
-  return Error(StatusCode::kOutOfRange,
-               {"TOK-V5", key, absl::StrCat(id),
-                absl::StrCat("0 to n_vocab - 1, n_vocab being ", size())});
+  return MakeVocabError(
+      StatusCode::kOutOfRange, file,
+      {"TOK-V5", key, absl::StrCat(id),
+       absl::StrCat("0 to n_vocab - 1, n_vocab being ", size())});
 }
 
 absl::StatusOr<std::optional<Token>> Vocab::ReadIdOr(const GgufFile& file,

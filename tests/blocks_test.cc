@@ -120,7 +120,7 @@ TYPED_TEST(BlockTest, DecodesToTheReferenceBits) {
   EXPECT_EQ(FirstDifference(this->DecodeOf(golden.stored), golden.values), -1);
 }
 
-TYPED_TEST(BlockTest, DecodesAnyBits) {
+TYPED_TEST(BlockTest, D7_DecodesAnyBits) {
   std::mt19937 random(1);
   for (int round = 0; round < 1000; ++round) {
     std::string bytes(sizeof(TypeParam), '\0');
@@ -207,8 +207,8 @@ class BlockKernelTest
     stored_ = stored;
     const absl::Status built = graph_->Finish();
     ASSERT_TRUE(built.ok()) << built;
-    const auto backend = MakeBackend(
-        "cpu", {.threads = 1, .target = std::get<1>(GetParam())});
+    const auto backend =
+        MakeBackend("cpu", {.threads = 1, .target = std::get<1>(GetParam())});
     ASSERT_TRUE(backend.ok()) << backend.status();
     auto executable = (*backend)->Compile(graph_, [this](const Node&) {
       return absl::MakeConstSpan(
@@ -217,8 +217,8 @@ class BlockKernelTest
     ASSERT_TRUE(executable.ok()) << executable.status();
     executable_ = *std::move(executable);
     for (const PlannedStep& step : executable_->plan().steps)
-      EXPECT_FALSE(step.on_reference) << graph_->Describe(
-          graph_->node(step.node));
+      EXPECT_FALSE(step.on_reference)
+          << graph_->Describe(graph_->node(step.node));
   }
   template <class T>
   void SetInput(absl::string_view name, const std::vector<T>& values) {
@@ -251,8 +251,7 @@ TEST_P(BlockKernelTest, DequantAndQGatherGiveTheReferenceBits) {
   ASSERT_NO_FATAL_FAILURE(Compile(golden.stored));
   // The rows backwards, and the last again.
   std::vector<int32_t> order;
-  for (int64_t r = n - 1; r >= 0; --r)
-    order.push_back(static_cast<int32_t>(r));
+  for (int64_t r = n - 1; r >= 0; --r) order.push_back(static_cast<int32_t>(r));
   order.push_back(static_cast<int32_t>(n - 1));
   SetInput("ids", order);
   const absl::Status run = executable_->Run({});

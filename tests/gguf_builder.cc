@@ -112,6 +112,35 @@ GgufKeySpec& GgufSpec::Key(absl::string_view name) {
                        [&](const GgufKeySpec& key) { return key.key == name; });
 }
 
+uint64_t GgufSpec::OffsetOf(absl::string_view name, size_t element) const {
+  GgufSpec before = *this;  // what stands in the file up to there
+  for (size_t i = 0; i < tensors.size(); ++i)
+    if (tensors[i].name == name) {
+      before.tensors.resize(i);
+      return before.Metadata().size();
+    }
+  before.tensors.clear();
+  size_t i = 0;
+  while (keys[i].key != name) ++i;
+  before.keys.resize(i);
+  // Up to the value: the key as a string, and the type.
+  const uint64_t at = before.Metadata().size() + 8 + name.size() + 4;
+  if (keys[i].type != static_cast<uint32_t>(GgufType::kArray)) return at;
+  const std::string& payload = keys[i].payload;
+  const auto number = [&payload](size_t from) {
+    uint64_t n = 0;
+    std::memcpy(&n, &payload[from], sizeof(n));
+    return n;
+  };
+  constexpr size_t kHead = 12;  // element type and count
+  if (element == 0) return at + kHead;
+  if (payload[0] != static_cast<char>(GgufType::kString))
+    return at + kHead + element * (payload.size() - kHead) / number(4);
+  size_t in_payload = kHead;
+  for (; element > 0; --element) in_payload += 8 + number(in_payload);
+  return at + in_payload;
+}
+
 std::string GgufSpec::Metadata() const {
   std::string file =
       magic + LittleEndian(version) +

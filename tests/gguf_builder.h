@@ -76,6 +76,10 @@ struct GgufSpec {
 
   GgufKeySpec& Key(absl::string_view name);  // must exist
 
+  // Where the value of a key (of an array: that element), or the entry of a
+  // tensor, begins in the file; one of that name must exist.
+  uint64_t OffsetOf(absl::string_view name, size_t element = 0) const;
+
   std::string Metadata() const;  // the file up to the end of the tensor table
   std::string Build() const;
 

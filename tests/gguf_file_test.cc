@@ -68,7 +68,7 @@ TEST_F(GgufFileTest, EmptyFile) {
   }
 }
 
-TEST_F(GgufFileTest, NoFile) {
+TEST_F(GgufFileTest, D8_NoFile) {
   const std::string path = Write("m.gguf", "x");
   for (const std::string& name :
        {Path("none"), Path("no/dir"), std::string(), path + "/below"}) {
@@ -80,14 +80,14 @@ TEST_F(GgufFileTest, NoFile) {
   EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status;
 }
 
-TEST_F(GgufFileTest, NotRegularFiles) {
+TEST_F(GgufFileTest, D8_NotRegularFiles) {
   ExpectNotRegular(dir_);
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
   ExpectNotRegular(Path("fifo"));
   ExpectNotRegular("/dev/null");
 }
 
-TEST_F(GgufFileTest, Socket) {
+TEST_F(GgufFileTest, D8_Socket) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const std::string path = Path("s");
@@ -101,7 +101,7 @@ TEST_F(GgufFileTest, Socket) {
   ExpectNotRegular(path);
 }
 
-TEST_F(GgufFileTest, NoPermission) {
+TEST_F(GgufFileTest, D8_NoPermission) {
   const std::string path = Write("m.gguf", SmallGguf().Build());
   ASSERT_EQ(chmod(path.c_str(), 0), 0);
   ASSERT_EQ(chmod(dir_.c_str(), 0755), 0);
@@ -114,7 +114,7 @@ TEST_F(GgufFileTest, NoPermission) {
   EXPECT_EQ(status.code(), StatusCode::kPermissionDenied) << status;
 }
 
-TEST_F(GgufFileTest, ReadModeIsNotTouchedByTruncation) {
+TEST_F(GgufFileTest, D10_ReadModeIsNotTouchedByTruncation) {
   const std::string path = Write("m.gguf", SmallGguf().Build());
   const auto file = GgufFile::Open(path, {.read_into_memory = true});
   ASSERT_TRUE(file.ok()) << file.status();
@@ -126,7 +126,7 @@ TEST_F(GgufFileTest, ReadModeIsNotTouchedByTruncation) {
   EXPECT_EQ(data, SmallGguf().tensors[2].data);
 }
 
-TEST_F(GgufFileTest, ReplacedFileKeepsItsOldContent) {
+TEST_F(GgufFileTest, D11_ReplacedFileKeepsItsOldContent) {
   const std::string path = Write("m.gguf", SmallGguf().Build());
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();

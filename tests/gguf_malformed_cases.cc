@@ -27,6 +27,13 @@ std::string WithKeyNamed(std::string name) {
   return WithKey({name, 0, LittleEndian<uint8_t>(1)});
 }
 
+// Where such a key begins.
+uint64_t LastKeyAt() {
+  GgufSpec spec = SmallGguf();
+  spec.tensors.clear();
+  return spec.Metadata().size();
+}
+
 // The small file up to its keys, and then `rest` as the last one.
 std::string EndingInKey(std::string rest) {
   GgufSpec spec = SmallGguf();
@@ -55,12 +62,14 @@ void AddMagics(Cases& cases) {
     cases.push_back({absl::StrCat("H3_magic_", cases.size()),
                      ChangedGguf([&](GgufSpec& s) { s.magic = magic; }),
                      StatusCode::kInvalidArgument,
-                     {"GGUF-H3", "magic"}});
+                     {"GGUF-H3", "magic"},
+                     0});
   for (const char* old : {"GGML", "lmgg", "ggjt", "tjgg", "ggmf", "fmgg"})
     cases.push_back({absl::StrCat("H3_old_", old),
                      ChangedGguf([&](GgufSpec& s) { s.magic = old; }),
                      StatusCode::kInvalidArgument,
-                     {"GGUF-H3", "magic", old, "old format"}});
+                     {"GGUF-H3", "magic", old, "old format"},
+                     0});
 }
 
 void AddVersions(Cases& cases) {
@@ -69,7 +78,8 @@ void AddVersions(Cases& cases) {
     cases.push_back({absl::StrCat(row, "_version_", version),
                      ChangedGguf([&](GgufSpec& s) { s.version = version; }),
                      code,
-                     {absl::StrCat("GGUF-", row), "version", says}});
+                     {absl::StrCat("GGUF-", row), "version", says},
+                     4});
   };
   add("H4", 0, StatusCode::kInvalidArgument, "version 0");
   add("H5", 1, StatusCode::kUnimplemented, "version 1 no longer supported");
@@ -85,12 +95,14 @@ void AddCounts(Cases& cases) {
     cases.push_back({absl::StrCat("H8_n_tensors_", n),
                      ChangedGguf([&](GgufSpec& s) { s.n_tensors = n; }),
                      StatusCode::kDataLoss,
-                     {"GGUF-H8", "n_tensors", "file can hold at most"}});
+                     {"GGUF-H8", "n_tensors", "file can hold at most"},
+                     8});
   for (const uint64_t n : Numbers{rest / 14 + 1, 1ull << 32, 1ull << 63, kMax})
     cases.push_back({absl::StrCat("H9_n_kv_", n),
                      ChangedGguf([&](GgufSpec& s) { s.n_kv = n; }),
                      StatusCode::kDataLoss,
-                     {"GGUF-H9", "n_kv", "file can hold at most"}});
+                     {"GGUF-H9", "n_kv", "file can hold at most"},
+                     16});
   cases.push_back({"H10_n_tensors_plus_1",
                    ChangedGguf([](GgufSpec& s) { s.n_tensors = 4; }),
                    StatusCode::kDataLoss,
@@ -104,13 +116,17 @@ void AddCounts(Cases& cases) {
 
 void AddKeyNames(Cases& cases) {
   const StatusCode invalid = StatusCode::kInvalidArgument;
-  cases.push_back(
-      {"K1_empty", WithKeyNamed(""), invalid, {"GGUF-K1", "empty key", "25"}});
+  cases.push_back({"K1_empty",
+                   WithKeyNamed(""),
+                   invalid,
+                   {"GGUF-K1", "empty key", "25"},
+                   LastKeyAt() + 8});
   for (const size_t n : {65536, 100000})
     cases.push_back({absl::StrCat("K2_length_", n),
                      WithKeyNamed(std::string(n, 'k')),
                      invalid,
-                     {"GGUF-K2", "key longer than 65535"}});
+                     {"GGUF-K2", "key longer than 65535"},
+                     LastKeyAt()});
   const std::string head = GgufString("abc");
   for (size_t n = 0; n < head.size(); ++n)
     cases.push_back({absl::StrCat("K3_cut_after_", n),
@@ -127,15 +143,18 @@ void AddKeyNames(Cases& cases) {
     cases.push_back({absl::StrCat("K4_", cases.size()),
                      WithKeyNamed(name),
                      invalid,
-                     {"GGUF-K4", "NUL in key", "\\x00"}});
+                     {"GGUF-K4", "NUL in key", "\\x00"},
+                     LastKeyAt() + 8 + name.find('\0')});
   cases.push_back({"K5_high",
                    WithKeyNamed("a\xff"),
                    invalid,
-                   {"GGUF-K5", "non-ASCII key", "a\\xff"}});
+                   {"GGUF-K5", "non-ASCII key", "a\\xff"},
+                   LastKeyAt() + 9});
   cases.push_back({"K5_escape",
                    WithKeyNamed("\x1b[2J"),
                    invalid,
-                   {"GGUF-K5", "non-ASCII key", "\\x1b[2J"}});
+                   {"GGUF-K5", "non-ASCII key", "\\x1b[2J"},
+                   LastKeyAt() + 8});
   cases.push_back({"K5_utf8",
                    WithKeyNamed("k\xc3\xa9y"),
                    invalid,
@@ -144,10 +163,10 @@ void AddKeyNames(Cases& cases) {
 
 void AddDuplicateKeys(Cases& cases) {
   const std::vector<std::string> says = {"GGUF-K7", "s.u8", "key 25", "key 2"};
-  cases.push_back(
-      {"K6_same_type", WithKeyNamed("s.u8"), StatusCode::kAlreadyExists, says});
+  cases.push_back({"K6_same_type", WithKeyNamed("s.u8"),
+                   StatusCode::kAlreadyExists, says, LastKeyAt() + 8});
   cases.push_back({"K7_other_type", WithKey({"s.u8", 8, GgufString("x")}),
-                   StatusCode::kAlreadyExists, says});
+                   StatusCode::kAlreadyExists, says, LastKeyAt() + 8});
   cases.push_back(
       {"K27_two_alignments",
        WithKey({"general.alignment", 4, LittleEndian<uint32_t>(32)}),
@@ -160,16 +179,19 @@ void AddTypes(Cases& cases) {
     cases.push_back({absl::StrCat("K9_type_", type),
                      WithKey({"x.y", type, "12345678"}),
                      StatusCode::kUnimplemented,
-                     {"GGUF-K9", "x.y", absl::StrCat(type)}});
+                     {"GGUF-K9", "x.y", absl::StrCat(type)},
+                     LastKeyAt() + 11});
     cases.push_back({absl::StrCat("K16_element_", type),
                      WithKey({"x.y", 9, ArrayHead(type, 1) + "12345678"}),
                      StatusCode::kUnimplemented,
-                     {"GGUF-K16", "x.y", "element type", absl::StrCat(type)}});
+                     {"GGUF-K16", "x.y", "element type", absl::StrCat(type)},
+                     LastKeyAt() + 15});
   }
   cases.push_back({"K14_nested",
                    WithKey({"x.y", 9, ArrayHead(9, 1) + ArrayHead(0, 1) + "1"}),
                    StatusCode::kUnimplemented,
-                   {"GGUF-K14", "nested arrays", "x.y"}});
+                   {"GGUF-K14", "nested arrays", "x.y"},
+                   LastKeyAt() + 15});
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += ArrayHead(9, 1);
   cases.push_back({"K15_nested_100000",
@@ -182,22 +204,24 @@ void AddCutValues(Cases& cases) {
   constexpr size_t kSizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 8, 0, 8, 8, 8};
   for (uint32_t type = 0; type < std::size(kSizes); ++type)
     for (size_t n = 0; n < kSizes[type]; ++n)
-      cases.push_back(
-          {absl::StrCat("K10_type_", type, "_cut_after_", n),
-           EndingInKey(KeyHead("x.y", type) + std::string(n, '\0')),
-           StatusCode::kDataLoss,
-           {type == 8 ? "GGUF-K11" : "GGUF-K10", "x.y", "cut off"}});
+      cases.push_back({absl::StrCat("K10_type_", type, "_cut_after_", n),
+                       EndingInKey(KeyHead("x.y", type) + std::string(n, '\0')),
+                       StatusCode::kDataLoss,
+                       {type == 8 ? "GGUF-K11" : "GGUF-K10", "x.y", "cut off"},
+                       LastKeyAt() + 15});
   for (const size_t n : {0, 1, 3})
     cases.push_back({absl::StrCat("K10_type_number_cut_after_", n),
                      EndingInKey(KeyHead("x.y", 0).substr(0, 11 + n)),
                      StatusCode::kDataLoss,
-                     {"GGUF-K6", "x.y", "value type"}});
+                     {"GGUF-K6", "x.y", "value type"},
+                     LastKeyAt() + 11});
   for (const size_t n : {0, 3, 4, 11})
     cases.push_back(
         {absl::StrCat("K18_array_head_cut_after_", n),
          EndingInKey(KeyHead("x.y", 9) + ArrayHead(0, 1).substr(0, n)),
          StatusCode::kDataLoss,
-         {n < 4 ? "GGUF-K15" : "GGUF-K18", "x.y", "element"}});
+         {n < 4 ? "GGUF-K15" : "GGUF-K18", "x.y", "element"},
+         LastKeyAt() + (n < 4 ? 15 : 19)});
   for (const uint64_t n : Numbers{4ull, 1ull << 40, 1ull << 63, kMax - 7, kMax})
     cases.push_back({absl::StrCat("K11_length_", n),
                      EndingInKey(KeyHead("x.y", 8) + LittleEndian(n) + "abc"),
@@ -213,13 +237,15 @@ void AddArrays(Cases& cases) {
                        EndingInKey(KeyHead("x.y", 9) + ArrayHead(element, n) +
                                    std::string(16, '\0')),
                        StatusCode::kDataLoss,
-                       {"GGUF-K17", "x.y", absl::StrCat(n)}});
+                       {"GGUF-K17", "x.y", absl::StrCat(n)},
+                       LastKeyAt() + 27});
   for (const uint64_t n : Numbers{3ull, 1ull << 60, 1ull << 61, kMax})
     cases.push_back({absl::StrCat("K19_strings_", n),
                      EndingInKey(KeyHead("x.y", 9) + ArrayHead(8, n) +
                                  std::string(16, '\0')),
                      StatusCode::kDataLoss,
-                     {"GGUF-K19", "x.y", absl::StrCat(n)}});
+                     {"GGUF-K19", "x.y", absl::StrCat(n)},
+                     LastKeyAt() + 27});
   for (const uint64_t n : Numbers{3ull, 1ull << 63, kMax})
     cases.push_back({absl::StrCat("K20_last_string_", n),
                      EndingInKey(KeyHead("x.y", 9) + ArrayHead(8, 2) +
@@ -236,12 +262,13 @@ void AddArrays(Cases& cases) {
                                            absl::StrCat(byte)};
     cases.push_back({absl::StrCat("K13_bool_", byte),
                      WithKey({"x.y", 7, LittleEndian(byte)}),
-                     StatusCode::kInvalidArgument, says});
+                     StatusCode::kInvalidArgument, says, LastKeyAt() + 15});
     cases.push_back(
         {absl::StrCat("K21_bool_", byte),
          WithKey({"x.y", 9, ArrayHead(7, 3) + "\1\1" + LittleEndian(byte)}),
          StatusCode::kInvalidArgument,
-         {says[0], says[1], says[2], "element 2 of 3"}});
+         {says[0], says[1], says[2], "element 2 of 3"},
+         LastKeyAt() + 15 + 12 + 2});
   }
 }
 
@@ -251,7 +278,8 @@ void AddAlignments(Cases& cases) {
     cases.push_back({absl::StrCat(row, "_alignment_", value),
                      WithAlignment(4, LittleEndian(value)),
                      code,
-                     {absl::StrCat("GGUF-", row), "alignment", says}});
+                     {absl::StrCat("GGUF-", row), "alignment", says},
+                     SmallGguf().OffsetOf("general.alignment")});
   };
   add("K22", 0, StatusCode::kInvalidArgument, "alignment 0");
   for (const uint32_t v : {3u, 12u, 24u, 33u, 0x7fffffffu, ~0u})

@@ -2,6 +2,8 @@
 #ifndef WEFT_TESTS_GGUF_MALFORMED_CASES_H_
 #define WEFT_TESTS_GGUF_MALFORMED_CASES_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +15,8 @@ struct MalformedGguf {
   std::string name;  // "<row>_<variant>", the row being that of the error id
   std::string file;
   absl::StatusCode code;
-  std::vector<std::string> says;  // each must stand in the message
+  std::vector<std::string> says;    // each must stand in the message
+  std::optional<uint64_t> at = {};  // the byte that is given, where it is clear
   // The fault is in the tensor data: `header_only` accepts the file.
   bool only_data = false;
 };

@@ -23,6 +23,11 @@ std::string WithTensor(absl::FunctionRef<void(GgufTensorSpec&)> change) {
   return ChangedGguf([&](GgufSpec& s) { change(s.tensors[1]); });
 }
 
+// Where the entry of tensor 1, and what follows its name, begin.
+constexpr absl::string_view kName = "blk.0.attn_q.weight";
+uint64_t EntryAt() { return SmallGguf().OffsetOf(kName); }
+uint64_t DimsAt() { return EntryAt() + 8 + kName.size(); }
+
 // Tensor 1 as type `type` of `dims`.
 std::string WithShape(uint32_t type, std::vector<uint64_t> dims) {
   return WithTensor([&](GgufTensorSpec& t) {
@@ -36,13 +41,17 @@ void AddTensorNames(Cases& cases) {
   const auto named = [](std::string name) {
     return WithTensor([&](GgufTensorSpec& t) { t.name = name; });
   };
-  cases.push_back(
-      {"T1_empty", named(""), invalid, {"GGUF-T1", "empty tensor name"}});
-  for (const size_t n : {65, 4096, 70000})
+  cases.push_back({"T1_empty",
+                   named(""),
+                   invalid,
+                   {"GGUF-T1", "empty tensor name"},
+                   EntryAt()});
+  for (const size_t n : {64, 65, 4096, 70000})
     cases.push_back({absl::StrCat("T2_length_", n),
                      named(std::string(n, 'n')),
                      invalid,
-                     {"GGUF-T2", "tensor name", "64", "tensor 1 of 3"}});
+                     {"GGUF-T2", "tensor name", "limit of 63", "tensor 1 of 3"},
+                     EntryAt()});
   for (const std::string& name :
        {std::string("a\0b", 3), std::string("output.weight\0", 14),
         std::string("a\x1b[2J"), std::string("a\nb"), std::string("\x7f"),
@@ -52,12 +61,14 @@ void AddTensorNames(Cases& cases) {
     cases.push_back({absl::StrCat("T3_name_", cases.size()),
                      named(name),
                      invalid,
-                     {"GGUF-T3", "unprintable tensor name"}});
+                     {"GGUF-T3", "unprintable tensor name"},
+                     EntryAt() + 8});
   cases.back().says.push_back("\\xf4\\x90");
   cases.push_back({"T4_duplicate",
                    named("token_embd.weight"),
                    StatusCode::kAlreadyExists,
-                   {"GGUF-T4", "token_embd.weight", "tensor 1", "tensor 0"}});
+                   {"GGUF-T4", "token_embd.weight", "tensor 1", "tensor 0"},
+                   EntryAt() + 8});
   for (const uint64_t n : Numbers{1ull << 20, 1ull << 63, kMax})
     cases.push_back({absl::StrCat("T6_name_length_", n),
                      WithTensor([&](GgufTensorSpec& t) { t.length = n; }),
@@ -72,7 +83,8 @@ void AddShapes(Cases& cases) {
                      WithTensor([&](GgufTensorSpec& t) { t.n_dims = n; }),
                      StatusCode::kUnimplemented,
                      {"GGUF-T7", absl::StrCat("n_dims ", n), "at most 4",
-                      "limit", "blk.0.attn_q.weight"}});
+                      "limit", "blk.0.attn_q.weight"},
+                     DimsAt()});
   for (const uint64_t dim : Numbers{1ull << 63, kMax - 31, kMax})
     for (size_t at = 0; at < 4; ++at) {
       std::vector<uint64_t> dims(4, 1);
@@ -80,7 +92,8 @@ void AddShapes(Cases& cases) {
       cases.push_back({absl::StrCat("T9_dim_", at, "_is_", dim),
                        WithShape(kF32, dims),
                        invalid,
-                       {"GGUF-T9", "element count overflows"}});
+                       {"GGUF-T9", "element count overflows"},
+                       DimsAt() + 4 + 8 * at});
     }
   const uint64_t p32 = 1ull << 32, p62 = 1ull << 62;
   const std::vector<std::vector<uint64_t>> kOverflows = {
@@ -93,19 +106,23 @@ void AddShapes(Cases& cases) {
     cases.push_back({absl::StrCat("T10_T11_", cases.size()),
                      WithShape(kF32, dims),
                      invalid,
-                     {"GGUF-T10", "element count overflows"}});
+                     {"GGUF-T10", "element count overflows"},
+                     EntryAt()});
   cases.push_back({"T13_bytes",
                    WithShape(kF32, {p62}),
                    invalid,
-                   {"GGUF-T13", "byte size overflows"}});
+                   {"GGUF-T13", "byte size overflows"},
+                   EntryAt()});
   cases.push_back({"T13_bytes_f64",
                    WithShape(28, {1ull << 31, 1ull << 31}),
                    invalid,
-                   {"GGUF-T13", "byte size overflows"}});
+                   {"GGUF-T13", "byte size overflows"},
+                   EntryAt()});
   cases.push_back({"T14_padded",
                    WithShape(kF32, {p62 - 1}),
                    invalid,
-                   {"GGUF-T14", "padded size overflows"}});
+                   {"GGUF-T14", "padded size overflows"},
+                   EntryAt()});
 }
 
 void AddTensorTypes(Cases& cases) {
@@ -121,13 +138,15 @@ void AddTensorTypes(Cases& cases) {
     cases.push_back({absl::StrCat("T17_type_", type, "_ne0_", ne0),
                      WithShape(type, {ne0, 64}),
                      StatusCode::kInvalidArgument,
-                     {"GGUF-T17", says}});
+                     {"GGUF-T17", says},
+                     EntryAt()});
   for (const uint32_t type :
        {4u, 5u, 31u, 36u, 43u, 255u, 256u, 0x7fffffffu, 0x80000000u, ~0u})
     cases.push_back({absl::StrCat("T19_type_", type),
                      WithShape(type, {32, 16}),
                      StatusCode::kUnimplemented,
-                     {"GGUF-T19", "blk.0.attn_q.weight", absl::StrCat(type)}});
+                     {"GGUF-T19", "blk.0.attn_q.weight", absl::StrCat(type)},
+                     DimsAt() + 4 + 2 * 8});
 }
 
 void AddOffsets(Cases& cases) {
@@ -138,7 +157,8 @@ void AddOffsets(Cases& cases) {
     cases.push_back({absl::StrCat("T21_offset_", offset),
                      at(1, offset),
                      StatusCode::kInvalidArgument,
-                     {"GGUF-T21", "offset", "alignment 32"}});
+                     {"GGUF-T21", "offset", "alignment 32"},
+                     DimsAt() + 4 + 2 * 8 + 4});
   const std::vector<std::string> overlap = {
       "GGUF-T22", "overlaps", "token_embd.weight", "blk.0.attn_q.weight"};
   cases.push_back(
@@ -155,7 +175,8 @@ void AddOffsets(Cases& cases) {
     cases.push_back({absl::StrCat("T25_offset_", offset),
                      at(1, offset),
                      StatusCode::kInvalidArgument,
-                     {"GGUF-T25", "offset", "blk.0.attn_q.weight"}});
+                     {"GGUF-T25", "offset", "blk.0.attn_q.weight"},
+                     DimsAt() + 4 + 2 * 8 + 4});
   cases.push_back({"T16_total",
                    ChangedGguf([](GgufSpec& s) {
                      s.tensors[0].dims = {1ull << 61};
@@ -186,17 +207,20 @@ std::vector<MalformedGguf> MalformedGgufData() {
          file.substr(0, file.size() - n),
          StatusCode::kDataLoss,
          {"GGUF-D1", "output.weight", absl::StrCat(n, " of 32 bytes missing")},
+         SmallGguf().Build().size() - 32,
          true});
   cases.push_back(
       {"D1_far_offset",
        ChangedGguf([](GgufSpec& s) { s.tensors[2].offset = 1ull << 40; }),
        StatusCode::kDataLoss,
        {"GGUF-D1", "output.weight", "32 of 32 bytes missing"},
+       {},
        true});
   cases.push_back({"D2_no_data",
                    SmallGguf().Metadata(),
                    StatusCode::kDataLoss,
                    {"GGUF-D2", "token_embd.weight"},
+                   SmallGguf().Metadata().size(),
                    true});
   return cases;
 }

@@ -5,6 +5,7 @@
 #include <regex>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "models/gguf.h"
 #include "tests/gguf_builder.h"
@@ -40,6 +41,9 @@ TEST_P(GgufMalformedTest, IsRefused) {
   const std::string message(file.status().message());
   ExpectForm(message);
   for (const std::string& says : c.says) EXPECT_PRED2(Says, message, says);
+  if (c.at) {
+    EXPECT_PRED2(Says, message, absl::StrCat(" at byte ", *c.at, ": "));
+  }
 }
 
 TEST_P(GgufMalformedTest, HeaderOnlyRefusesBadMetadata) {

@@ -119,9 +119,11 @@ TEST(GgufSplit, S1CountIsNoCount) {
     auto parts = Parts();
     parts[0].Key("split.count").payload =
         LittleEndian(static_cast<uint16_t>(count));
-    ExpectError(PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
-                absl::StrCat("SPLIT-1: split.count is ", count,
-                             "; expected 3, as the file's name says"));
+    ExpectError(
+        PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
+        absl::StrCat("SPLIT-1 at byte ", parts[0].OffsetOf("split.count"),
+                     ": split.count is ", count,
+                     "; expected 3, as the file's name says"));
   }
   auto parts = Parts();
   parts[0].Key("split.count") = {"split.count", 8, GgufString("3")};
@@ -132,17 +134,22 @@ TEST(GgufSplit, S1CountIsNoCount) {
               "-00001-of-00003.gguf, by which the other parts are found");
 }
 
+std::string AtNumber(const GgufSpec& part, absl::string_view what) {
+  return absl::StrCat("SPLIT-3 at byte ", part.OffsetOf("split.no"),
+                      ": split.no", what);
+}
+
 TEST(GgufSplit, S2NumbersAndMissingParts) {
   auto parts = Parts();
   std::swap(parts[1], parts[2]);
   std::string folder = Write(parts);
   ExpectError(PathOf(folder, 1), absl::StatusCode::kInvalidArgument,
-              "SPLIT-3: split.no is 2; expected 1 in part 2 of 3");
+              AtNumber(parts[1], " is 2; expected 1 in part 2 of 3"));
   parts = Parts();
   parts[2] = parts[1];
   folder = Write(parts);
   ExpectError(PathOf(folder, 3), absl::StatusCode::kInvalidArgument,
-              "SPLIT-3: split.no is 1; expected 2 in part 3 of 3");
+              AtNumber(parts[2], " is 1; expected 2 in part 3 of 3"));
   fs::remove(PathOf(folder, 2));
   ExpectError(PathOf(folder, 1), absl::StatusCode::kNotFound,
               "m-00002-of-00003.gguf: SPLIT-2: the part is missing");
@@ -151,20 +158,27 @@ TEST(GgufSplit, S2NumbersAndMissingParts) {
 TEST(GgufSplit, S4PartsThatDisagree) {
   auto parts = Parts();
   parts[1].Key("split.tensors.count").payload = LittleEndian<int32_t>(7);
-  ExpectError(PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
-              "SPLIT-4: split.tensors.count is 7");
+  ExpectError(
+      PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
+      absl::StrCat("SPLIT-4 at byte ", parts[1].OffsetOf("split.tensors.count"),
+                   ": split.tensors.count is 7"));
   parts = Parts();
   parts[2].Key("split.count").payload = LittleEndian<uint16_t>(2);
   ExpectError(PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
-              "SPLIT-4: split.count is 2");
+              absl::StrCat("SPLIT-4 at byte ", parts[2].OffsetOf("split.count"),
+                           ": split.count is 2"));
   parts = Parts();
   parts[1].tensors.pop_back();
-  ExpectError(PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
-              "SPLIT-6: split.tensors.count is ");
+  ExpectError(
+      PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
+      absl::StrCat("SPLIT-6 at byte ", parts[0].OffsetOf("split.tensors.count"),
+                   ": split.tensors.count is "));
   parts = Parts();
   parts[2].String("general.architecture", "qwen2");
   ExpectError(PathOf(Write(parts), 1), absl::StatusCode::kInvalidArgument,
-              "SPLIT-7: general.architecture is \"qwen2\"");
+              absl::StrCat("SPLIT-7 at byte ",
+                           parts[2].OffsetOf("general.architecture"),
+                           ": general.architecture is \"qwen2\""));
 }
 
 TEST(GgufSplit, S5ATensorTwice) {

@@ -53,7 +53,7 @@ class Replacing : public testing::Test {
   std::string folder_;
 };
 
-TEST_F(Replacing, AFullDisk) {
+TEST_F(Replacing, D13_AFullDisk) {
   const ToolResult result =
       Quantize(TinyModel(), out(), {"--type=f32"}, {.max_file_bytes = 1 << 20});
   EXPECT_EQ(result.exit_code, 1);
@@ -64,7 +64,7 @@ TEST_F(Replacing, AFullDisk) {
   ExpectUntouched();
 }
 
-TEST_F(Replacing, StandardOutputThatIsFull) {
+TEST_F(Replacing, D13_StandardOutputThatIsFull) {
   const ToolResult result = Quantize(TinyModel(), out(), {"--type=f32"},
                                      {.stdout_to = StdoutTo::kFullDisk});
   EXPECT_EQ(result.exit_code, 1);

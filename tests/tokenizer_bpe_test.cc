@@ -214,7 +214,9 @@ TEST(TokenizerMalformed, V11_Merges) {
     BpeVocab broken = vocab;
     broken.merges.insert(broken.merges.begin() + 2, bad);
     ExpectError(broken.Spec(), StatusCode::kInvalidArgument,
-                {"test: TOK-V11: tokenizer.ggml.merges[2] is \"",
+                {absl::StrCat("test: TOK-V11 at byte ",
+                              broken.Spec().OffsetOf(kMerges, 2),
+                              ": tokenizer.ggml.merges[2] is \""),
                  absl::CHexEscape(bad)});
   }
   // None at all is fine, and so is one that comes twice: the first counts.

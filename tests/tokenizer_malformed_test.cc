@@ -1,7 +1,9 @@
 // Broken and odd vocabularies: each gets a defined status and a message that
 // names what is wrong, or works. Tests are named by the error ids.
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -34,9 +36,29 @@ void ExpectError(const absl::Status& status, StatusCode code,
   }
 }
 
+// An error about a key that is there gives the byte of its value, or of the
+// element; one about a key that is missing gives none.
+void ExpectByte(const GgufSpec& spec, const std::string& message) {
+  static const std::regex kForm(
+      "test: TOK-V[0-9]+( at byte [0-9]+)?: ([a-z_.]+)(\\[([0-9]+)\\])? is");
+  std::smatch match;
+  if (!std::regex_search(message, match, kForm)) return;  // a getter's own
+  const std::string key = match[2];
+  const bool is_there =
+      std::any_of(spec.keys.begin(), spec.keys.end(),
+                  [&](const GgufKeySpec& k) { return k.key == key; });
+  const size_t element = match[4].matched ? std::stoul(match[4]) : 0;
+  EXPECT_EQ(
+      match[1],
+      is_there ? absl::StrCat(" at byte ", spec.OffsetOf(key, element)) : "")
+      << message;
+}
+
 void ExpectError(const GgufSpec& spec, StatusCode code,
                  const std::vector<std::string>& parts) {
-  ExpectError(MakeTokenizer(spec).status(), code, parts);
+  const absl::Status status = MakeTokenizer(spec).status();
+  ExpectError(status, code, parts);
+  ExpectByte(spec, std::string(status.message()));
 }
 
 std::unique_ptr<Tokenizer> Make(const GgufSpec& spec) {

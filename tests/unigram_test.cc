@@ -74,7 +74,7 @@ TEST(Unigram, BytesOfUnknownCharacters) {
             "a\uFFFD\uFFFD\uFFFD\uFFFD");
 }
 
-TEST(Unigram, MegabyteOfOneCharacter) {
+TEST(Unigram, V17_MegabyteOfOneCharacter) {
   const auto tokenizer = Make(SpecOf(Models()[1]));
   ASSERT_NE(tokenizer, nullptr);
   for (const char* character : {"a", "z", "中", " ", "\n", "\xED"}) {

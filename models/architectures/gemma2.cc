@@ -26,10 +26,12 @@ Config ReadConfig(ModelBuilder& b) {
     c.attend.scale = 1 / std::sqrt(static_cast<double>(c.width / c.heads));
   c.attend.softcap = b.Float("attn_logit_softcapping", 50);
   c.logit_cap = b.Float("final_logit_softcapping", 30);
-  b.Require(c.attend.softcap >= 0, "BIND-A9", "attn_logit_softcapping",
-            absl::StrCat(c.attend.softcap), "a number above 0, or 0 for none");
-  b.Require(c.logit_cap >= 0, "BIND-A9", "final_logit_softcapping",
-            absl::StrCat(c.logit_cap), "a number above 0, or 0 for none");
+  b.Require(c.attend.softcap >= 0 && std::isfinite(c.attend.softcap), "BIND-A9",
+            "attn_logit_softcapping", absl::StrCat(c.attend.softcap),
+            "a number above 0, or 0 for none");
+  b.Require(c.logit_cap >= 0 && std::isfinite(c.logit_cap), "BIND-A9",
+            "final_logit_softcapping", absl::StrCat(c.logit_cap),
+            "a number above 0, or 0 for none");
   c.windows = ReadWindows(b, c.layers, 4096, 2);
   c.window_rope = c.rope;
   c.window_rope.freq_base = ReadWindowFreqBase(b, c.rope.freq_base);

@@ -26,13 +26,14 @@ Config ReadConfig(ModelBuilder& b) {
   if (c.layers == 62)
     c.attend.scale = 1 / std::sqrt(static_cast<double>(c.width / c.heads));
   c.logit_cap = b.Float("final_logit_softcapping", 0);
-  b.Require(c.logit_cap >= 0, "BIND-A9", "final_logit_softcapping",
-            absl::StrCat(c.logit_cap), "a number above 0, or 0 for none");
+  b.Require(c.logit_cap >= 0 && std::isfinite(c.logit_cap), "BIND-A9",
+            "final_logit_softcapping", absl::StrCat(c.logit_cap),
+            "a number above 0, or 0 for none");
   c.windows = ReadWindows(b, c.layers, 0, 6);
   c.window_rope = {.n_dims = c.rope.n_dims,
                    .freq_base = ReadWindowFreqBase(b, 10000),
                    .adjacent = c.rope.adjacent,
-                   .magnitude = b.Float("rope.scaling.attn_factor", 1)};
+                   .magnitude = ReadMagnitude(b)};
   return c;
 }
 

@@ -1,4 +1,6 @@
 // MPT (MosaicML 2023): distances as a bias (ALiBi), layer norms without shifts.
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "models/architecture.h"
 #include "models/gelu_decoder.h"
@@ -24,8 +26,9 @@ void RefuseVariants(ModelBuilder& b) {
 void BuildMpt(ModelBuilder& b) {
   Sizes c = ReadSizes(b, {.layer_norm = true, .rope = false});
   c.attend.alibi = b.Float("attention.max_alibi_bias", 0);
-  b.Require(c.attend.alibi >= 0, "BIND-A7", "attention.max_alibi_bias",
-            absl::StrCat(c.attend.alibi), "0 or more");
+  b.Require(c.attend.alibi >= 0 && std::isfinite(c.attend.alibi), "BIND-A7",
+            "attention.max_alibi_bias", absl::StrCat(c.attend.alibi),
+            "0 or more");
   // Bounds the positions of a table only: a bias has a value for any distance.
   const int64_t positions = b.Int("context_length", 1, kMaxContext);
   RefuseVariants(b);
