@@ -139,7 +139,12 @@ class Executable {
                         absl::Span<std::byte> out) const = 0;
   virtual void LoadSlot(int64_t slot, int64_t positions,
                         absl::Span<const std::byte> in) = 0;
+  // Both sequences go on from these positions, each for itself. Caches may
+  // share the memory of what they have in common, until one of them is written.
   virtual void CopySlot(int64_t from, int64_t to, int64_t positions) = 0;
+  // To be called before each step that appends to positions [begin, end) of a
+  // slot, once CopySlot() was: they get memory of their own. No allocation.
+  virtual void PrepareAppend(int64_t slot, int64_t begin, int64_t end) = 0;
 
   virtual const BackendPlan& plan() const = 0;
 };

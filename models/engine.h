@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -181,8 +182,13 @@ class Model : public std::enable_shared_from_this<Model> {
   absl::StatusOr<std::unique_ptr<Session>> MakeSession(
       const SessionOptions& options) const;
 
+  // Of the whole file: reads it once. Thread-safe.
+  uint64_t Fingerprint() const;
+
   GgufFile file_;
   mutable PackedWeights packed_;  // thread-safe
+  mutable std::once_flag fingerprint_once_;
+  mutable uint64_t fingerprint_ = 0;
   std::vector<LoraAdapter> adapters_;
   std::vector<float> adapter_scales_;  // of LoadOptions
   const Architecture* architecture_ = nullptr;
@@ -232,14 +238,18 @@ class Session {
       const std::atomic<bool>* cancel = nullptr);
 
   // Makes slot `to` a copy of slot `from`: both sequences go on from the same
-  // tokens, each for itself. The rows of its caches are copied, in time and
-  // memory proportional to its length; nothing is shared. OutOfRange for slots
-  // that do not exist.
+  // tokens, each for itself. On the CPU backend the beginning that they have in
+  // common stays where it is, and both refer to it: what is copied is the last
+  // chunk of up to 64 positions, what a sliding window sees, the states of
+  // recurrent layers, and later each chunk that one of them writes anew after
+  // Truncate(). OutOfRange for slots that do not exist.
   absl::Status Fork(int from, int to);
 
   // The sequence of a slot as bytes, to go on with later, in another session or
   // on another machine: the next tokens are the same where model, kv types,
   // numerics and instruction set are. session_state.cc says how it is laid out.
+  // The first state of a model that is saved or restored reads all of its
+  // weights, 0.2 s a GB that is in memory: a state of any other is refused.
   int64_t StateBytes(int slot) const;
   // InvalidArgument unless `out` has StateBytes(slot) bytes.
   absl::Status SaveState(int slot, absl::Span<std::byte> out) const;

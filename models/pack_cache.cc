@@ -56,7 +56,7 @@ uint64_t AlignUp(uint64_t n) {
 // The model's files as they are now. Times tell what the fingerprint, which
 // reads little of each tensor, may miss.
 absl::StatusOr<uint64_t> KeyOf(const GgufFile& model) {
-  uint64_t key = FileFingerprint(model);
+  uint64_t key = FileFingerprint(model, WeightBytes::kSamples);
   for (const std::string& path : model.files()) {
     struct stat info;
     if (stat(path.c_str(), &info) != 0)
@@ -198,7 +198,8 @@ absl::StatusOr<std::string> PackCache::PathIn(const std::string& folder,
       std::filesystem::path(model.files().front()).filename().string();
   return (std::filesystem::path(folder) /
           absl::StrCat(stem.substr(0, kMaxStem), "-",
-                       absl::Hex(FileFingerprint(model), absl::kZeroPad16),
+                       absl::Hex(FileFingerprint(model, WeightBytes::kSamples),
+                                 absl::kZeroPad16),
                        ".weftpack"))
       .string();
 }

@@ -103,9 +103,12 @@ absl::StatusOr<absl::Span<const float>> Session::RunStep(
   }
   // A step always has a row of logits; without a taker it is the last token's.
   if (wanted == 0) rows_[0] = static_cast<int32_t>(batch.size() - 1);
-  // Also where the step fails halfway.
-  for (size_t i = 0; i < written_.size(); ++i)
+  for (size_t i = 0; i < written_.size(); ++i) {
+    executable_->PrepareAppend(static_cast<int64_t>(i), positions_[i],
+                               pending_[i]);
+    // Also where the step fails halfway.
     written_[i] = std::max(written_[i], pending_[i]);
+  }
   SymbolValues symbols;
   symbols.Set("T", static_cast<int64_t>(batch.size()));
   symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -66,14 +67,21 @@ absl::Status Session::Fork(int from, int to) {
   });
 }
 
+uint64_t Model::Fingerprint() const {
+  std::call_once(fingerprint_once_, [this] {
+    fingerprint_ = FileFingerprint(file_, WeightBytes::kAll);
+  });
+  return fingerprint_;
+}
+
 uint64_t Session::Fingerprint() const {
   if (fingerprint_ != 0) return fingerprint_;
-  uint64_t sum = FileFingerprint(model_->file(), 0);
+  uint64_t sum = model_->Fingerprint();
   const absl::Span<const LoraAdapter> adapters = model_->adapters();
   for (size_t i = 0; i < adapters.size(); ++i) {
     const float scale = options_.adapter_scales[i];
     if (scale == 0) continue;
-    sum = FileFingerprint(adapters[i].file(),
+    sum = FileFingerprint(adapters[i].file(), WeightBytes::kAll,
                           sum ^ std::bit_cast<uint32_t>(scale));
   }
   // Types of states without slots and context, which may differ.

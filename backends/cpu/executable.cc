@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/bind.h"
+#include "backends/cpu/extensions.h"
 #include "graph/status_macros.h"
 #include "ops/gather.h"
 
@@ -75,6 +76,7 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
       worker_scratch_(plan.worker_scratch),
       max_bytes_(options.max_bytes),
       memory_(options.memory),
+      ahead_(OneTokenAhead()),
       pool_(threads, options.executor),
       arena_(nullptr, FreeDeleter{}),
       states_(nullptr, FreeDeleter{}),
@@ -162,10 +164,32 @@ absl::Status CpuExecutable::Bind(const KernelList& kernels,
                         node.outputs.end());
   }
   step_views_.resize(step_values_.size());
+  BindPages();
   BindStates();
   symbols_ = graph_->Symbols();
   current_.resize(symbols_.size(), 0);
   return absl::OkStatus();
+}
+
+// Pages for the caches that keep all of the context; others are as small as
+// their window.
+void CpuExecutable::BindPages() {
+  int64_t slots = 0, context = 0;
+  for (const NodeId id : graph_->order()) {
+    const Node& node = graph_->node(id);
+    if (node.op->kind != OpKind::kState) continue;
+    const ValueId v = node.outputs[0];
+    StatePlace& place = state_places_[static_cast<size_t>(v)];
+    if (place.layout == StateLayout::kRows || place.kept > 0) continue;
+    const Shape& shape = graph_->value(v).type.shape;
+    if (!pages_.has_value()) {
+      slots = shape.dim(0).bound();
+      context = shape.dim(1).bound();
+      pages_.emplace(slots, (context + kChunkPositions - 1) / kChunkPositions);
+    }
+    if (shape.dim(0).bound() == slots && shape.dim(1).bound() == context)
+      place.pages = pages_->table();
+  }
 }
 
 void CpuExecutable::BindStates() {
@@ -230,6 +254,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
   args.scratch = scratch_.get();
   args.shared = scratch_.get() + worker_scratch_ * pool_.threads();
   args.bad_index = &bad_index_;
+  args.ahead = ahead_;
   return args;
 }
 
@@ -344,37 +369,6 @@ absl::Status CpuExecutable::SetObserver(StepObserver observer) {
 void CpuExecutable::ResetStates() {
   if (states_)
     std::memset(states_.get(), 0, static_cast<size_t>(plan_.memory.state));
-}
-
-int64_t CpuExecutable::SlotBytes(int64_t positions) const {
-  int64_t bytes = 0;
-  for (const SlotState& state : slot_states_)
-    bytes += SlotStateBytes(state, positions);
-  return bytes;
-}
-
-void CpuExecutable::SaveSlot(int64_t slot, int64_t positions,
-                             absl::Span<std::byte> out) const {
-  std::byte* at = out.data();
-  for (const SlotState& state : slot_states_) {
-    SaveSlotState(state, slot, positions, at);
-    at += SlotStateBytes(state, positions);
-  }
-}
-
-void CpuExecutable::LoadSlot(int64_t slot, int64_t positions,
-                             absl::Span<const std::byte> in) {
-  const std::byte* at = in.data();
-  for (const SlotState& state : slot_states_) {
-    LoadSlotState(state, slot, positions, at);
-    at += SlotStateBytes(state, positions);
-  }
-}
-
-void CpuExecutable::CopySlot(int64_t from, int64_t to, int64_t positions) {
-  if (from == to) return;
-  for (const SlotState& state : slot_states_)
-    CopySlotState(state, from, to, positions);
 }
 
 }  // namespace cpu

@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "backends/backend.h"
 #include "backends/cpu/bind.h"
 #include "backends/cpu/kernel.h"
+#include "backends/cpu/slot_pages.h"
 #include "backends/cpu/slot_states.h"
 #include "backends/cpu/step_timer.h"
 #include "backends/cpu/worker_pool.h"
@@ -41,6 +43,7 @@ class CpuExecutable : public Executable {
   void LoadSlot(int64_t slot, int64_t positions,
                 absl::Span<const std::byte> in) override;
   void CopySlot(int64_t from, int64_t to, int64_t positions) override;
+  void PrepareAppend(int64_t slot, int64_t begin, int64_t end) override;
   const BackendPlan& plan() const override { return plan_; }
 
  private:
@@ -65,6 +68,7 @@ class CpuExecutable : public Executable {
   absl::StatusOr<Memory> Allocate(int64_t bytes) const;
   absl::Status BindSources(const WeightSource& weights);
   void BindStates();
+  void BindPages();
   absl::Status CheckSymbols(const SymbolValues& symbols) const;
   // Recomputes views and splits for new symbol values; no allocation.
   void Resize(const SymbolValues& symbols);
@@ -87,11 +91,13 @@ class CpuExecutable : public Executable {
   int64_t worker_scratch_;            // bytes of each worker's
   int64_t max_bytes_;
   HostMemory memory_;
+  const size_t ahead_;  // KernelArgs::ahead
   WorkerPool pool_;
   Memory arena_, states_;
   Memory scratch_;                      // each worker's, then what they share
   std::vector<std::byte*> bases_;       // by ValueId: memory of roots
   std::vector<SlotState> slot_states_;  // those with a dim of slots
+  std::optional<SlotPages> pages_;      // of those with View::pages
   std::vector<BoundStep> steps_;
   std::vector<View> step_views_;
   std::vector<ValueId> step_values_;  // whose views those are

@@ -10,6 +10,7 @@
 #endif
 
 #include <cstdint>
+#include <cstring>
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -51,6 +52,27 @@ bool AskForAmx() { return false; }
 
 #endif
 
+#if defined(__x86_64__)
+
+// Family 19h with AVX-512; Zen 3, of the same family, has none.
+bool IsZen4() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  char vendor[12];
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0) return false;
+  std::memcpy(vendor, &b, 4);
+  std::memcpy(vendor + 4, &d, 4);
+  std::memcpy(vendor + 8, &c, 4);
+  if (std::memcmp(vendor, "AuthenticAMD", 12) != 0) return false;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
+  if (family != 0x19 || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0)
+    return false;
+  constexpr unsigned kAvx512F = 1u << 16;
+  return (b & kAvx512F) != 0;
+}
+
+#endif
+
 }  // namespace
 
 bool AmxUsable() {
@@ -76,6 +98,14 @@ bool DotProdUsable() {
   return true;  // every Apple CPU that runs 64-bit macOS
 #else
   return false;
+#endif
+}
+
+size_t OneTokenAhead() {
+#if defined(__x86_64__)
+  return IsZen4() ? 0 : 16384;
+#else
+  return 0;
 #endif
 }
 

@@ -34,6 +34,8 @@ struct View {
   bool dense = true;                        // rows follow each other closely
   StateLayout layout = StateLayout::kRows;  // in tiles, see kv_layout.h: rows
                                             // are no runs of bytes
+  const int32_t* pages = nullptr;  // of tiles: SlotPages::table(); null: each
+                                   // slot lies in its own
 
   int64_t dim(int axis) const {
     return dims[static_cast<size_t>(axis < 0 ? axis + rank : axis)];
@@ -107,6 +109,9 @@ struct KernelArgs {
   std::byte* scratch = nullptr;  // this worker's, Kernel::scratch_bytes long
   std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
   const Kernel* inner = nullptr;  // Kernel::inner
+  // Bytes ahead of which a kernel that reads a stream of weights once asks for
+  // it; 0: memory's own prefetchers do (OneTokenAhead in extensions.h).
+  size_t ahead = 0;
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };

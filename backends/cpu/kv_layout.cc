@@ -10,7 +10,7 @@ namespace {
 int64_t RoundUp(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 std::byte* TileOf(const View& state, int64_t slot, int64_t pos, int64_t head) {
-  return state.data + slot * state.stride(0) +
+  return state.data + PageOf(state, slot, pos) * state.stride(0) +
          TileOffset(state, pos) + head * state.stride(2);
 }
 
@@ -109,6 +109,7 @@ void SetStateStrides(View& view, const StatePlace& place) {
                       place.kept > 0 ? place.kept : view.dim(1), view.dim(2),
                       view.dim(3));
   view.strides = {s.slot, s.tile, s.head, 0};
+  view.pages = place.pages;
   view.dense = false;
 }
 

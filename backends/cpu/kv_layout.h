@@ -26,6 +26,9 @@
 // positions before the window of its first token and end with its last token,
 // and all of these are kept: so a chunk is read as it would lie in the whole
 // cache, bit for bit.
+//
+// Without a ring a chunk may lie in another slot's memory, which sequences that
+// begin alike share (slot_pages.h).
 #ifndef WEFT_BACKENDS_CPU_KV_LAYOUT_H_
 #define WEFT_BACKENDS_CPU_KV_LAYOUT_H_
 
@@ -82,6 +85,7 @@ void SetDenseStrides(View& view);
 struct StatePlace {
   StateLayout layout = StateLayout::kRows;
   int64_t kept = 0;  // in tiles: positions of a ring; 0: all of the context
+  const int32_t* pages = nullptr;  // View::pages
 };
 // Positions that a ring needs for a window and steps of so many tokens.
 int64_t KeptInWindow(int64_t window, int64_t tokens);
@@ -91,6 +95,12 @@ int64_t RewindInWindow(int64_t window, int64_t kept);
 
 // Sets layout and strides of a state.
 void SetStateStrides(View& view, const StatePlace& place);
+// The slot in whose memory position `pos` of `slot` lies.
+inline int64_t PageOf(const View& view, int64_t slot, int64_t pos) {
+  return view.pages == nullptr
+             ? slot
+             : view.pages[pos / kChunkPositions * view.dim(0) + slot];
+}
 // Where the tile of position `pos` begins, in bytes from the start of its head.
 inline int64_t TileOffset(const View& view, int64_t pos) {
   const int64_t offset = pos / kTilePositions * view.stride(1);

@@ -77,11 +77,21 @@ void CopySlotState(const SlotState& state, int64_t from, int64_t to,
   }
   // A head's tiles follow each other; its stride is all of a ring.
   const int64_t tiles = (positions + kTilePositions - 1) / kTilePositions;
-  const auto bytes = static_cast<size_t>(
-      std::min(tiles * view.stride(1), view.stride(2)));
+  const auto bytes =
+      static_cast<size_t>(std::min(tiles * view.stride(1), view.stride(2)));
   for (int64_t head = 0; head < view.dim(2); ++head)
     std::memcpy(target + head * view.stride(2), source + head * view.stride(2),
                 bytes);
+}
+
+void CopyPage(const SlotState& state, int64_t from, int64_t to, int64_t chunk) {
+  const View& view = state.view;
+  const int64_t bytes = kChunkPositions / kTilePositions * view.stride(1);
+  for (int64_t head = 0; head < view.dim(2); ++head) {
+    const int64_t at = head * view.stride(2) + chunk * bytes;
+    std::memcpy(DenseSlot(view, to) + at, DenseSlot(view, from) + at,
+                static_cast<size_t>(bytes));
+  }
 }
 
 }  // namespace cpu

@@ -26,6 +26,8 @@ void LoadSlotState(const SlotState& state, int64_t slot, int64_t positions,
                    const std::byte* in);
 void CopySlotState(const SlotState& state, int64_t from, int64_t to,
                    int64_t positions);
+// A chunk of a state with pages, from one slot's page to another's.
+void CopyPage(const SlotState& state, int64_t from, int64_t to, int64_t chunk);
 
 }  // namespace cpu
 }  // namespace weft::inline v0

@@ -135,6 +135,7 @@ class ReferenceExecutable : public Executable {
     SaveSlot(from, positions, absl::MakeSpan(rows));
     LoadSlot(to, positions, rows);
   }
+  void PrepareAppend(int64_t, int64_t, int64_t) override {}  // nothing is shared
 
  private:
   bool HasSlots(NodeId id) const {

@@ -232,6 +232,8 @@ int64_t weft_session_position(const weft_session* session, int32_t slot);
  * rewind; the position that is left. */
 int64_t weft_session_truncate(weft_session* session, int32_t slot,
                               int64_t position);
+/* Makes slot `to` go on from the tokens of `from`, each for itself; they share
+ * the memory of what they have in common. */
 weft_code weft_session_fork(weft_session* session, int32_t from, int32_t to,
                             weft_error* error);
 

@@ -64,8 +64,8 @@ class BlockRunner {
         group_(group),
         rows_((block.end - block.begin) * s.heads_per_group),
         keys_(s.VisibleKeys(block)),
-        key_base_(Base(*s.k)),
-        value_base_(Base(*s.v)) {
+        // Nothing is read through a slot that does not exist.
+        slot_(s.SlotExists(block.begin) ? s.Slot(block.begin) : 0) {
     const bool direct = rows_ <= kDirectRows;
     WithFormat(s.k->dtype, [&](auto format) {
       scores_ = ScoresOf<decltype(format)>(s.k->layout, direct);
@@ -118,15 +118,6 @@ class BlockRunner {
     return group_ * s_.heads_per_group + r % s_.heads_per_group;
   }
 
-  // The first key or value of the block's slot and group.
-  const std::byte* Base(const View& v) const {
-    if (v.rank < 4) return v.data + group_ * v.stride(1);
-    // Nothing is read through a slot that does not exist.
-    const int64_t slot =
-        s_.SlotExists(block_.begin) ? s_.Slot(block_.begin) : 0;
-    return v.data + slot * v.stride(0) + group_ * v.stride(2);
-  }
-
   // Queries are scaled so that scores come out in the logarithm's base 2, or
   // as what the soft-cap takes the tanh of.
   void PrepareRow(int64_t r) {
@@ -169,8 +160,7 @@ class BlockRunner {
     while (begin < end && !Sees(begin, first, count)) ++begin;
     while (begin < end && !Sees(end - 1, first, count)) --end;
     if (begin == end) return;
-    const KvChunk chunk = {first, count, At(*s_.k, key_base_, first),
-                           At(*s_.v, value_base_, first)};
+    const KvChunk chunk = {first, count, At(*s_.k, first), At(*s_.v, first)};
     if (scores_.unpack != nullptr) scores_.unpack(s_, m_, chunk);
     if (mix_.unpack != nullptr) mix_.unpack(s_, m_, chunk);
     Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
@@ -186,10 +176,16 @@ class BlockRunner {
     return m_.low[r] < first + count && m_.high[r] > first;
   }
 
-  // Keys or values from position `first` on; the stride is of positions, or of
-  // tiles.
-  static KvRows At(const View& v, const std::byte* base, int64_t first) {
-    const int64_t stride = v.stride(v.rank == 4 ? 1 : 0);
+  // Keys or values of the block's slot and group from position `first` of a
+  // chunk on; the stride is of positions, or of tiles.
+  KvRows At(const View& v, int64_t first) const {
+    if (v.rank < 4) {
+      const int64_t stride = v.stride(0);
+      return {v.data + group_ * v.stride(1) + first * stride, stride, stride};
+    }
+    const int64_t stride = v.stride(1);
+    const std::byte* base =
+        v.data + PageOf(v, slot_, first) * v.stride(0) + group_ * v.stride(2);
     if (v.layout == StateLayout::kRows)
       return {base + first * stride, stride, stride};
     return {base + TileOffset(v, first), stride, stride / kTilePositions};
@@ -231,7 +227,7 @@ class BlockRunner {
   int64_t group_;
   int64_t rows_;
   KeyRange keys_;
-  const std::byte *key_base_, *value_base_;
+  int64_t slot_;
   Product scores_, mix_;
 };
 

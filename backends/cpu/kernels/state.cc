@@ -206,7 +206,8 @@ int64_t Heads(const KernelArgs& a) {
 template <class Block>
 void Place(const View& state, int64_t slot, int64_t pos, int64_t head_offset,
            const float* x, int64_t n) {
-  std::byte* at = state.data + slot * state.stride(0) + head_offset;
+  std::byte* at =
+      state.data + PageOf(state, slot, pos) * state.stride(0) + head_offset;
   switch (state.layout) {
     case StateLayout::kRows:
       return StoreRow(x, n,

@@ -47,15 +47,6 @@ constexpr int kFewTokens = 7;
 constexpr int kFewTokens = 1;
 #endif
 
-// Bytes ahead of which packed rows are asked for where several tokens use what
-// is there: memory's own prefetchers do not keep up with streams that are read
-// slowly (Zen 4, one thread, 8 tokens, GOP/s: q4_k without 201, 4 KB ahead into
-// L1 274, 8 KB 292, into L2 325; q5_k 245 at 4 KB into L1, now 303, q6_k 211,
-// 245, q8_0 221, 284; 4 and 12 KB into L2: the same). One token is slower with
-// it, at any distance and into either (q4_k 122 GOP/s, 116 at best; AVX2 105,
-// 100 to 70), but for q5_k, by 6 %.
-constexpr size_t kFewAhead = 8192;
-
 // Panels of a tile and tokens of the largest one; smaller tiles take what is
 // left. 32 registers: 2 panels x 6 tokens are 12 sums of sub-blocks and 12 of
 // groups. 16 registers hold the sums of 2 x 4 sub-blocks; those of groups wait
@@ -93,6 +84,7 @@ struct MatMulArgs {
   const View* w;
   const View* x;
   const View* y;
+  size_t ahead = 0;  // KernelArgs::ahead
   bool packed() const { return IsPacked(w->dtype); }
   // A tile wants tokens at one distance: so they are in a dense tensor and in a
   // slice of a matrix, not in a permuted one of higher rank.
@@ -239,8 +231,8 @@ struct FastTiles {
       for (int i = 0; i < kT; ++i)
         group.y[i] = g == 0 ? hn::Zero(df)
                             : hn::LoadU(df, y + i * kTaskRows + p * kLanes);
-      constexpr size_t kAhead = kT > 1 ? kFewAhead : 0;
-      C::Unpack(PackedRows<kAhead>{packed, p * kLanes}, blocks, group);
+      constexpr Ask kAsk = kT > 1 ? Ask::kFew : Ask::kOne;
+      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, m.ahead}, blocks, group);
       group.EndGroup();
       HWY_UNROLL(8)
       for (int i = 0; i < kT; ++i)
@@ -330,7 +322,8 @@ struct ExactTiles {
     constexpr size_t kPanels = kPackedRows / kLanes;
     const DF32 df;
     const auto* x = m.x->template RowAs<const float>(0);
-    PackedRows<> rows = {reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0};
+    PackedRows<Ask::kOne> rows = {
+        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, m.ahead};
     for (size_t p = 0; p < kPanels; ++p)
       hn::StoreU(hn::Zero(df), df, y + p * kLanes);
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
@@ -338,7 +331,8 @@ struct ExactTiles {
       const int subs = SubsOf<C>(m, g);
       for (size_t p = 0; p < kPanels; ++p) {
         ExactGroup<C> group(x + g * kGroupSize);
-        C::Unpack(PackedRows<>{rows.data, p * kLanes}, blocks, group);
+        rows.lane = p * kLanes;
+        C::Unpack(rows, blocks, group);
         float* sums = y + p * kLanes;
         hn::StoreU(group.AddTo(hn::LoadU(df, sums), subs), df, sums);
       }
@@ -432,7 +426,7 @@ HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
 
 template <class C, class Tiles>
 void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
-  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
+  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ahead};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
   const bool may_stream = !HasEpilogue(a);

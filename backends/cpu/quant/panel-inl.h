@@ -24,6 +24,7 @@
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/quant/traits.h"
 #include "graph/packed.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -202,15 +203,29 @@ struct Rows {
   Rows Again() const { return *this; }
 };
 
+// Whether whoever reads packed rows asks for what stands further on in the
+// stream.
+enum class Ask {
+  kNever,
+  kFew,  // several tokens use what is there: kFewAhead bytes ahead, into L2
+  kOne,  // one does: PackedRows::ahead, into L1
+};
+// Memory's own prefetchers do not keep up with streams that are read slowly
+// (Zen 4, one thread, 8 tokens, GOP/s: q4_k without 201, 4 KB ahead into L1
+// 274, 8 KB 292, into L2 325; q5_k 245 at 4 KB into L1, now 303, q6_k 211, 245,
+// q8_0 221, 284; 4 and 12 KB into L2: the same; Zen 5: 8 KB into L2 or 16 KB
+// into L1, the same).
+constexpr size_t kFewAhead = 8192;
+
 // The same of packed rows (graph/packed.h): `lane` is the first row's place
-// among the 16. Whoever reads them asks for what stands kAhead bytes further on
-// in the stream; 0: nobody does.
-template <size_t kAhead = 0>
+// among the 16.
+template <Ask kAsk = Ask::kNever>
 struct PackedRows {
   const uint8_t* data;
   size_t lane;
+  size_t ahead = 0;  // KernelArgs::ahead
   PackedRows At(size_t offset) const {
-    return {data + kPackedRows * offset, lane};
+    return {data + kPackedRows * offset, lane, ahead};
   }
   template <class Block>
   PackedRows Unit(size_t offset) const {
@@ -222,8 +237,10 @@ struct PackedRows {
   // Asks for the line that the `i`th line from here on has ahead. Panels of the
   // same lines follow: the first asks.
   HWY_INLINE void Ask(size_t i = 0) const {
-    if constexpr (kAhead > 0) {
-      if (lane == 0) PrefetchL2(data + kAhead + 64 * i);
+    if constexpr (kAsk == Ask::kFew) {
+      if (lane == 0) PrefetchL2(data + kFewAhead + 64 * i);
+    } else if constexpr (kAsk == Ask::kOne) {
+      if (lane == 0 && ahead > 0) hwy::Prefetch(data + ahead + 64 * i);
     }
   }
 };
@@ -272,8 +289,8 @@ HWY_INLINE void Load4(Rows rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   v3 = hn::BitCast(d, hn::InterleaveUpper(d64, b, f));
 }
 
-template <size_t kAhead>
-HWY_INLINE void Load4(PackedRows<kAhead> rows, VU& v0, VU& v1, VU& v2, VU& v3) {
+template <Ask kAsk>
+HWY_INLINE void Load4(PackedRows<kAsk> rows, VU& v0, VU& v1, VU& v2, VU& v3) {
   constexpr size_t kDwords = 4 * kPackedRows;
   rows.Ask(0), rows.Ask(1), rows.Ask(2), rows.Ask(3);
   const uint8_t* from = rows.data + 4 * rows.lane;
@@ -303,17 +320,17 @@ class Units {
  private:
   alignas(64) T values_[kLanes];
 };
-template <class T, size_t kAhead>
-class Units<T, PackedRows<kAhead>> {
+template <class T, Ask kAsk>
+class Units<T, PackedRows<kAsk>> {
  public:
-  explicit HWY_INLINE Units(PackedRows<kAhead> rows) : rows_(rows) {}
+  explicit HWY_INLINE Units(PackedRows<kAsk> rows) : rows_(rows) {}
   HWY_INLINE const T* Get() const {
     rows_.Ask();
     return reinterpret_cast<const T*>(rows_.data) + rows_.lane;
   }
 
  private:
-  PackedRows<kAhead> rows_;
+  PackedRows<kAsk> rows_;
 };
 
 // ---- Small arithmetic on lanes of bytes ----

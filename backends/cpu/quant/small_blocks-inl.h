@@ -46,17 +46,17 @@ class Fields {
  private:
   alignas(64) T values_[kGroupSize / Block::kCount][kLanes];
 };
-template <class Block, class T, size_t kAhead>
-class Fields<Block, T, PackedRows<kAhead>> {
+template <class Block, class T, Ask kAsk>
+class Fields<Block, T, PackedRows<kAsk>> {
  public:
-  HWY_INLINE Fields(PackedRows<kAhead> rows, int, size_t offset)
+  HWY_INLINE Fields(PackedRows<kAsk> rows, int, size_t offset)
       : rows_(rows.At(offset)) {}
   HWY_INLINE const T* Get(size_t j) const {
-    return Units<T, PackedRows<kAhead>>(rows_.At(j * sizeof(Block))).Get();
+    return Units<T, PackedRows<kAsk>>(rows_.At(j * sizeof(Block))).Get();
   }
 
  private:
-  PackedRows<kAhead> rows_;
+  PackedRows<kAsk> rows_;
 };
 
 // d, or d and m, of a group's blocks.
