@@ -48,6 +48,10 @@ absl::StatusOr<const Architecture*> FindArchitecture(
   WEFT_ASSIGN_OR_RETURN(const absl::string_view name, file.GetString(kKey));
   std::vector<absl::string_view> known;
   for (const Architecture* architecture : extra) {
+    if (architecture == nullptr || architecture->build == nullptr)
+      return absl::InvalidArgumentError(
+          "LoadOptions::architectures has one that is null or has no build "
+          "function");
     if (architecture->name == name) return architecture;
     known.push_back(architecture->name);
   }

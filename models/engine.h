@@ -40,7 +40,8 @@ struct AdapterOptions {
 };
 
 struct LoadOptions {
-  // Architectures of the caller's own; they win over the library's.
+  // Architectures of the caller's own; they win over the library's. The one
+  // that the file names is not copied: it lives as long as the model.
   std::vector<const Architecture*> architectures;
   // Read the file instead of mapping it (see GgufOptions).
   bool read_into_memory = false;
@@ -146,7 +147,7 @@ class Model : public std::enable_shared_from_this<Model> {
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
 
   // What LoadOptions::progress asks for, at another time: when no session packs
-  // the weights, which reads them too.
+  // the weights, which reads them too. `progress` may be null.
   void TouchPages(const std::function<void(double)>& progress) const;
 
   const GgufFile& file() const { return file_; }
@@ -268,15 +269,17 @@ class Session {
   // Floats of a row that a step returns: the vocabulary, or the width of a
   // hidden state.
   int64_t row_size() const { return row_size_; }
-  // Number of tokens of a slot's sequence.
+  // Number of tokens of a slot's sequence; 0 for a slot that does not exist.
   int64_t position(int slot) const {
-    return positions_[static_cast<size_t>(slot)];
+    return HasSlot(slot) ? positions_[static_cast<size_t>(slot)] : 0;
   }
   // Forgets a slot's sequence from `position` on, or all of it: where the
   // architecture does not rewind, or where caches of sliding windows no longer
   // hold what lies before `position` (see BackendPlan::rewind; a batch can
   // always be taken back). Returns the position that it has then; what stood
-  // before it has to be evaluated again.
+  // before it has to be evaluated again. Changes nothing where `position` is
+  // not before the sequence's end, forgets all where it is below 0, and gives 0
+  // for a slot that does not exist.
   int64_t Truncate(int slot, int64_t position);
   // Adds the times of the steps that follow to `profile`, until called with
   // null (see Executable::SetProfile).
@@ -313,6 +316,7 @@ class Session {
   absl::Status Init();
   absl::Status CheckStep(absl::Span<const StepToken> batch) const;
   absl::Status EmitTaps(const SymbolValues& symbols) const;
+  bool HasSlot(int slot) const { return slot >= 0 && slot < options_.slots; }
   absl::Status CheckSlot(int slot) const;
   absl::StatusOr<absl::Span<const float>> RunStep(
       absl::Span<const StepToken> batch, const std::atomic<bool>* cancel);

@@ -65,7 +65,10 @@ absl::StatusOr<GgufFile> GgufFile::OpenDescriptor(int fd, std::string source,
 absl::StatusOr<GgufFile> GgufFile::Read(uint64_t size, const Reader& read,
                                         std::string source,
                                         const GgufOptions& options) {
-  return NoThrow([&] {
+  return NoThrow([&]() -> absl::StatusOr<GgufFile> {
+    if (read == nullptr)
+      return absl::InvalidArgumentError(
+          absl::StrCat(source, ": the reader is null"));
     return FromMapping(FileMapping::Fill(size, read, source), source, options);
   });
 }

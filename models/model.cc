@@ -73,6 +73,9 @@ void Model::TouchPages(const std::function<void(double)>& progress) const {
   constexpr size_t kPage = 4096, kReport = 16 << 20;
   uint64_t total = 0, done = 0;
   for (const GgufTensor& tensor : file_.tensors()) total += tensor.data.size();
+  const auto tell = [&progress](double share) {
+    if (progress) progress(share);
+  };
   size_t since = 0;
   volatile std::byte sink{};  // keeps the reads
   for (const GgufTensor& tensor : file_.tensors())
@@ -82,11 +85,11 @@ void Model::TouchPages(const std::function<void(double)>& progress) const {
       since += kPage;
       if (since >= kReport) {
         since = 0;
-        progress(static_cast<double>(done) / static_cast<double>(total));
+        tell(static_cast<double>(done) / static_cast<double>(total));
       }
     }
   static_cast<void>(sink);
-  progress(1);
+  tell(1);
 }
 
 absl::Status Model::ReadSizes() {

@@ -161,6 +161,8 @@ absl::StatusOr<RegexSplitter> RegexSplitter::Compile(
         reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
         PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C,
         &error, &at, nullptr));
+    if (code == nullptr && error == PCRE2_ERROR_HEAP_FAILED)
+      return absl::ResourceExhaustedError("no memory for a pattern");
     if (code == nullptr) {
       return absl::InternalError(
           absl::StrCat("pattern ", pattern, " at ", at, ": ", Describe(error)));

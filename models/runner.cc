@@ -23,6 +23,8 @@ absl::StatusOr<std::unique_ptr<Runner>> Runner::Compile(
     std::unique_ptr<Graph> graph, Weights weights,
     const CompileOptions& options) {
   return NoThrow([&]() -> absl::StatusOr<std::unique_ptr<Runner>> {
+    if (graph == nullptr)
+      return absl::InvalidArgumentError("the graph to compile is null");
     WEFT_RETURN_IF_ERROR(graph->Finish());
     std::unique_ptr<Runner> runner(new Runner());
     WEFT_ASSIGN_OR_RETURN(runner->report_,
@@ -35,10 +37,16 @@ absl::StatusOr<std::unique_ptr<Runner>> Runner::Compile(
     const Runner* self = runner.get();
     WEFT_ASSIGN_OR_RETURN(
         runner->executable_,
-        backend->Compile(self->graph_, [self](const Node& node) {
-          return self->weights_(node.name,
-                                self->graph_->value(node.outputs[0]).type);
-        }));
+        backend->Compile(
+            self->graph_,
+            [self](const Node& node)
+                -> absl::StatusOr<absl::Span<const std::byte>> {
+              if (self->weights_ == nullptr)
+                return absl::NotFoundError(absl::StrCat(
+                    "no weights are given; the graph has ", node.name));
+              return self->weights_(node.name,
+                                    self->graph_->value(node.outputs[0]).type);
+            }));
     WEFT_RETURN_IF_ERROR(runner->Bind());
     return runner;
   });

@@ -76,9 +76,10 @@ class Runner {
     ValueId value;
   };
 
-  // Finishes and optimizes the graph and binds it to its weights. The first
-  // error of building it, those of Optimize, of the weights and of
-  // Backend::Compile; ResourceExhausted where memory runs out.
+  // Finishes and optimizes the graph and binds it to its weights, which may be
+  // null for a graph that has none. The first error of building it, those of
+  // Optimize, of the weights and of Backend::Compile; InvalidArgument for a
+  // graph that is null; ResourceExhausted where memory runs out.
   static absl::StatusOr<std::unique_ptr<Runner>> Compile(
       std::unique_ptr<Graph> graph, Weights weights,
       const CompileOptions& options = {});

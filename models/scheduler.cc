@@ -21,6 +21,8 @@ Scheduler::Scheduler(std::unique_ptr<Session> session, int64_t step_tokens,
 absl::StatusOr<std::unique_ptr<Scheduler>> Scheduler::Make(
     std::unique_ptr<Session> session, const SchedulerOptions& options) {
   return NoThrow([&]() -> absl::StatusOr<std::unique_ptr<Scheduler>> {
+    if (session == nullptr)
+      return absl::InvalidArgumentError("the scheduler's session is null");
     const SessionOptions& o = session->options();
     if (!session->model().architecture().causal || o.embeddings)
       return absl::FailedPreconditionError(

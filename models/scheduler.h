@@ -63,8 +63,9 @@ struct SchedulerOptions {
 // through a queue of its own.
 class Scheduler {
  public:
-  // Takes the session, all of whose slots it uses. InvalidArgument unless its
-  // logits_rows is at least its slots, or with step_tokens below its slots;
+  // Takes the session, all of whose slots it uses. InvalidArgument where that
+  // is null, unless its logits_rows is at least its slots, or with step_tokens
+  // below its slots;
   // FailedPrecondition for models without logits.
   static absl::StatusOr<std::unique_ptr<Scheduler>> Make(
       std::unique_ptr<Session> session, const SchedulerOptions& options = {});

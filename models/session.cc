@@ -55,10 +55,7 @@ absl::Status Session::CheckStep(absl::Span<const StepToken> batch) const {
   int64_t wanted = 0;
   for (const StepToken& t : batch) {
     wanted += t.want_logits;
-    if (t.slot < 0 || t.slot >= options_.slots)
-      return absl::OutOfRangeError(
-          absl::StrCat("slot ", t.slot, " does not exist; this session has ",
-                       options_.slots));
+    WEFT_RETURN_IF_ERROR(CheckSlot(t.slot));
     if (t.token < 0 || t.token >= model_->vocab_size())
       return absl::OutOfRangeError(
           absl::StrCat("token ", t.token, " lies outside the vocabulary of ",
@@ -184,12 +181,14 @@ absl::StatusOr<absl::Span<const float>> Session::Decode(
 }
 
 int64_t Session::Truncate(int slot, int64_t position) {
+  if (!HasSlot(slot)) return 0;
   int64_t& current = positions_[static_cast<size_t>(slot)];
   if (position >= current) return current;
+  position = std::max<int64_t>(position, 0);
   int64_t& written = written_[static_cast<size_t>(slot)];
   const bool rewinds =
       model_->architecture().rewinds && written - position <= plan().rewind;
-  current = rewinds ? std::max<int64_t>(position, 0) : 0;
+  current = rewinds ? position : 0;
   if (current == 0) written = 0;
   return current;
 }

@@ -51,7 +51,7 @@ absl::Status Refused(const std::string& what) {
 }  // namespace
 
 absl::Status Session::CheckSlot(int slot) const {
-  if (slot >= 0 && slot < options_.slots) return absl::OkStatus();
+  if (HasSlot(slot)) return absl::OkStatus();
   return absl::OutOfRangeError(absl::StrCat(
       "slot ", slot, " does not exist; this session has ", options_.slots));
 }

@@ -80,7 +80,9 @@ absl::StatusOr<absl::Span<const std::byte>> FromFile(const GgufFile& file,
 Weights WeightsFromFile(std::shared_ptr<const GgufFile> file) {
   return
       [file = std::move(file)](absl::string_view name, const TensorType& type) {
-        return FromFile(*file, name, type);
+        return file == nullptr ? absl::NotFoundError(absl::StrCat(
+                                     "no file is given; expected ", name))
+                               : FromFile(*file, name, type);
       };
 }
 

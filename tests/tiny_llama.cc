@@ -14,7 +14,6 @@ namespace {
 
 constexpr uint64_t kWidth = 32, kHidden = 64, kHeads = 4, kGroups = 2;
 constexpr uint64_t kKvWidth = kWidth / kHeads * kGroups;
-constexpr int kLayers = 2;
 
 // Random blocks: as good as quantised random weights.
 void FillWithNoise(GgufTensorSpec& tensor, std::mt19937& random) {
@@ -33,13 +32,13 @@ void FillWithOnes(GgufTensorSpec& tensor) {
     tensor.data.replace(at, one.size(), one);
 }
 
-void AddKeys(GgufSpec& spec) {
+void AddKeys(GgufSpec& spec, int layers) {
   const auto size = [&spec](const char* key, uint64_t value) {
     spec.Scalar(absl::StrCat("llama.", key), GgufType::kUint32,
                 static_cast<uint32_t>(value));
   };
   spec.String("general.architecture", "llama");
-  size("block_count", kLayers);
+  size("block_count", static_cast<uint64_t>(layers));
   size("context_length", 64);
   size("embedding_length", kWidth);
   size("feed_forward_length", kHidden);
@@ -49,7 +48,7 @@ void AddKeys(GgufSpec& spec) {
               1e-5f);
 }
 
-void AddTensors(GgufSpec& spec, uint64_t vocab) {
+void AddTensors(GgufSpec& spec, uint64_t vocab, int layers) {
   // Fastest dimension first, as in the file.
   const auto matrix = [&spec](const std::string& name, uint64_t columns,
                               uint64_t rows) {
@@ -59,7 +58,7 @@ void AddTensors(GgufSpec& spec, uint64_t vocab) {
     spec.Tensor(name, DType::kF32, {kWidth});
   };
   matrix("token_embd.weight", kWidth, vocab);
-  for (int layer = 0; layer < kLayers; ++layer) {
+  for (int layer = 0; layer < layers; ++layer) {
     const std::string blk = absl::StrCat("blk.", layer, ".");
     norm(blk + "attn_norm.weight");
     matrix(blk + "attn_q.weight", kWidth, kWidth);
@@ -76,17 +75,37 @@ void AddTensors(GgufSpec& spec, uint64_t vocab) {
 
 }  // namespace
 
-GgufSpec TinyLlama() {
+GgufSpec TinyLlama(int layers) {
   const SpmVocab vocab = SmallSpmVocab();
   GgufSpec spec = vocab.Spec();
-  AddKeys(spec);
-  AddTensors(spec, vocab.texts.size());
+  AddKeys(spec, layers);
+  AddTensors(spec, vocab.texts.size(), layers);
   std::mt19937 random(1);
   for (GgufTensorSpec& tensor : spec.tensors) {
     if (tensor.dims.size() == 1)
       FillWithOnes(tensor);
     else
       FillWithNoise(tensor, random);
+  }
+  return spec;
+}
+
+GgufSpec TinyAdapter() {
+  constexpr uint64_t kRank = 2;
+  GgufSpec spec;
+  spec.String("general.architecture", "llama")
+      .String("general.type", "adapter")
+      .String("adapter.type", "lora")
+      .Scalar("adapter.lora.alpha", GgufType::kFloat32, 2.0f)
+      .Tensor("blk.0.ffn_gate.weight.lora_a", DType::kF32, {kWidth, kRank})
+      .Tensor("blk.0.ffn_gate.weight.lora_b", DType::kF32, {kRank, kHidden});
+  std::mt19937 random(2);
+  for (GgufTensorSpec& half : spec.tensors) {
+    const size_t bytes = half.data.size();
+    half.data.clear();
+    while (half.data.size() < bytes)
+      half.data +=
+          LittleEndian(static_cast<float>(random() % 255) / 255 - 0.5f);
   }
   return spec;
 }

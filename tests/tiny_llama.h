@@ -11,7 +11,10 @@ namespace weft::inline v0 {
 
 // Two layers, 32 wide, 4 heads over 2 groups, q8_0 matrices of seeded noise,
 // the vocabulary of SmallSpmVocab, a context of 64.
-GgufSpec TinyLlama();
+GgufSpec TinyLlama(int layers = 2);
+
+// A LoRA adapter for it: noise for one matrix of the first layer.
+GgufSpec TinyAdapter();
 
 // The path of a file with it, made once per process.
 std::string TinyLlamaPath();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -34,6 +35,8 @@ struct weft_session {
   std::unique_ptr<weft::HostExecutor> executor;  // before its user
   std::unique_ptr<weft::Session> session;
   std::atomic<bool> cancel{false};
+  // Of a step: here, so that a step allocates nothing.
+  std::vector<weft::StepToken> batch;
 };
 
 struct weft_sampler {

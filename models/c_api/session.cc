@@ -1,3 +1,4 @@
+#include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "models/c_api/handles.h"
 
@@ -48,12 +49,18 @@ weft_code weft_session_new(const weft_model* model,
     WEFT_ASSIGN_OR_RETURN(const SessionOptions o,
                           ReadSessionOptions(options, handle->executor.get()));
     WEFT_ASSIGN_OR_RETURN(handle->session, model->model->NewSession(o));
+    handle->batch.reserve(
+        static_cast<size_t>(handle->session->options().batch));
     *session = handle.release();
     return absl::OkStatus();
   });
 }
 
 void weft_session_free(weft_session* session) { delete session; }
+
+int64_t weft_session_row_size(const weft_session* session) {
+  return session == nullptr ? 0 : session->session->row_size();
+}
 
 weft_code weft_session_pack_cache(const weft_session* session,
                                   weft_error* error) {
@@ -119,8 +126,12 @@ weft_code weft_step(weft_session* session, const weft_step_token* tokens,
   return Call(error, [&] {
     return Run(session, [&]() -> absl::Status {
       if (tokens == nullptr && count > 0) return IsNull("the tokens");
-      std::vector<weft::StepToken> batch;
-      batch.reserve(count);
+      std::vector<weft::StepToken>& batch = session->batch;
+      if (count > batch.capacity())
+        return absl::InvalidArgumentError(absl::StrCat(
+            "a step of ", count, " tokens; this session takes up to batch = ",
+            session->session->options().batch));
+      batch.clear();
       for (size_t i = 0; i < count; ++i)
         batch.push_back(
             {tokens[i].token, tokens[i].slot, tokens[i].want_logits != 0});
@@ -144,6 +155,13 @@ weft_code weft_embed(weft_session* session, const int32_t* tokens, size_t count,
   return Call(error, [&]() -> absl::Status {
     if (session == nullptr) return IsNull("the session");
     if (tokens == nullptr && count > 0) return IsNull("the tokens");
+    const auto width = static_cast<size_t>(session->session->row_size());
+    // Where it does not fit only the size is asked for.
+    if (session->session->options().embeddings && size != nullptr &&
+        capacity < width) {
+      *size = width;
+      return absl::OkStatus();
+    }
     WEFT_ASSIGN_OR_RETURN(const std::vector<float> all,
                           session->session->Embed({tokens, count}));
     return weft::c_api::GiveAll<float>(all, vector, capacity, size);

@@ -3,23 +3,13 @@
 using weft::c_api::Call;
 using weft::c_api::IsNull;
 
-namespace {
-
-bool HasSlot(const weft_session* session, int32_t slot) {
-  return session != nullptr && slot >= 0 &&
-         slot < session->session->options().slots;
-}
-
-}  // namespace
-
 int64_t weft_session_position(const weft_session* session, int32_t slot) {
-  return HasSlot(session, slot) ? session->session->position(slot) : 0;
+  return session == nullptr ? 0 : session->session->position(slot);
 }
 
 int64_t weft_session_truncate(weft_session* session, int32_t slot,
                               int64_t position) {
-  return HasSlot(session, slot) ? session->session->Truncate(slot, position)
-                                : 0;
+  return session == nullptr ? 0 : session->session->Truncate(slot, position);
 }
 
 weft_code weft_session_fork(weft_session* session, int32_t from, int32_t to,
@@ -31,9 +21,9 @@ weft_code weft_session_fork(weft_session* session, int32_t from, int32_t to,
 }
 
 size_t weft_session_state_size(const weft_session* session, int32_t slot) {
-  return HasSlot(session, slot)
-             ? static_cast<size_t>(session->session->StateBytes(slot))
-             : 0;
+  return session == nullptr
+             ? 0
+             : static_cast<size_t>(session->session->StateBytes(slot));
 }
 
 weft_code weft_session_save(const weft_session* session, int32_t slot,

@@ -24,7 +24,11 @@
  *
  * Options structs begin with their size, so that a program and a library of
  * different age understand each other: weft_session_options o = {sizeof o}; All
- * other fields 0 or NULL means the default.
+ * other fields 0 or NULL means the default. Structs, and the texts and arrays
+ * that they point to, are read during the call and not kept. Functions of the
+ * caller are kept, with their user pointers, by a session: `allocate`, `release`
+ * and `run` are called until it is freed. All others (`progress`, `read`) are
+ * called during the call that takes them, and on its thread.
  *
  * Buffers. Functions that write text or tokens take a capacity, write at most
  * so much and set the length that there is in all, as snprintf does: call again
@@ -196,12 +200,18 @@ void weft_session_free(weft_session* session);
 weft_code weft_session_pack_cache(const weft_session* session,
                                   weft_error* error);
 
+/* Floats of a row that weft_prefill, weft_decode and weft_step give: the
+ * vocabulary, or the width of a hidden state where `embeddings` is set. */
+int64_t weft_session_row_size(const weft_session* session);
+
 /* Bytes that such a session would take, without taking them. */
 weft_code weft_session_estimate(const weft_model* model,
                                 const weft_session_options* options,
                                 int64_t* bytes, weft_error* error);
 
-/* Logits f32[weft_model_vocab_size], valid until the next call for the session.
+/* A row f32[weft_session_row_size]: the last token's logits (or hidden state),
+ * valid until the next call for the session. `progress` is called after each
+ * chunk with the tokens that are done and all; not 0 cancels what is left.
  * After an error a sequence is as it was before the chunk that failed. */
 weft_code weft_prefill(weft_session* session, int32_t slot,
                        const int32_t* tokens, size_t count,
@@ -215,8 +225,9 @@ typedef struct weft_step_token {
   int32_t slot;
   int32_t want_logits;
 } weft_step_token;
-/* Tokens of any slots in one step; `logits` has a row for each that wants one.
- */
+/* Tokens of any slots, at most `batch`, in one step; `logits` has a row of
+ * weft_session_row_size for each that wants one. Allocates nothing, and neither
+ * does weft_decode. */
 weft_code weft_step(weft_session* session, const weft_step_token* tokens,
                     size_t count, const float** logits, size_t* rows,
                     weft_error* error);
@@ -229,7 +240,8 @@ void weft_session_cancel(weft_session* session);
 /* Tokens of a slot's sequence; 0 for a slot that does not exist. */
 int64_t weft_session_position(const weft_session* session, int32_t slot);
 /* Forgets what lies from `position` on, or all where the architecture does not
- * rewind; the position that is left. */
+ * rewind; the position that is left. Changes nothing where `position` is not
+ * before the end, and gives 0 for a slot that does not exist. */
 int64_t weft_session_truncate(weft_session* session, int32_t slot,
                               int64_t position);
 /* Makes slot `to` go on from the tokens of `from`, each for itself; they share
@@ -247,7 +259,9 @@ weft_code weft_session_restore(weft_session* session, int32_t slot,
                                const void* bytes, size_t size,
                                weft_error* error);
 
-/* One vector for a text, of length 1, from a session with `embeddings`. */
+/* One vector for a text, of length 1, from a session with `embeddings`; the text
+ * replaces slot 0's sequence. With room for less than weft_session_row_size
+ * floats nothing is computed or written: only `size` is set, to that. */
 weft_code weft_embed(weft_session* session, const int32_t* tokens, size_t count,
                      float* vector, size_t capacity, size_t* size,
                      weft_error* error);

@@ -356,7 +356,7 @@ struct CodecQ3_K {
     t1 = hn::Or(hn::ShiftRight<16>(s0), hn::ShiftLeft<16>(s1));
     t2 = hn::Or(hn::ShiftRight<16>(s1), hn::ShiftLeft<16>(s2));
   }
-  template <size_t kAhead, class P>
+  template <Ask kAsk, class P>
   static HWY_INLINE void LoadScales(PackedRows<kAsk> rows, VU& t0, VU& t1,
                                     VU& t2, P&) {
     const auto Scales = [&](size_t i) HWY_ATTR {
@@ -368,7 +368,7 @@ struct CodecQ3_K {
   }
   template <class P>
   static HWY_INLINE void LoadD(Rows, P&) {}
-  template <size_t kAhead, class P>
+  template <Ask kAsk, class P>
   static HWY_INLINE void LoadD(PackedRows<kAsk> rows, P& out) {
     hn::Store(F16Rows(rows.At(offsetof(Block, d))).Get(), DF32(), out.d);
   }
