@@ -106,9 +106,11 @@ class Executable {
 
   // Runs one step with these values of the symbols (OutOfRange when one is
   // below 1 or above its bound). `cancel`, when given, is polled between
-  // nodes and every few milliseconds within them: Cancelled if it is true.
-  // OutOfRange when an input holds an index outside its table; the executable
-  // stays usable. No allocation.
+  // nodes and every few milliseconds within them, except for nodes that run on
+  // the reference: there between the nodes of its expansion only. Cancelled if
+  // it is true: what outputs hold is then not defined, nor are the rows of
+  // states that the step writes. OutOfRange when an input holds an index
+  // outside its table; the executable stays usable. No allocation.
   virtual absl::Status Run(const SymbolValues& symbols,
                            const std::atomic<bool>* cancel = nullptr) = 0;
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "graph/cancel.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -12,17 +13,20 @@ absl::Status RunExpansion(const OpDef& op, const Attrs& attrs,
                           absl::Span<const TensorType> in_types,
                           absl::Span<const HostTensor* const> in,
                           absl::Span<HostTensor* const> out,
-                          const SymbolValues& symbols) {
+                          const SymbolValues& symbols,
+                          const std::atomic<bool>* cancel) {
   Graph expansion;
   const Values results = ExpandInto(expansion, op, in_types, attrs);
   WEFT_RETURN_IF_ERROR(expansion.status());
   size_t next = 0;  // sources come in the order of the op's inputs
   WEFT_ASSIGN_OR_RETURN(
       Interpretation run,
-      Interpret(expansion, symbols,
-                [&](const Graph&, const Node&) -> absl::StatusOr<HostTensor> {
-                  return *in[next++];
-                }));
+      Interpret(
+          expansion, symbols,
+          [&](const Graph&, const Node&) -> absl::StatusOr<HostTensor> {
+            return *in[next++];
+          },
+          cancel));
   for (size_t i = 0; i < out.size(); ++i)
     *out[i] = std::move(run.values[static_cast<size_t>(results[i].id())]);
   return absl::OkStatus();
@@ -31,6 +35,7 @@ absl::Status RunExpansion(const OpDef& op, const Attrs& attrs,
 // Computes the results of one node of a run.
 absl::Status RunNode(const Graph& graph, const Node& node,
                      const SymbolValues& symbols, const SourceFn& source,
+                     const std::atomic<bool>* cancel,
                      std::vector<HostTensor>& values) {
   const auto tensor = [&](ValueId id) -> HostTensor& {
     return values[static_cast<size_t>(id)];
@@ -53,8 +58,8 @@ absl::Status RunNode(const Graph& graph, const Node& node,
   }
   if (node.op->writes_state) *out[0] = *in[0];
   const absl::Status status = RunReference(
-      *node.op, node.attrs, graph.InputTypes(node), in, out, symbols);
-  if (status.ok()) return status;
+      *node.op, node.attrs, graph.InputTypes(node), in, out, symbols, cancel);
+  if (status.ok() || absl::IsCancelled(status)) return status;
   return absl::Status(status.code(), absl::StrCat(graph.Describe(node), ": ",
                                                   status.message()));
 }
@@ -65,23 +70,27 @@ absl::Status RunReference(const OpDef& op, const Attrs& attrs,
                           absl::Span<const TensorType> in_types,
                           absl::Span<const HostTensor* const> in,
                           absl::Span<HostTensor* const> out,
-                          const SymbolValues& symbols) {
+                          const SymbolValues& symbols,
+                          const std::atomic<bool>* cancel) {
   if (op.reference != nullptr)
     return op.reference({op, attrs, in, out, symbols});
   if (op.expand != nullptr)
-    return RunExpansion(op, attrs, in_types, in, out, symbols);
+    return RunExpansion(op, attrs, in_types, in, out, symbols, cancel);
   return absl::UnimplementedError(
       absl::StrCat(op.name, " has neither a reference nor an expansion"));
 }
 
 absl::StatusOr<Interpretation> Interpret(const Graph& graph,
                                          const SymbolValues& symbols,
-                                         const SourceFn& source) {
+                                         const SourceFn& source,
+                                         const std::atomic<bool>* cancel) {
   Interpretation run;
   run.values.resize(static_cast<size_t>(graph.num_values()));
-  for (const NodeId id : graph.order())
+  for (const NodeId id : graph.order()) {
+    WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
     WEFT_RETURN_IF_ERROR(
-        RunNode(graph, graph.node(id), symbols, source, run.values));
+        RunNode(graph, graph.node(id), symbols, source, cancel, run.values));
+  }
   return run;
 }
 

@@ -4,6 +4,7 @@
 #ifndef WEFT_GRAPH_INTERPRET_H_
 #define WEFT_GRAPH_INTERPRET_H_
 
+#include <atomic>
 #include <functional>
 #include <vector>
 
@@ -17,12 +18,14 @@ namespace weft::inline v0 {
 // Runs one op: its reference, or its expansion. `types` are the output types;
 // `out` are allocated tensors of those types under `symbols`. For an op that
 // writes a state, out[0] holds the state's content on entry. OutOfRange where
-// the op's inputs hold an index outside its table.
+// the op's inputs hold an index outside its table. `cancel`, when given, is
+// looked at between the nodes of an expansion: Cancelled if it is true.
 absl::Status RunReference(const OpDef& op, const Attrs& attrs,
                           absl::Span<const TensorType> in_types,
                           absl::Span<const HostTensor* const> in,
                           absl::Span<HostTensor* const> out,
-                          const SymbolValues& symbols);
+                          const SymbolValues& symbols,
+                          const std::atomic<bool>* cancel = nullptr);
 
 // The data of an input, weight or state node. Called once per source node.
 using SourceFn =
@@ -34,9 +37,11 @@ struct Interpretation {
   std::vector<HostTensor> values;  // by ValueId
 };
 
-absl::StatusOr<Interpretation> Interpret(const Graph& graph,
-                                         const SymbolValues& symbols,
-                                         const SourceFn& source);
+// `cancel`, when given, is looked at between nodes and, where a node's op is
+// expanded, between those of the expansion: Cancelled if it is true.
+absl::StatusOr<Interpretation> Interpret(
+    const Graph& graph, const SymbolValues& symbols, const SourceFn& source,
+    const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace weft::inline v0
 

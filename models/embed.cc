@@ -34,6 +34,7 @@ absl::StatusOr<std::vector<float>> Session::RunEmbed(
   const auto last = static_cast<int64_t>(tokens.size()) - 1;
   std::vector<double> sum(static_cast<size_t>(row_size_), 0.0);
   PrefillOptions prefill;
+  prefill.cancel = options.cancel;
   prefill.on_logits = [&](int64_t i, absl::Span<const float> row) {
     if (pooling == Pooling::kFirst ? i != 0
                                    : pooling == Pooling::kLast && i != last)
@@ -41,7 +42,10 @@ absl::StatusOr<std::vector<float>> Session::RunEmbed(
     for (size_t j = 0; j < row.size(); ++j) sum[j] += row[j];
   };
   Truncate(0, 0);
-  WEFT_RETURN_IF_ERROR(Prefill(0, tokens, prefill).status());
+  if (const auto rows = Prefill(0, tokens, prefill); !rows.ok()) {
+    Truncate(0, 0);
+    return rows.status();
+  }
   const double n =
       pooling == Pooling::kMean ? static_cast<double>(tokens.size()) : 1.0;
   std::vector<float> out(sum.size());

@@ -43,7 +43,7 @@ struct LoadOptions {
   // Architectures of the caller's own; they win over the library's. The one
   // that the file names is not copied: it lives as long as the model.
   std::vector<const Architecture*> architectures;
-  // Read the file instead of mapping it (see GgufOptions).
+  // Read the files instead of mapping them (see GgufOptions).
   bool read_into_memory = false;
   // False: do without a tokenizer, for callers that have token ids and for
   // kinds of vocabulary that weft does not know. Model::tokenizer() then
@@ -51,10 +51,20 @@ struct LoadOptions {
   bool tokenizer = true;
   // Adapters of the model, in the order in which they are applied.
   std::vector<AdapterOptions> adapters;
-  // Touch every page of the mapping now, so that the first token does not wait
-  // for the disk; called with the share that is done, from 0 to 1. Null: pages
-  // come in when they are first needed.
+  // Called with the share that is done, from 0 to 1, on the thread that loads:
+  // of the bytes that are copied or, where the file is mapped, of its pages,
+  // every one of which is touched then, so that the first token does not wait
+  // for the disk. Null: pages come in when they are first needed.
   std::function<void(double)> progress;
+  // Ends loading with Cancelled, from any thread or from `progress`: looked at
+  // every few MB that are copied or touched, and between the stages of all
+  // else. What was loaded is given back.
+  const std::atomic<bool>* cancel = nullptr;
+  // Bytes of memory that copies of files may take, of the adapters too, all
+  // together: ResourceExhausted before one would take more. Files that are
+  // mapped take none. 0: no limit. What is read of a file's header, the
+  // vocabulary above all, is not counted: about twice the header.
+  int64_t max_bytes = 0;
 };
 
 struct SessionOptions {
@@ -70,8 +80,10 @@ struct SessionOptions {
   // kernels and in large pages: the first session that asks for it makes it,
   // for all of the model. Decoding is up to twice as fast and results keep
   // their bits. The copy takes the size of the weights in memory of the
-  // process, beside BackendOptions::memory and max_bytes, and the pages of a
-  // mapped model go back to the system. Off: everything runs from the mapping.
+  // process, beside BackendOptions::memory, and the pages of a mapped model go
+  // back to the system. BackendOptions::max_bytes bounds the session and what
+  // is packed for it together; what is there already, from another session or
+  // in a cache, does not count. Off: everything runs from the mapping.
   bool pack_weights = false;
   // With pack_weights: a folder for a file that keeps the copy, which is made
   // where it does not exist; "": none. A start that finds the file maps it, for
@@ -84,6 +96,11 @@ struct SessionOptions {
   // Called while weights are packed, on the thread of NewSession(), with the
   // share that is done, from 0 to 1. Not kept.
   std::function<void(double)> packing_progress = nullptr;
+  // Ends NewSession() with Cancelled while weights are packed, from any thread
+  // or from packing_progress: looked at every few MB, but not while the system
+  // brings the last of a cache's file to the disk. Nothing is kept then, no
+  // part of such a file either; what was packed before is. Not kept.
+  const std::atomic<bool>* cancel = nullptr;
   // Rows are the last hidden states of tokens instead of logits, and
   // logits_rows is batch: for Embed(). The only rows that encoders have.
   bool embeddings = false;
@@ -114,14 +131,15 @@ enum class Pooling {
 
 struct EmbedOptions {
   Pooling pooling = Pooling::kModel;
-  bool normalize = true;  // to length 1
+  bool normalize = true;                      // to length 1
+  const std::atomic<bool>* cancel = nullptr;  // as of PrefillOptions
 };
 
 // Memory that a session takes, before it is taken.
 struct MemoryEstimate {
   int64_t weights = 0;  // mapped, shared by all sessions of the model
   int64_t packed = 0;   // copies that SessionOptions::pack_weights asks for,
-                        // likewise shared
+                        // likewise shared; whether or not they are there
   MemoryUse session;
 };
 
@@ -132,23 +150,28 @@ class Model : public std::enable_shared_from_this<Model> {
  public:
   // Maps the file, reads its vocabulary and checks every tensor that its
   // architecture needs. `path` as in OpenModelFile; the errors of that, of
-  // MakeTokenizer, ModelBuilder and LoraAdapter::Open.
+  // MakeTokenizer, ModelBuilder and LoraAdapter::Open; Cancelled.
   static absl::StatusOr<std::shared_ptr<const Model>> Load(
       const std::string& path, const LoadOptions& options = {});
-  // The same from a file that is open already.
+  // The same from a file that is open already; a copy of it counts for
+  // LoadOptions::max_bytes, but was made without a look at it (GgufOptions has
+  // a watch for that).
   static absl::StatusOr<std::shared_ptr<const Model>> FromFile(
       GgufFile file, const LoadOptions& options = {});
 
-  // ResourceExhausted when memory cannot be had; InvalidArgument for options
-  // out of range, naming the option; FailedPrecondition for logits of a model
-  // that has none; the errors of ApplyLora.
+  // ResourceExhausted when memory cannot be had or max_bytes does not allow it;
+  // InvalidArgument for options out of range, naming the option;
+  // FailedPrecondition for logits of a model that has none; Cancelled; the
+  // errors of ApplyLora.
   absl::StatusOr<std::unique_ptr<Session>> NewSession(
       const SessionOptions& options) const;
   absl::StatusOr<MemoryEstimate> Estimate(const SessionOptions& options) const;
 
   // What LoadOptions::progress asks for, at another time: when no session packs
-  // the weights, which reads them too. `progress` may be null.
-  void TouchPages(const std::function<void(double)>& progress) const;
+  // the weights, which reads them too. Nothing where the file is a copy.
+  // `progress` may be null. Cancelled.
+  absl::Status TouchPages(const std::function<void(double)>& progress,
+                          const std::atomic<bool>* cancel = nullptr) const;
 
   const GgufFile& file() const { return file_; }
   absl::Span<const LoraAdapter> adapters() const { return adapters_; }
@@ -178,8 +201,12 @@ class Model : public std::enable_shared_from_this<Model> {
   // The data of a weight of a session's graph, as the file has it.
   absl::StatusOr<absl::Span<const std::byte>> FindWeight(
       const std::string& name, const SessionOptions& options) const;
-  // Packs what the graph wants packed.
-  absl::Status Pack(const Graph& graph, const SessionOptions& options) const;
+  // What the graph wants packed.
+  absl::StatusOr<std::vector<PackedWeights::Source>> ToPack(
+      const Graph& graph, const SessionOptions& options) const;
+  // Packs it; the session needs so many bytes by itself.
+  absl::Status Pack(const Graph& graph, const SessionOptions& options,
+                    int64_t session_bytes) const;
   absl::StatusOr<std::unique_ptr<Session>> MakeSession(
       const SessionOptions& options) const;
 
@@ -207,7 +234,8 @@ struct StepToken {
 };
 
 struct PrefillOptions {
-  const std::atomic<bool>* cancel = nullptr;  // polled between graph nodes
+  // Looked at as in Executable::Run().
+  const std::atomic<bool>* cancel = nullptr;
   std::function<void(int64_t done, int64_t total)> progress;
   // Called with each token's index and logits, in order; needs logits_rows of
   // at least the chunk. Null: only the last token's logits are computed.
@@ -262,7 +290,8 @@ class Session {
 
   // One vector f32[row_size] for a text, which replaces slot 0's sequence.
   // FailedPrecondition unless rows are hidden states (see
-  // SessionOptions::embeddings); else the errors of Prefill.
+  // SessionOptions::embeddings); else the errors of Prefill, after which slot 0
+  // is empty.
   absl::StatusOr<std::vector<float>> Embed(absl::Span<const Token> tokens,
                                            const EmbedOptions& options = {});
 

@@ -27,6 +27,7 @@ namespace {
 //   FILE-3  not a regular file           FILE-7  shrank while it was read
 //   FILE-4  size unknown                 FILE-8  larger than the address space
 //   FILE-9  the same of a reader's size
+//   FILE-10 larger than max_bytes allows (copy_watch.cc)
 
 // What is wrong with the file as a whole: "<path>: <id>: <what>; expected
 // <expected>".
@@ -133,12 +134,25 @@ absl::StatusOr<std::byte*> MapFile(int fd, size_t size,
   return at;
 }
 
+// What is copied between two looks at the watch: a few milliseconds.
+constexpr uint64_t kPiece = 4 << 20;
+
+// Memory for a copy. Anonymous pages, not new[]: the same alignment, the same
+// release, and a refusal is a Status. Large ones where the system has them:
+// they are faster to take, to read and to give back.
+absl::StatusOr<std::byte*> MapCopy(size_t size, const std::string& name) {
+  WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(-1, size, PROT_READ | PROT_WRITE,
+                                            MAP_ANONYMOUS, name));
+  static_cast<void>(madvise(at, size, MADV_HUGEPAGE));
+  return at;
+}
+
 absl::Status ReadAll(int fd, std::byte* out, size_t size,
-                     const std::string& path) {
+                     const std::string& path, CopyWatch& watch) {
   size_t done = 0;
   while (done < size) {
-    const ssize_t n =
-        pread(fd, out + done, size - done, static_cast<off_t>(done));
+    const ssize_t n = pread(fd, out + done, std::min(kPiece, size - done),
+                            static_cast<off_t>(done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
       return SystemError(
@@ -156,6 +170,7 @@ absl::Status ReadAll(int fd, std::byte* out, size_t size,
                              .expected = absl::StrCat(size),
                              .hint = "it shrank while it was read"});
     done += static_cast<size_t>(n);
+    WEFT_RETURN_IF_ERROR(watch.Add(static_cast<uint64_t>(n)));
   }
   return absl::OkStatus();
 }
@@ -178,31 +193,33 @@ absl::StatusOr<FileMapping> FileMapping::OpenDescriptor(
     WEFT_ASSIGN_OR_RETURN(std::byte * at, MapFile(fd, size, path));
     return FileMapping({at, size}, true);
   }
-  // Anonymous pages, not new[]: the same alignment, the same release, and a
-  // refusal is a Status.
-  WEFT_ASSIGN_OR_RETURN(std::byte * at, Map(-1, size, PROT_READ | PROT_WRITE,
-                                            MAP_ANONYMOUS, path));
+  CopyWatch unwatched({});
+  CopyWatch& watch = options.watch == nullptr ? unwatched : *options.watch;
+  WEFT_RETURN_IF_ERROR(watch.Begin(path, size));
+  WEFT_ASSIGN_OR_RETURN(std::byte * at, MapCopy(size, path));
   FileMapping copy({at, size}, false);
-  WEFT_RETURN_IF_ERROR(ReadAll(fd, at, size, path));
+  WEFT_RETURN_IF_ERROR(ReadAll(fd, at, size, path, watch));
   // Only a guard against our own bugs: a failure changes nothing.
   static_cast<void>(mprotect(at, size, PROT_READ));
   return copy;
 }
 
 absl::StatusOr<FileMapping> FileMapping::Fill(uint64_t size, const Reader& read,
-                                              const std::string& name) {
-  // Pieces, so that the host sees progress and can refuse.
-  constexpr uint64_t kPiece = 16 << 20;
+                                              const std::string& name,
+                                              CopyWatch* watch) {
   if (size > static_cast<uint64_t>(std::numeric_limits<ptrdiff_t>::max()))
     return TooLarge(name, "FILE-9", size);
   if (size == 0) return FileMapping({}, false);
-  WEFT_ASSIGN_OR_RETURN(
-      std::byte * at, Map(-1, static_cast<size_t>(size), PROT_READ | PROT_WRITE,
-                          MAP_ANONYMOUS, name));
+  if (watch != nullptr) WEFT_RETURN_IF_ERROR(watch->Begin(name, size));
+  WEFT_ASSIGN_OR_RETURN(std::byte * at,
+                        MapCopy(static_cast<size_t>(size), name));
   FileMapping copy({at, static_cast<size_t>(size)}, false);
-  for (uint64_t done = 0; done < size; done += kPiece)
-    WEFT_RETURN_IF_ERROR(read(
-        done, {at + done, static_cast<size_t>(std::min(kPiece, size - done))}));
+  // Pieces, so that the host can refuse between them.
+  for (uint64_t done = 0; done < size; done += kPiece) {
+    const uint64_t n = std::min(kPiece, size - done);
+    WEFT_RETURN_IF_ERROR(read(done, {at + done, static_cast<size_t>(n)}));
+    if (watch != nullptr) WEFT_RETURN_IF_ERROR(watch->Add(n));
+  }
   static_cast<void>(mprotect(at, static_cast<size_t>(size), PROT_READ));
   return copy;
 }

@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "models/copy_watch.h"
 
 namespace weft::inline v0 {
 
@@ -28,12 +29,14 @@ class FileMapping {
   struct Options {
     // Copy the file into private memory when it is opened.
     bool read_into_memory = false;
+    // Over that copy; null: nobody looks.
+    CopyWatch* watch = nullptr;
   };
 
   // NotFound, PermissionDenied, FailedPrecondition ("not a regular file", for
   // directories, FIFOs, sockets and devices), InvalidArgument (a path with a
-  // NUL), DataLoss (the file shrank while it was read), ResourceExhausted.
-  // Never blocks on a FIFO.
+  // NUL), DataLoss (the file shrank while it was read), ResourceExhausted, and
+  // the errors of the watch. Never blocks on a FIFO.
   static absl::StatusOr<FileMapping> Open(const std::string& path,
                                           const Options& options);
   static absl::StatusOr<FileMapping> Open(const std::string& path) {
@@ -47,17 +50,21 @@ class FileMapping {
                                                     const std::string& name,
                                                     const Options& options);
   // `size` bytes that `read` fills in, piece by piece from the first on. An
-  // error of `read` comes back as it is; ResourceExhausted.
+  // error of `read` comes back as it is; ResourceExhausted, and the errors of
+  // the watch, which may be null.
   using Reader =
       std::function<absl::Status(uint64_t offset, absl::Span<std::byte> into)>;
   static absl::StatusOr<FileMapping> Fill(uint64_t size, const Reader& read,
-                                          const std::string& name);
+                                          const std::string& name,
+                                          CopyWatch* watch = nullptr);
 
   FileMapping(FileMapping&& other) noexcept;
   FileMapping& operator=(FileMapping&& other) noexcept;
   ~FileMapping();
 
   absl::Span<const std::byte> bytes() const { return bytes_; }
+  // Whether its pages are the file's; else they are private memory.
+  bool is_file() const { return is_file_; }
 
   // Gives back the memory of the whole pages within `part` of the bytes; they
   // are read from the file again when they are touched. Nothing happens to a
@@ -69,7 +76,7 @@ class FileMapping {
       : bytes_(bytes), is_file_(is_file) {}
 
   absl::Span<const std::byte> bytes_;  // empty: nothing to unmap
-  bool is_file_ = false;               // its pages are the file's
+  bool is_file_ = false;
 };
 
 }  // namespace weft::inline v0

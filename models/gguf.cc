@@ -39,6 +39,7 @@ absl::StatusOr<GgufFile> GgufFile::FromMapping(
   contents->source = std::move(source);
   contents->mapping = *std::move(mapping);
   contents->bytes = contents->mapping->bytes();
+  if (!contents->mapping->is_file()) contents->copied = contents->bytes.size();
   WEFT_RETURN_IF_ERROR(contents->Parse(options));
   return GgufFile(std::move(contents));
 }
@@ -47,7 +48,8 @@ absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
                                         const GgufOptions& options) {
   return NoThrow([&] {
     return FromMapping(
-        FileMapping::Open(path, {.read_into_memory = options.read_into_memory}),
+        FileMapping::Open(path, {.read_into_memory = options.read_into_memory,
+                                 .watch = options.watch}),
         path, options);
   });
 }
@@ -55,10 +57,11 @@ absl::StatusOr<GgufFile> GgufFile::Open(const std::string& path,
 absl::StatusOr<GgufFile> GgufFile::OpenDescriptor(int fd, std::string source,
                                                   const GgufOptions& options) {
   return NoThrow([&] {
-    return FromMapping(
-        FileMapping::OpenDescriptor(
-            fd, source, {.read_into_memory = options.read_into_memory}),
-        source, options);
+    return FromMapping(FileMapping::OpenDescriptor(
+                           fd, source,
+                           {.read_into_memory = options.read_into_memory,
+                            .watch = options.watch}),
+                       source, options);
   });
 }
 
@@ -69,7 +72,8 @@ absl::StatusOr<GgufFile> GgufFile::Read(uint64_t size, const Reader& read,
     if (read == nullptr)
       return absl::InvalidArgumentError(
           absl::StrCat(source, ": the reader is null"));
-    return FromMapping(FileMapping::Fill(size, read, source), source, options);
+    return FromMapping(FileMapping::Fill(size, read, source, options.watch),
+                       source, options);
   });
 }
 
@@ -98,6 +102,7 @@ absl::StatusOr<GgufFile> GgufFile::Join(std::vector<GgufFile> parts) {
                              part.warnings().end());
     contents.files.insert(contents.files.end(), part.files().begin(),
                           part.files().end());
+    contents.copied += part.copied_bytes();
   }
   table.index.Reserve(table.tensors.size());
   for (size_t i = n_first; i < table.tensors.size(); ++i)
@@ -120,12 +125,13 @@ absl::StatusOr<GgufFile> GgufFile::Join(std::vector<GgufFile> parts) {
 absl::StatusOr<GgufFile> GgufFile::Describe(
     std::string header, absl::Span<const absl::Span<const std::byte>> data,
     std::vector<std::string> files, std::vector<std::string> warnings,
-    std::shared_ptr<const void> owner) {
+    std::shared_ptr<const void> owner, uint64_t copied) {
   auto contents = std::make_unique<Contents>();
   contents->source = files.front();
   contents->files = std::move(files);
   contents->header_bytes = std::move(header);
   contents->owner = std::move(owner);
+  contents->copied = copied;
   contents->bytes = absl::MakeConstSpan(
       reinterpret_cast<const std::byte*>(contents->header_bytes.data()),
       contents->header_bytes.size());
@@ -149,6 +155,8 @@ const std::string& GgufFile::source() const { return contents_->source; }
 absl::Span<const std::string> GgufFile::files() const {
   return contents_->files;
 }
+
+uint64_t GgufFile::copied_bytes() const { return contents_->copied; }
 
 uint32_t GgufFile::version() const { return contents_->header.version; }
 

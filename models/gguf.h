@@ -30,6 +30,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "graph/dtype.h"
+#include "models/copy_watch.h"
 
 namespace weft::inline v0 {
 
@@ -76,6 +77,9 @@ struct GgufOptions {
   // Read the file into memory instead of mapping it: slower to open, but no
   // later change of the file is seen (see file_mapping.h). Only for Open.
   bool read_into_memory = false;
+  // Over what is copied into memory (that, and Read): cancellation, progress, a
+  // limit. Null: nobody looks.
+  CopyWatch* watch = nullptr;
 };
 
 // A file's metadata and tensors, over one read-only mapping of one open file
@@ -87,7 +91,7 @@ class GgufFile {
   // Maps and parses the file. NotFound, PermissionDenied, FailedPrecondition
   // (no regular file), DataLoss (ends early), InvalidArgument, AlreadyExists
   // (duplicates), Unimplemented (versions, types, ranks that weft does not
-  // know), ResourceExhausted (limits, memory).
+  // know), ResourceExhausted (limits, memory), Cancelled (by the watch).
   static absl::StatusOr<GgufFile> Open(const std::string& path,
                                        const GgufOptions& options = {});
   // Parses `bytes`, which must outlive the result and need no alignment;
@@ -101,7 +105,7 @@ class GgufFile {
   static absl::StatusOr<GgufFile> OpenDescriptor(
       int fd, std::string source, const GgufOptions& options = {});
   // `size` bytes that `read` copies into memory of weft's own, in order, at
-  // most 16 MiB in a call: from an archive, a network, a cipher. Its error
+  // most 4 MiB in a call: from an archive, a network, a cipher. Its error
   // comes back as it is.
   using Reader =
       std::function<absl::Status(uint64_t offset, absl::Span<std::byte> into)>;
@@ -114,12 +118,13 @@ class GgufFile {
   static absl::StatusOr<GgufFile> Join(std::vector<GgufFile> parts);
   // What is stored in another format, described as GGUF: `header` is all of a
   // file up to its data (see MakeGgufHeader), data[i] the bytes of its tensor
-  // i, which `owner` keeps; it is read from `files`, the first of which names
-  // it. InvalidArgument (GGUF-X1) for data of another size.
+  // i, which `owner` keeps, `copied` bytes of it copies; it is read from
+  // `files`, the first of which names it. InvalidArgument (GGUF-X1) for data of
+  // another size.
   static absl::StatusOr<GgufFile> Describe(
       std::string header, absl::Span<const absl::Span<const std::byte>> data,
       std::vector<std::string> files, std::vector<std::string> warnings,
-      std::shared_ptr<const void> owner);
+      std::shared_ptr<const void> owner, uint64_t copied);
 
   GgufFile(GgufFile&&) noexcept;
   GgufFile& operator=(GgufFile&&) noexcept;
@@ -128,6 +133,9 @@ class GgufFile {
   const std::string& source() const;  // the path, or the name given to Parse
   // The paths of all files that it is read from; none after Parse.
   absl::Span<const std::string> files() const;
+  // Private memory that copies of the files take, in bytes: their sizes, or 0
+  // when they are mapped or the caller's.
+  uint64_t copied_bytes() const;
   uint32_t version() const;
   uint32_t alignment() const;  // of tensor data, in bytes; a power of two
   absl::Span<const GgufTensor> tensors() const;  // in the order of the file

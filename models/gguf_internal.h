@@ -213,6 +213,7 @@ struct GgufFile::Contents {
   std::vector<GgufFile> others;        // that tensors were joined from
   std::string header_bytes;            // of Describe()
   std::shared_ptr<const void> owner;   // of its data
+  uint64_t copied = 0;                 // bytes of copies of files
   absl::Span<const std::byte> bytes;
   GgufHeader header;
   GgufMetadata metadata;

@@ -142,6 +142,11 @@ absl::Status CheckParts(const std::vector<GgufFile>& parts) {
 
 }  // namespace
 
+int64_t CountPartsByName(const std::string& path) {
+  const std::optional<PartName> name = ParseName(path);
+  return name ? std::max<int64_t>(name->count, 1) : 1;
+}
+
 absl::StatusOr<GgufFile> OpenOtherParts(GgufFile file, const std::string& path,
                                         const GgufOptions& options) {
   WEFT_ASSIGN_OR_RETURN(const int64_t count, CountParts(file, path));

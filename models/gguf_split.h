@@ -16,12 +16,16 @@
 #ifndef WEFT_MODELS_GGUF_SPLIT_H_
 #define WEFT_MODELS_GGUF_SPLIT_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "models/gguf.h"
 
 namespace weft::inline v0 {
+
+// How many parts the name says that there are; 1 for a name of no part.
+int64_t CountPartsByName(const std::string& path);
 
 // `file`, which was opened at `path`, with the tensors of all parts if it is
 // one of several, whichever it is; else as it is. The others are looked for

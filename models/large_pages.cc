@@ -4,9 +4,18 @@
 
 namespace weft::inline v0 {
 
+namespace {
+
+constexpr size_t kPage = size_t{2} << 20;
+
+}  // namespace
+
+size_t LargePageBytes(size_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
 LargePages AllocateLargePages(size_t bytes) {
-  constexpr size_t kPage = size_t{2} << 20;
-  const size_t size = (bytes + kPage - 1) / kPage * kPage;
+  const size_t size = LargePageBytes(bytes);
   void* p = nullptr;
   if (posix_memalign(&p, kPage, size) != 0) return nullptr;
   // Where the system has none, small ones do.

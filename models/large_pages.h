@@ -14,6 +14,9 @@ struct FreeMemory {
 };
 using LargePages = std::unique_ptr<std::byte[], FreeMemory>;
 
+// What AllocateLargePages() takes for so many bytes: whole pages of 2 MiB.
+size_t LargePageBytes(size_t bytes);
+
 // `bytes` rounded up to whole pages of 2 MiB, asked for as such; the contents
 // are not defined. Null where there is no memory.
 LargePages AllocateLargePages(size_t bytes);

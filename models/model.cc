@@ -3,6 +3,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "graph/cancel.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/engine.h"
@@ -10,7 +11,6 @@
 #include "models/no_throw.h"
 #include "models/no_tokenizer.h"
 #include "ops/optimize.h"
-#include "ops/pack.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -31,9 +31,11 @@ absl::Status CheckRange(const char* what, int64_t value, int64_t low,
 absl::StatusOr<std::shared_ptr<const Model>> Model::Load(
     const std::string& path, const LoadOptions& options) {
   return NoThrow([&]() -> absl::StatusOr<std::shared_ptr<const Model>> {
+    CopyWatch watch({options.cancel, options.progress, options.max_bytes});
     WEFT_ASSIGN_OR_RETURN(
         GgufFile file,
-        OpenModelFile(path, {.read_into_memory = options.read_into_memory}));
+        OpenModelFile(path, {.read_into_memory = options.read_into_memory,
+                             .watch = &watch}));
     return FromFile(std::move(file), options);
   });
 }
@@ -51,26 +53,34 @@ absl::StatusOr<std::shared_ptr<const Model>> Model::FromFile(
 absl::Status Model::Init(const LoadOptions& options) {
   WEFT_ASSIGN_OR_RETURN(architecture_,
                         FindArchitecture(file_, options.architectures));
+  WEFT_RETURN_IF_ERROR(CheckCancel(options.cancel));
   if (options.tokenizer) {
     WEFT_ASSIGN_OR_RETURN(tokenizer_, MakeTokenizer(file_));
   } else {
     tokenizer_ = std::make_unique<NoTokenizer>();
   }
+  WEFT_RETURN_IF_ERROR(CheckCancel(options.cancel));
   WEFT_RETURN_IF_ERROR(ReadSizes());
+  CopyWatch watch({.cancel = options.cancel, .max_bytes = options.max_bytes},
+                  static_cast<int64_t>(file_.copied_bytes()));
   for (const AdapterOptions& adapter : options.adapters) {
+    WEFT_RETURN_IF_ERROR(CheckCancel(options.cancel));
     WEFT_ASSIGN_OR_RETURN(
         LoraAdapter opened,
-        LoraAdapter::Open(adapter.path, file_,
-                          {.read_into_memory = options.read_into_memory}));
+        LoraAdapter::Open(
+            adapter.path, file_,
+            {.read_into_memory = options.read_into_memory, .watch = &watch}));
     adapters_.push_back(std::move(opened));
     adapter_scales_.push_back(adapter.scale);
   }
-  if (options.progress) TouchPages(options.progress);
-  return absl::OkStatus();
+  if (options.progress) return TouchPages(options.progress, options.cancel);
+  return CheckCancel(options.cancel);
 }
 
-void Model::TouchPages(const std::function<void(double)>& progress) const {
-  constexpr size_t kPage = 4096, kReport = 16 << 20;
+absl::Status Model::TouchPages(const std::function<void(double)>& progress,
+                               const std::atomic<bool>* cancel) const {
+  constexpr size_t kPage = 4096, kReport = 4 << 20;
+  if (file_.copied_bytes() > 0) return CheckCancel(cancel);
   uint64_t total = 0, done = 0;
   for (const GgufTensor& tensor : file_.tensors()) total += tensor.data.size();
   const auto tell = [&progress](double share) {
@@ -80,6 +90,7 @@ void Model::TouchPages(const std::function<void(double)>& progress) const {
   volatile std::byte sink{};  // keeps the reads
   for (const GgufTensor& tensor : file_.tensors())
     for (size_t at = 0; at < tensor.data.size(); at += kPage) {
+      WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
       sink = tensor.data[at];
       done += std::min(kPage, tensor.data.size() - at);
       since += kPage;
@@ -89,7 +100,9 @@ void Model::TouchPages(const std::function<void(double)>& progress) const {
       }
     }
   static_cast<void>(sink);
+  WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
   tell(1);
+  return CheckCancel(cancel);
 }
 
 absl::Status Model::ReadSizes() {
@@ -203,7 +216,8 @@ absl::StatusOr<absl::Span<const std::byte>> Model::FindWeight(
       absl::StrCat(file_.source(), ": no tensor ", name));
 }
 
-absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
+absl::StatusOr<std::vector<PackedWeights::Source>> Model::ToPack(
+    const Graph& graph, const SessionOptions& o) const {
   std::vector<PackedWeights::Source> sources;
   for (const NodeId id : graph.order()) {
     const Node& node = graph.node(id);
@@ -215,6 +229,13 @@ absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
       sources.push_back(
           {RowsType(type.dtype), type.shape.dim(0).bound(), rows});
   }
+  return sources;
+}
+
+absl::Status Model::Pack(const Graph& graph, const SessionOptions& o,
+                         int64_t session_bytes) const {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<PackedWeights::Source> sources,
+                        ToPack(graph, o));
   if (sources.empty()) return absl::OkStatus();
   // The host's threads are its own to use: its executor gets no such work.
   const int threads =
@@ -222,7 +243,10 @@ absl::Status Model::Pack(const Graph& graph, const SessionOptions& o) const {
   return packed_.Add(sources, file_,
                      {.threads = threads,
                       .cache_folder = o.pack_cache,
-                      .progress = o.packing_progress});
+                      .progress = o.packing_progress,
+                      .cancel = o.cancel,
+                      .max_bytes = o.backend_options.max_bytes,
+                      .session_bytes = session_bytes});
 }
 
 absl::StatusOr<MemoryEstimate> Model::Estimate(
@@ -233,8 +257,9 @@ absl::StatusOr<MemoryEstimate> Model::Estimate(
     WEFT_ASSIGN_OR_RETURN(const auto backend,
                           MakeBackend(o.backend, o.backend_options));
     WEFT_ASSIGN_OR_RETURN(const BackendPlan plan, backend->Plan(*built.graph));
-    return MemoryEstimate{plan.plan.weight_bytes, PackedBytes(*built.graph),
-                          plan.memory};
+    WEFT_ASSIGN_OR_RETURN(const auto to_pack, ToPack(*built.graph, o));
+    return MemoryEstimate{plan.plan.weight_bytes,
+                          PackedWeights::BytesFor(to_pack), plan.memory};
   });
 }
 
@@ -265,7 +290,8 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
                             backend->Plan(*session->graph_));
       needed = plan.memory.total();
     }
-    if (needed <= allowed) WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o));
+    if (needed <= allowed)
+      WEFT_RETURN_IF_ERROR(Pack(*session->graph_, o, needed));
     if (!o.pack_cache.empty())
       session->pack_cache_status_ = packed_.cache_status();
   }
@@ -278,7 +304,9 @@ absl::StatusOr<std::unique_ptr<Session>> Model::MakeSession(
   };
   WEFT_ASSIGN_OR_RETURN(session->executable_,
                         backend->Compile(session->graph_, weights));
-  session->options_.packing_progress = nullptr;  // the caller's no longer
+  // The caller's no longer.
+  session->options_.packing_progress = nullptr;
+  session->options_.cancel = nullptr;
   WEFT_RETURN_IF_ERROR(session->Init());
   return session;
 }

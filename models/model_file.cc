@@ -16,6 +16,8 @@ absl::StatusOr<GgufFile> OpenModelFile(const std::string& path,
   std::error_code error;  // what cannot be looked at has none
   if (std::filesystem::exists(path + "/config.json", error))
     return OpenSafetensorsModel(path, options);
+  if (options.watch != nullptr)
+    options.watch->ExpectFiles(CountPartsByName(path));
   absl::StatusOr<GgufFile> opened = GgufFile::Open(path, options);
   if (!opened.ok() && std::filesystem::is_directory(path, error))
     return absl::Status(

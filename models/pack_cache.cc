@@ -27,6 +27,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "graph/cancel.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/atomic_file.h"
@@ -129,9 +130,23 @@ std::optional<PackCache::Entry> FindEntry(const std::byte* entry,
                                                  static_cast<size_t>(size))};
 }
 
+// The checksum of a tensor, which may have gigabytes; what it is after a
+// cancellation is not defined.
+uint64_t ChecksumUnless(const std::atomic<bool>* cancel,
+                        absl::Span<const std::byte> bytes) {
+  constexpr size_t kPart = size_t{4} << 20;  // less than a millisecond
+  ChecksumOfParts sum(bytes.size());
+  for (size_t at = 0; at < bytes.size() && !IsSet(cancel); at += kPart) {
+    const auto part = bytes.subspan(at, kPart);
+    sum.Add({reinterpret_cast<const char*>(part.data()), part.size()});
+  }
+  return sum.Finish();
+}
+
 // Header and entries of a file with these tensors.
 std::string MakeHead(const GgufFile& model, uint64_t key,
-                     absl::Span<const PackCache::Entry> entries) {
+                     absl::Span<const PackCache::Entry> entries,
+                     const std::atomic<bool>* cancel) {
   std::string out(kMagic);
   AppendLittleEndian<uint32_t>(kVersion, out);
   AppendLittleEndian<uint32_t>(static_cast<uint32_t>(entries.size()), out);
@@ -145,7 +160,7 @@ std::string MakeHead(const GgufFile& model, uint64_t key,
         static_cast<int32_t>(PackedType(e.tensor->dtype)), out);
     AppendLittleEndian<uint64_t>(at, out);
     AppendLittleEndian<uint64_t>(e.packed.size(), out);
-    AppendLittleEndian<uint64_t>(Checksum(e.packed), out);
+    AppendLittleEndian<uint64_t>(ChecksumUnless(cancel, e.packed), out);
     at = AlignUp(at + e.packed.size());
   }
   auto* const bytes = reinterpret_cast<std::byte*>(out.data());
@@ -159,7 +174,8 @@ std::string MakeHead(const GgufFile& model, uint64_t key,
 // after the other: so it keeps them, and maps them, as large ones.
 class BlockWriter {
  public:
-  explicit BlockWriter(AtomicFile& file) : file_(file) {
+  BlockWriter(AtomicFile& file, const std::atomic<bool>* cancel)
+      : file_(file), cancel_(cancel) {
     block_.reserve(kBlock);
   }
   absl::Status Write(absl::string_view bytes) {
@@ -175,6 +191,7 @@ class BlockWriter {
     return Write(std::string(AlignUp(size) - size, '\0'));
   }
   absl::Status Flush() {
+    WEFT_RETURN_IF_ERROR(CheckCancel(cancel_));
     const absl::Status status = file_.Write(block_);
     block_.clear();
     return status;
@@ -183,6 +200,7 @@ class BlockWriter {
  private:
   static constexpr size_t kBlock = size_t{8} << 20;
   AtomicFile& file_;
+  const std::atomic<bool>* cancel_;
   std::string block_;
 };
 
@@ -206,7 +224,8 @@ absl::StatusOr<std::string> PackCache::PathIn(const std::string& folder,
 
 absl::StatusOr<PackCache> PackCache::Open(
     const std::string& path, const GgufFile& model, int threads,
-    const std::function<void(double)>& progress) {
+    const std::function<void(double)>& progress,
+    const std::atomic<bool>* cancel) {
   WEFT_ASSIGN_OR_RETURN(FileMapping file, FileMapping::Open(path));
   WEFT_ASSIGN_OR_RETURN(const uint64_t key, KeyOf(model));
   WEFT_ASSIGN_OR_RETURN(const auto head, CheckHead(path, file.bytes(), key));
@@ -221,14 +240,17 @@ absl::StatusOr<PackCache> PackCache::Open(
     checksums.push_back(LoadLittleEndian<uint64_t>(head.data() + at + 24));
   }
   std::atomic<const GgufTensor*> damaged{nullptr};
-  ParallelFor(
+  const bool whole = ParallelFor(
       threads, static_cast<int64_t>(entries.size()),
       [&](int64_t i) {
         const auto at = static_cast<size_t>(i);
-        if (Checksum(entries[at].packed) != checksums[at])
+        if (ChecksumUnless(cancel, entries[at].packed) != checksums[at])
           damaged = entries[at].tensor;
       },
-      progress);
+      progress, cancel);
+  // A checksum that was not finished says nothing.
+  if (!whole) return absl::CancelledError("cancelled");
+  WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
   if (const GgufTensor* tensor = damaged)
     return Damaged(path,
                    absl::StrCat("the checksum of ", tensor->name, " is wrong"));
@@ -236,16 +258,18 @@ absl::StatusOr<PackCache> PackCache::Open(
 }
 
 absl::Status PackCache::Write(const std::string& path, const GgufFile& model,
-                              absl::Span<const Entry> entries) {
+                              absl::Span<const Entry> entries,
+                              const std::atomic<bool>* cancel) {
   WEFT_ASSIGN_OR_RETURN(const uint64_t key, KeyOf(model));
-  const std::string head = MakeHead(model, key, entries);
+  const std::string head = MakeHead(model, key, entries, cancel);
+  WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
   const auto* const bytes = reinterpret_cast<const std::byte*>(head.data());
   std::error_code ignored;  // opening the file tells
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(),
                                       ignored);
   WEFT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   WEFT_RETURN_IF_ERROR(file.Reserve(LoadLittleEndian<uint64_t>(bytes + 24)));
-  BlockWriter out(file);
+  BlockWriter out(file, cancel);
   WEFT_RETURN_IF_ERROR(out.Write(head));
   WEFT_RETURN_IF_ERROR(out.PadTo64(head.size()));
   for (const Entry& e : entries) {

@@ -2,6 +2,7 @@
 #ifndef WEFT_MODELS_PACK_CACHE_H_
 #define WEFT_MODELS_PACK_CACHE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,19 +37,23 @@ class PackCache {
                                             const GgufFile& model);
 
   // Maps `path` and checks all of it, on up to `threads` threads; `progress`
-  // as in PackedWeights::Add. NotFound; InvalidArgument for what is no cache,
-  // of another version, or of other files than the model is read from now, by
-  // their sizes, times and contents; DataLoss for one that is cut off or
-  // damaged; the errors of FileMapping.
+  // and `cancel` as in PackedWeights::Add. NotFound; InvalidArgument for what
+  // is no cache, of another version, or of other files than the model is read
+  // from now, by their sizes, times and contents; DataLoss for one that is cut
+  // off or damaged; Cancelled; the errors of FileMapping.
   static absl::StatusOr<PackCache> Open(
       const std::string& path, const GgufFile& model, int threads,
-      const std::function<void(double)>& progress);
+      const std::function<void(double)>& progress,
+      const std::atomic<bool>* cancel = nullptr);
 
   // Writes `path` and the folder that it lies in. It appears when it is whole
   // and on the disk: readers see the old file or the new one, and of several
-  // writers the last one's stays. The errors of AtomicFile.
+  // writers the last one's stays. The errors of AtomicFile; Cancelled, which
+  // leaves the old file: `cancel` is looked at every few MB, but not while the
+  // system brings the last of the file to the disk.
   static absl::Status Write(const std::string& path, const GgufFile& model,
-                            absl::Span<const Entry> entries);
+                            absl::Span<const Entry> entries,
+                            const std::atomic<bool>* cancel = nullptr);
 
   // Valid as long as the object, wherever it is moved to.
   absl::Span<const Entry> entries() const { return entries_; }

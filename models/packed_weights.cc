@@ -1,10 +1,13 @@
 #include "models/packed_weights.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "graph/cancel.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 #include "models/parallel.h"
@@ -42,66 +45,108 @@ void AddPieces(const PackedWeights::Source& source, std::byte* to,
 }
 
 // Each piece's rows go back to the system at once: rows and packed form
-// together never take much more than one of them.
-void PackPieces(absl::Span<const Piece> pieces, const GgufFile& model,
+// together never take much more than one of them. False if it was cancelled.
+bool PackPieces(absl::Span<const Piece> pieces, const GgufFile& model,
                 const PackedWeights::Options& options) {
-  ParallelFor(
+  return ParallelFor(
       ThreadCount(options.threads), static_cast<int64_t>(pieces.size()),
       [&](int64_t i) {
         const Piece& p = pieces[static_cast<size_t>(i)];
         PackRows(p.type, p.from, p.n, p.row_bytes, p.to);
         model.Release({p.from, static_cast<size_t>(p.n * p.row_bytes)});
       },
-      options.progress);
+      options.progress, options.cancel);
+}
+
+absl::Status NoRoom(size_t bytes, const PackedWeights::Options& options) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "needs ", options.session_bytes, " bytes for the session and ", bytes,
+      " to pack the model's weights; max_bytes allows ", options.max_bytes,
+      "; sessions without pack_weights read them from the file"));
 }
 
 }  // namespace
 
+size_t PackedWeights::PackedSize(const Rows& rows) {
+  size_t bytes = 0;
+  for (const auto& [at, source] : rows)
+    bytes += AlignUp(source.rows.size(), kAlignment);
+  return bytes;
+}
+
+int64_t PackedWeights::BytesFor(absl::Span<const Source> sources) {
+  Rows rows;
+  for (const Source& source : sources) rows.emplace(source.rows.data(), source);
+  return static_cast<int64_t>(LargePageBytes(PackedSize(rows)));
+}
+
+absl::StatusOr<std::unique_lock<std::mutex>> PackedWeights::Lock(
+    const Options& options) const {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  while (!lock.owns_lock()) {
+    WEFT_RETURN_IF_ERROR(CheckCancel(options.cancel));
+    if (options.progress) options.progress(0);  // it may cancel
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    static_cast<void>(lock.try_lock());
+  }
+  return lock;
+}
+
 absl::Status PackedWeights::Add(absl::Span<const Source> sources,
                                 const GgufFile& model, const Options& options) {
-  const std::lock_guard lock(mutex_);
-  if (options.cache_folder != cache_folder_) OpenCache(model, options);
+  WEFT_ASSIGN_OR_RETURN(const std::unique_lock<std::mutex> lock, Lock(options));
+  if (options.cache_folder != cache_folder_)
+    WEFT_RETURN_IF_ERROR(OpenCache(model, options));
   WEFT_RETURN_IF_ERROR(AddToMemory(sources, model, options));
-  if (!cache_path_.empty() && cache_status_.ok()) WriteCache(sources, model);
+  if (!cache_path_.empty() && cache_status_.ok())
+    WEFT_RETURN_IF_ERROR(WriteCache(sources, model, options));
   // Whatever has been read of the rows is not needed again.
   for (const Source& source : sources) model.Release(source.rows);
   return absl::OkStatus();
 }
 
-void PackedWeights::OpenCache(const GgufFile& model, const Options& options) {
+absl::Status PackedWeights::OpenCache(const GgufFile& model,
+                                      const Options& options) {
   cache_folder_ = options.cache_folder;
   cache_path_.clear();
   cache_status_ = absl::OkStatus();
   in_cache_.clear();
-  if (cache_folder_.empty()) return;
+  if (cache_folder_.empty()) return absl::OkStatus();
   auto path = PackCache::PathIn(cache_folder_, model);
   if (!path.ok()) {
     cache_status_ = path.status();
-    return;
+    return absl::OkStatus();
   }
   cache_path_ = *std::move(path);
   auto cache = PackCache::Open(cache_path_, model, ThreadCount(options.threads),
-                               options.progress);
+                               options.progress, options.cancel);
+  if (absl::IsCancelled(cache.status())) {
+    cache_folder_.clear();  // the next one begins anew
+    cache_path_.clear();
+    return cache.status();
+  }
   // Whatever is wrong with it, it is written anew.
-  if (!cache.ok()) return;
+  if (!cache.ok()) return absl::OkStatus();
   mapped_.push_back(*std::move(cache));
   for (const PackCache::Entry& e : mapped_.back().entries()) {
     packed_.emplace(e.tensor->data.data(), e.packed);
     in_cache_.insert(e.tensor->data.data());
   }
+  return absl::OkStatus();
 }
 
 absl::Status PackedWeights::AddToMemory(absl::Span<const Source> sources,
                                         const GgufFile& model,
                                         const Options& options) {
-  std::map<const std::byte*, Source> missing;
-  size_t total = 0;
-  for (const Source& source : sources) {
-    if (packed_.contains(source.rows.data())) continue;
-    if (missing.emplace(source.rows.data(), source).second)
-      total += AlignUp(source.rows.size(), kAlignment);
-  }
+  Rows missing;
+  for (const Source& source : sources)
+    if (!packed_.contains(source.rows.data()))
+      missing.emplace(source.rows.data(), source);
   if (missing.empty()) return absl::OkStatus();
+  const size_t total = LargePageBytes(PackedSize(missing));
+  if (options.max_bytes > 0 &&
+      static_cast<int64_t>(total) > options.max_bytes - options.session_bytes)
+    return NoRoom(total, options);
   LargePages memory = AllocateLargePages(total);
   if (memory == nullptr)
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -115,7 +160,8 @@ absl::Status PackedWeights::AddToMemory(absl::Span<const Source> sources,
     made[rows] = {at, source.rows.size()};
     at += AlignUp(source.rows.size(), kAlignment);
   }
-  PackPieces(pieces, model, options);
+  if (!PackPieces(pieces, model, options))
+    return absl::CancelledError("cancelled");
   // All or nothing: from here on nothing throws.
   memory_.reserve(memory_.size() + 1);
   memory_.push_back(std::move(memory));
@@ -123,8 +169,9 @@ absl::Status PackedWeights::AddToMemory(absl::Span<const Source> sources,
   return absl::OkStatus();
 }
 
-void PackedWeights::WriteCache(absl::Span<const Source> sources,
-                               const GgufFile& model) {
+absl::Status PackedWeights::WriteCache(absl::Span<const Source> sources,
+                                       const GgufFile& model,
+                                       const Options& options) {
   std::vector<PackCache::Entry> entries;
   std::set<const std::byte*> written;
   for (const GgufTensor& tensor : model.tensors()) {
@@ -138,9 +185,13 @@ void PackedWeights::WriteCache(absl::Span<const Source> sources,
     return written.contains(s.rows.data()) &&
            !in_cache_.contains(s.rows.data());
   });
-  if (!lacks) return;
-  cache_status_ = PackCache::Write(cache_path_, model, entries);
+  if (!lacks) return absl::OkStatus();
+  const absl::Status status =
+      PackCache::Write(cache_path_, model, entries, options.cancel);
+  if (absl::IsCancelled(status)) return status;  // the next one writes it
+  cache_status_ = status;
   in_cache_ = std::move(written);
+  return absl::OkStatus();
 }
 
 absl::Span<const std::byte> PackedWeights::Find(

@@ -2,6 +2,7 @@
 #ifndef WEFT_MODELS_PACKED_WEIGHTS_H_
 #define WEFT_MODELS_PACKED_WEIGHTS_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "graph/dtype.h"
 #include "models/gguf.h"
@@ -33,16 +35,27 @@ class PackedWeights {
   struct Options {
     int threads = 0;           // at most; 0: one per core
     std::string cache_folder;  // of the cache file; "": none
-    // Unless it is null, called with the share that is done.
+    // Unless it is null, called with the share that is done; not after a
+    // cancellation.
     std::function<void(double)> progress;
+    const std::atomic<bool>* cancel = nullptr;  // looked at every few MB
+    // Bytes that the session which asks may take, itself and the packed forms
+    // that are made for it; 0: no limit. And what it takes by itself.
+    int64_t max_bytes = 0;
+    int64_t session_bytes = 0;
   };
+
+  // Memory that the packed forms of all of them take, in bytes.
+  static int64_t BytesFor(absl::Span<const Source> sources);
 
   // Packs those of the tensors that are not packed yet, and gives back the
   // memory of their pages where they are of the mapping of `model`.
-  // ResourceExhausted when memory cannot be had; nothing is kept then.
-  // With a cache, those that it has are mapped instead, and where one was
-  // lacking the file is written anew; what goes wrong with that is in
-  // cache_status().
+  // ResourceExhausted when memory cannot be had or max_bytes has no room for
+  // it, Cancelled: nothing is kept then, but for packed forms that are whole
+  // when writing the cache is cancelled. With a cache, those that it has are
+  // mapped instead, and where one was lacking the file is written anew; what
+  // goes wrong with that is in cache_status(). Of several callers one at a time
+  // packs; the others wait, and look at their own `cancel` meanwhile.
   absl::Status Add(absl::Span<const Source> sources, const GgufFile& model,
                    const Options& options);
   // The packed form of the tensor whose rows lie there; empty: it has none.
@@ -51,11 +64,18 @@ class PackedWeights {
   absl::Status cache_status() const;
 
  private:
-  void OpenCache(const GgufFile& model, const Options& options);
+  // Tensors by the first byte of their rows.
+  using Rows = std::map<const std::byte*, Source>;
+  static size_t PackedSize(const Rows& rows);
+
+  absl::StatusOr<std::unique_lock<std::mutex>> Lock(
+      const Options& options) const;
+  absl::Status OpenCache(const GgufFile& model, const Options& options);
   absl::Status AddToMemory(absl::Span<const Source> sources,
                            const GgufFile& model, const Options& options);
   // Unless all of the sources are in the cache.
-  void WriteCache(absl::Span<const Source> sources, const GgufFile& model);
+  absl::Status WriteCache(absl::Span<const Source> sources,
+                          const GgufFile& model, const Options& options);
 
   mutable std::mutex mutex_;
   std::vector<LargePages> memory_;

@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "graph/cancel.h"
+
 namespace weft::inline v0 {
 
 int ThreadCount(int threads_flag) {
@@ -13,11 +15,12 @@ int ThreadCount(int threads_flag) {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
-                 const std::function<void(double)>& progress) {
+bool ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
+                 const std::function<void(double)>& progress,
+                 const std::atomic<bool>* cancel) {
   std::atomic<int64_t> next{0}, done{0};
   const auto work = [&](bool tells) {
-    for (int64_t i = next++; i < n; i = next++) {
+    for (int64_t i = next++; i < n && !IsSet(cancel); i = next++) {
       f(i);
       const int64_t now = ++done;
       if (tells) progress(static_cast<double>(now) / static_cast<double>(n));
@@ -31,6 +34,8 @@ void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
     // No more threads to have: those that there are do all of it.
   }
   work(progress != nullptr);
+  others.clear();  // joins them
+  return done == n;
 }
 
 }  // namespace weft::inline v0

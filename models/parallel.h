@@ -2,6 +2,7 @@
 #ifndef WEFT_MODELS_PARALLEL_H_
 #define WEFT_MODELS_PARALLEL_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 
@@ -16,9 +17,11 @@ int ThreadCount(int threads_flag);
 // included, and returns when all are done. Which thread runs which is not
 // defined. Where the system refuses a thread, fewer do the work. `progress`,
 // where there is one, is called on the caller's thread, after each call of its
-// own, with the share that is done, up to 1.
-void ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
-                 const std::function<void(double)>& progress = nullptr);
+// own, with the share that is done, up to 1. Once `cancel`, where there is one,
+// is true, no call begins; false if some are left out so.
+bool ParallelFor(int threads, int64_t n, absl::FunctionRef<void(int64_t)> f,
+                 const std::function<void(double)>& progress = nullptr,
+                 const std::atomic<bool>* cancel = nullptr);
 
 }  // namespace weft::inline v0
 

@@ -14,15 +14,6 @@
 namespace weft::inline v0 {
 namespace {
 
-// Any tokens will do: what they cost does not depend on which they are.
-std::vector<Token> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Token> tokens(static_cast<size_t>(n));
-  for (Token& token : tokens)
-    token = static_cast<Token>(random() % static_cast<uint64_t>(vocab));
-  return tokens;
-}
-
 // Prefill by chunks: equal ones, and perhaps a shorter last one.
 std::vector<StepSize> ChunkSteps(int64_t tokens, int64_t chunk, int64_t first) {
   std::vector<StepSize> steps;
@@ -196,6 +187,14 @@ std::vector<std::string> OpsOnReference(const Session& session) {
 }
 
 }  // namespace
+
+std::vector<Token> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<Token> tokens(static_cast<size_t>(n));
+  for (Token& token : tokens)
+    token = static_cast<Token>(random() % static_cast<uint64_t>(vocab));
+  return tokens;
+}
 
 Spread SpreadOf(std::vector<double> values) {
   std::sort(values.begin(), values.end());

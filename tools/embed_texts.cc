@@ -68,6 +68,7 @@ absl::Status EmbedTexts(const Model& model, Session& session,
   EmbedOptions options;
   WEFT_ASSIGN_OR_RETURN(options.pooling, PoolingFromFlags());
   options.normalize = absl::GetFlag(FLAGS_normalize);
+  options.cancel = &cancel;
   const bool json = absl::GetFlag(FLAGS_embed_format) == "json";
   int64_t texts = 0, tokens = 0;
   double seconds = 0;
@@ -81,12 +82,14 @@ absl::Status EmbedTexts(const Model& model, Session& session,
           "text ", texts, " has ", ids.size(), " tokens, the context ", context,
           " positions: use a larger --context or a shorter text"));
     const Stopwatch time;
-    WEFT_ASSIGN_OR_RETURN(const std::vector<float> vector,
-                          session.Embed(ids, options));
+    const absl::StatusOr<std::vector<float>> vector =
+        session.Embed(ids, options);
+    if (absl::IsCancelled(vector.status())) return absl::OkStatus();  // the end
+    WEFT_RETURN_IF_ERROR(vector.status());
     seconds += time.Seconds();
     tokens += static_cast<int64_t>(ids.size());
-    return Print(
-        absl::StrCat(FormatEmbedding(texts++, ids.size(), vector, json), "\n"));
+    return Print(absl::StrCat(
+        FormatEmbedding(texts++, ids.size(), *vector, json), "\n"));
   };
   if (prompt != nullptr) {
     WEFT_RETURN_IF_ERROR(embed(*prompt));

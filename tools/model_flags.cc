@@ -80,10 +80,10 @@ absl::StatusOr<std::shared_ptr<const Model>> OpenModel() {
   return model;
 }
 
-void TouchPages(const Model& model) {
+absl::Status TouchPages(const Model& model) {
   Progress progress("loading");
-  model.TouchPages([&progress](double share) { progress.Update(share); });
-  progress.Clear();
+  return model.TouchPages(
+      [&progress](double share) { progress.Update(share); });
 }
 
 // Whether such a session of the model should pack its weights.
@@ -109,7 +109,7 @@ std::string PackCacheFor(const Model& model) {
 
 absl::StatusOr<std::shared_ptr<const Model>> LoadModel() {
   WEFT_ASSIGN_OR_RETURN(std::shared_ptr<const Model> model, OpenModel());
-  TouchPages(*model);
+  WEFT_RETURN_IF_ERROR(TouchPages(*model));
   return model;
 }
 
@@ -124,7 +124,7 @@ absl::StatusOr<std::shared_ptr<const Model>> LoadModelFor(
   WEFT_ASSIGN_OR_RETURN(options.pack_weights,
                         ShouldPack(when, *model, options));
   options.pack_cache = PackCacheFor(*model);
-  if (!options.pack_weights) TouchPages(*model);
+  if (!options.pack_weights) WEFT_RETURN_IF_ERROR(TouchPages(*model));
   return model;
 }
 

@@ -14,7 +14,9 @@
 #include "models/engine.h"
 #include "tools/bench.h"
 #include "tools/bench_report.h"
+#include "tools/cancel_bench.h"
 #include "tools/cli.h"
+#include "tools/cold_start.h"
 #include "tools/machine.h"
 #include "tools/model_flags.h"
 #include "tools/profile_file.h"
@@ -49,6 +51,12 @@ ABSL_FLAG(bool, probe, true,
 ABSL_FLAG(int64_t, probe_mib, 1024,
           "memory that the probe reads, in MiB: far more than the caches hold");
 ABSL_FLAG(std::string, format, "table", "table, json or csv");
+ABSL_FLAG(int32_t, cancel, 0,
+          "instead: how long work goes on that another thread cancels; so many "
+          "times, at random moments");
+ABSL_FLAG(int32_t, cold_start, 0,
+          "instead: how long a new process needs to its first token; so many "
+          "of them, one after the other");
 
 namespace weft::inline v0 {
 namespace {
@@ -63,6 +71,8 @@ constexpr char kUsage[] =
   weft-bench --model=F --profile              where the time goes
   weft-bench --model=F --profile=P --trace=T  in files: see graph-dump, Perfetto
   weft-bench --model=F --format=json > F.json
+  weft-bench --model=F --cancel               how soon a cancelled step ends
+  weft-bench --model=F --cold_start           how soon a process gives a token
 
 A prefill evaluates --prompt tokens as weft-run does with a prompt; a decode
 evaluates --generate tokens one by one. Both begin with --depth tokens in the KV
@@ -79,6 +89,10 @@ than memory: "of read" may pass 100 % then.
 In a profile, times and work are of one step; "of limit" is the greater of the
 two shares, activations included; "imbalance" says how much longer the slowest
 thread worked than the mean, "waiting" what was neither.
+
+--cancel ends loads, packing, prefills, decodes and embeddings from another
+thread and tells the time from then to the answer. --cold_start runs weft-run,
+which lies beside this program, with a prompt and one token to generate.
 )";
 
 // --profile without a file.
@@ -90,11 +104,13 @@ Program MakeProgram() {
       .usage = kUsage,
       .groups = {{"What",
                   {"model", "prompt", "generate", "sequences", "depth", "reps",
-                   "profile", "trace", "probe", "probe_mib", "format", "seed"}},
+                   "profile", "trace", "probe", "probe_mib", "format", "seed",
+                   "cancel", "cold_start"}},
                  {"How",
                   {"threads", "target", "numerics", "pack", "pack_cache", "kv",
                    "batch", "context"}}},
-      .bare = {{"profile", kTableOnly}}};
+      .bare = {
+          {"profile", kTableOnly}, {"cancel", "100"}, {"cold_start", "50"}}};
 }
 
 constexpr int kMaxThreads = 1024;
@@ -196,7 +212,49 @@ absl::Status WriteFiles(const BenchReport& report) {
 // As it was given, for reports.
 std::vector<std::string> command_line;
 
-absl::Status Run(const Arguments&) {
+absl::Status RunCancel() {
+  CancelOptions o;
+  o.times = absl::GetFlag(FLAGS_cancel);
+  WEFT_RETURN_IF_ERROR(CheckFlag("cancel", o.times, 1, 100000));
+  WEFT_ASSIGN_OR_RETURN(const BenchOptions bench, OptionsFromFlags());
+  WEFT_ASSIGN_OR_RETURN(const std::vector<int> threads,
+                        ParseThreads(absl::GetFlag(FLAGS_threads)));
+  WEFT_ASSIGN_OR_RETURN(o.path, ModelPath());
+  o.prompt = bench.prompt;
+  o.generate = bench.generate;
+  o.seed = bench.seed;
+  o.session = bench.session;
+  // As sessions of the model run; the model itself is loaded many times.
+  WEFT_RETURN_IF_ERROR(LoadModelFor(o.session).status());
+  o.session.backend_options.threads = threads.front();
+  Progress progress("measuring");
+  o.progress = [&progress](double share) { progress.Update(share); };
+  WEFT_ASSIGN_OR_RETURN(const auto tests, MeasureCancel(o));
+  progress.Clear();
+  return Print(CancelTable(tests));
+}
+
+absl::Status RunColdStart() {
+  const int times = absl::GetFlag(FLAGS_cold_start);
+  WEFT_RETURN_IF_ERROR(CheckFlag("cold_start", times, 1, 100000));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<int> threads,
+                        ParseThreads(absl::GetFlag(FLAGS_threads)));
+  WEFT_ASSIGN_OR_RETURN(const std::string model, ModelPath());
+  WEFT_ASSIGN_OR_RETURN(
+      const auto command,
+      FirstTokenCommand(model, absl::StrCat(threads.front())));
+  WEFT_ASSIGN_OR_RETURN(const ColdStarts starts,
+                        MeasureColdStarts(command, times));
+  return Print(ColdStartTable(starts));
+}
+
+absl::Status Run(const Arguments& args) {
+  for (const char* flag : {"cancel", "cold_start"})
+    if (args.Given(flag) && absl::GetFlag(FLAGS_format) != "table")
+      return absl::InvalidArgumentError(
+          absl::StrCat("--", flag, " prints a table; leave --format out"));
+  if (args.Given("cancel")) return RunCancel();
+  if (args.Given("cold_start")) return RunColdStart();
   BenchReport report;
   report.command = command_line;
   report.machine = DescribeMachine();

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "backends/cpu/bind.h"
 #include "backends/cpu/extensions.h"
+#include "graph/cancel.h"
 #include "graph/status_macros.h"
 #include "ops/gather.h"
 
@@ -288,7 +289,7 @@ int CpuExecutable::RunTasks(const KernelArgs& args,
     KernelArgs mine = args;
     mine.scratch = scratch_.get() + worker * worker_scratch_;
     const auto body = [&] {
-      if (cancel_ != nullptr && cancel_->load(std::memory_order_relaxed)) {
+      if (IsSet(cancel_)) {
         skipped_.store(true, std::memory_order_relaxed);
         return;
       }
@@ -330,8 +331,7 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
   skipped_.store(false, std::memory_order_relaxed);
   if (timer_ != nullptr) timer_->BeginRun();
   for (const BoundStep& step : steps_) {
-    if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
-      return absl::CancelledError("cancelled");
+    WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
     const size_t index = static_cast<size_t>(&step - steps_.data());
     if (observer_) Observe(index, false, symbols);
     int workers = 1;

@@ -63,9 +63,10 @@ absl::Status CpuExecutable::RunOnReference(const BoundStep& step,
   std::vector<HostTensor*> out_pointers;
   for (const HostTensor& t : in) in_pointers.push_back(&t);
   for (HostTensor& t : out) out_pointers.push_back(&t);
-  const absl::Status status = RunReference(*step.node->op, step.node->attrs,
-                                           graph_->InputTypes(*step.node),
-                                           in_pointers, out_pointers, symbols);
+  const absl::Status status = RunReference(
+      *step.node->op, step.node->attrs, graph_->InputTypes(*step.node),
+      in_pointers, out_pointers, symbols, cancel_);
+  if (absl::IsCancelled(status)) return status;
   if (!status.ok())
     return absl::Status(
         status.code(),

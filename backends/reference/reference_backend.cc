@@ -81,13 +81,13 @@ class ReferenceExecutable : public Executable {
         return absl::OutOfRangeError(
             absl::StrCat("symbol ", dim.name(), " is ", symbols.Of(dim),
                          "; this graph takes 1 to ", dim.bound()));
-    if (cancel != nullptr && cancel->load())
-      return absl::CancelledError("cancelled");
-    WEFT_ASSIGN_OR_RETURN(
-        Interpretation run,
-        Interpret(*graph_, symbols, [&](const Graph& graph, const Node& node) {
-          return Source(graph, node, symbols);
-        }));
+    WEFT_ASSIGN_OR_RETURN(Interpretation run,
+                          Interpret(
+                              *graph_, symbols,
+                              [&](const Graph& graph, const Node& node) {
+                                return Source(graph, node, symbols);
+                              },
+                              cancel));
     KeepStates(run);
     for (const Graph::NamedValue& out : graph_->outputs()) {
       // In place, so that what Output() returned stays where it is.

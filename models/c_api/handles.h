@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -79,6 +80,29 @@ absl::StatusOr<Options> Known(const Options* given, Options known) {
   std::memcpy(&known, given, std::min(size, sizeof(Options)));
   return known;
 }
+
+// A weft_progress as what the engine takes: a function that is told shares, and
+// a flag that is set when it wants to end the work.
+class Progress {
+ public:
+  Progress(weft_progress tell, void* user) : tell_(tell), user_(user) {}
+  // Null where nobody listens; valid as long as the object.
+  std::function<void(double)> function() {
+    if (tell_ == nullptr) return nullptr;
+    return [this](double share) {
+      constexpr int64_t kTotal = 1000;
+      const auto done = static_cast<int64_t>(share * kTotal);
+      if (!cancel_.load() && tell_(user_, done, kTotal) != 0)
+        cancel_.store(true);
+    };
+  }
+  const std::atomic<bool>* cancel() const { return &cancel_; }
+
+ private:
+  weft_progress tell_;
+  void* user_;
+  std::atomic<bool> cancel_{false};
+};
 
 // As snprintf: what fits, the length of all, a NUL where there is room.
 absl::Status Give(absl::string_view text, char* to, size_t capacity,

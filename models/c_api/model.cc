@@ -27,23 +27,21 @@ weft_code LoadModel(Open open, const weft_model_options* given,
     WEFT_ASSIGN_OR_RETURN(const weft_model_options o,
                           Known(given, weft_model_options{}));
     LoadOptions options;
+    options.read_into_memory = o.read_into_memory != 0;
     options.tokenizer = !o.no_tokenizer;
     WEFT_RETURN_IF_ERROR(ReadAdapters(o, options));
-    bool cancelled = false;
-    if (o.progress != nullptr)
-      options.progress = [&](double share) {
-        cancelled = cancelled ||
-                    o.progress(o.progress_user,
-                               static_cast<int64_t>(share * 1000), 1000) != 0;
-      };
+    Progress progress(o.progress, o.progress_user);
+    options.progress = progress.function();
+    options.cancel = progress.cancel();
+    options.max_bytes = o.max_bytes;
+    CopyWatch watch({options.cancel, options.progress, options.max_bytes});
     WEFT_ASSIGN_OR_RETURN(
         GgufFile file,
-        open(GgufOptions{.read_into_memory = o.read_into_memory != 0}));
+        open(GgufOptions{.read_into_memory = o.read_into_memory != 0,
+                         .watch = &watch}));
     auto handle = std::make_unique<weft_model>();
     WEFT_ASSIGN_OR_RETURN(handle->model,
                           Model::FromFile(std::move(file), options));
-    if (cancelled)
-      return absl::CancelledError("cancelled by the progress callback");
     handle->architecture = std::string(handle->model->architecture().name);
     *out = handle.release();
     return absl::OkStatus();

@@ -6,6 +6,7 @@ using weft::Session;
 using weft::SessionOptions;
 using weft::c_api::Call;
 using weft::c_api::IsNull;
+using weft::c_api::Progress;
 using weft::c_api::ReadSessionOptions;
 
 namespace {
@@ -46,8 +47,11 @@ weft_code weft_session_new(const weft_model* model,
     WEFT_ASSIGN_OR_RETURN(const weft_session_options known,
                           weft::c_api::Known(options, weft_session_options{}));
     handle->executor = std::make_unique<Executor>(known);
-    WEFT_ASSIGN_OR_RETURN(const SessionOptions o,
+    WEFT_ASSIGN_OR_RETURN(SessionOptions o,
                           ReadSessionOptions(options, handle->executor.get()));
+    Progress progress(known.packing_progress, known.packing_user);
+    o.packing_progress = progress.function();
+    o.cancel = progress.cancel();
     WEFT_ASSIGN_OR_RETURN(handle->session, model->model->NewSession(o));
     handle->batch.reserve(
         static_cast<size_t>(handle->session->options().batch));
@@ -152,18 +156,21 @@ void weft_session_cancel(weft_session* session) {
 weft_code weft_embed(weft_session* session, const int32_t* tokens, size_t count,
                      float* vector, size_t capacity, size_t* size,
                      weft_error* error) {
-  return Call(error, [&]() -> absl::Status {
-    if (session == nullptr) return IsNull("the session");
-    if (tokens == nullptr && count > 0) return IsNull("the tokens");
-    const auto width = static_cast<size_t>(session->session->row_size());
-    // Where it does not fit only the size is asked for.
-    if (session->session->options().embeddings && size != nullptr &&
-        capacity < width) {
-      *size = width;
-      return absl::OkStatus();
-    }
-    WEFT_ASSIGN_OR_RETURN(const std::vector<float> all,
-                          session->session->Embed({tokens, count}));
-    return weft::c_api::GiveAll<float>(all, vector, capacity, size);
+  return Call(error, [&] {
+    return Run(session, [&]() -> absl::Status {
+      if (tokens == nullptr && count > 0) return IsNull("the tokens");
+      const auto width = static_cast<size_t>(session->session->row_size());
+      // Where it does not fit only the size is asked for.
+      if (session->session->options().embeddings && size != nullptr &&
+          capacity < width) {
+        *size = width;
+        return absl::OkStatus();
+      }
+      weft::EmbedOptions options;
+      options.cancel = &session->cancel;
+      WEFT_ASSIGN_OR_RETURN(const std::vector<float> all,
+                            session->session->Embed({tokens, count}, options));
+      return weft::c_api::GiveAll<float>(all, vector, capacity, size);
+    });
   });
 }

@@ -82,20 +82,26 @@ const char* weft_code_name(weft_code code);
 
 typedef struct weft_model weft_model;
 
-/* Called now and then by the thread that waits; not 0 cancels. */
+/* Called now and then by the thread that waits; not 0 cancels what it waits for,
+ * which then ends with WEFT_CANCELLED within a few milliseconds. */
 typedef int (*weft_progress)(void* user, int64_t done, int64_t total);
 
 typedef struct weft_model_options {
   size_t size;
-  int read_into_memory;   /* copy the file instead of mapping it */
-  int no_tokenizer;       /* for callers that have tokens */
-  weft_progress progress; /* touch all pages now; in thousandths */
+  int read_into_memory; /* copy the files instead of mapping them */
+  int no_tokenizer;     /* for callers that have tokens */
+  /* In thousandths of what is copied or, of a file that is mapped, of its pages,
+   * all of which are touched now then. */
+  weft_progress progress;
   void* progress_user;
   /* LoRA adapters in GGUF form, in the order in which they are applied, and
    * their scales; NULL: each 1. */
   const char* const* adapters;
   const float* adapter_scales;
   size_t adapter_count;
+  /* Memory that copies of files may take in all (read_into_memory, callbacks),
+   * else WEFT_RESOURCE_EXHAUSTED before it is taken; 0: no limit. */
+  int64_t max_bytes;
 } weft_model_options;
 
 /* A GGUF file, any file of a model in several, or a directory of safetensors. */
@@ -111,7 +117,8 @@ weft_code weft_model_load_memory(const void* bytes, size_t size,
 weft_code weft_model_load_descriptor(int fd, const char* name,
                                      const weft_model_options* options,
                                      weft_model** model, weft_error* error);
-/* `read` fills `into` with the bytes from `offset` on and returns 0. */
+/* `read` fills `into` with the bytes from `offset` on and returns 0; called for
+ * at most 4 MiB at once, in order. They are kept in memory. */
 typedef int (*weft_read)(void* user, uint64_t offset, void* into, size_t size);
 weft_code weft_model_load_callback(weft_read read, void* user, uint64_t size,
                                    const char* name,
@@ -164,7 +171,8 @@ typedef struct weft_session_options {
   int64_t context; /* positions of each slot; 0: the model's, at most 4096 */
   int64_t batch;   /* tokens of the largest step; 0: 512 */
   int64_t logits_rows; /* rows of logits that one step can give; 0: 1 */
-  int64_t max_bytes;   /* that the session may take; 0: no limit */
+  int64_t max_bytes;   /* that the session and its pack_weights may take together,
+                          else WEFT_RESOURCE_EXHAUSTED; 0: no limit */
   int32_t slots;       /* sequences side by side; 0: 1 */
   int32_t threads;     /* the caller's included; 0: one per core */
   int exact;           /* f32 activations instead of 8 bits */
@@ -189,6 +197,10 @@ typedef struct weft_session_options {
   /* A folder for a file that keeps that copy for the next start, made where it
    * does not exist; NULL: none. */
   const char* pack_cache;
+  /* While weights are packed, in thousandths. A session that is cancelled leaves
+   * nothing behind, no part of a file in pack_cache either. */
+  weft_progress packing_progress;
+  void* packing_user;
 } weft_session_options;
 
 weft_code weft_session_new(const weft_model* model,
@@ -204,15 +216,17 @@ weft_code weft_session_pack_cache(const weft_session* session,
  * vocabulary, or the width of a hidden state where `embeddings` is set. */
 int64_t weft_session_row_size(const weft_session* session);
 
-/* Bytes that such a session would take, without taking them. */
+/* Bytes that such a session would take, without taking them: as max_bytes they
+ * are enough. The copy of pack_weights is among them, which a session does not
+ * take that finds it made. */
 weft_code weft_session_estimate(const weft_model* model,
                                 const weft_session_options* options,
                                 int64_t* bytes, weft_error* error);
 
 /* A row f32[weft_session_row_size]: the last token's logits (or hidden state),
- * valid until the next call for the session. `progress` is called after each
- * chunk with the tokens that are done and all; not 0 cancels what is left.
- * After an error a sequence is as it was before the chunk that failed. */
+ * valid until the next call for the session. `progress` is told of tokens, after
+ * each chunk; not 0 cancels what is left. After an error a sequence is as it was
+ * before the chunk that failed. */
 weft_code weft_prefill(weft_session* session, int32_t slot,
                        const int32_t* tokens, size_t count,
                        weft_progress progress, void* progress_user,
@@ -232,9 +246,10 @@ weft_code weft_step(weft_session* session, const weft_step_token* tokens,
                     size_t count, const float** logits, size_t* rows,
                     weft_error* error);
 
-/* From any thread: ends the weft_prefill, weft_decode or weft_step that runs,
- * or the next one if none does, with WEFT_CANCELLED within a few milliseconds.
- * The session goes on afterwards. */
+/* From any thread: ends the weft_prefill, weft_decode, weft_step or weft_embed
+ * that runs, or the next one if none does, with WEFT_CANCELLED within a few
+ * milliseconds; on the backend "reference" a node is run to its end. The session
+ * goes on afterwards. */
 void weft_session_cancel(weft_session* session);
 
 /* Tokens of a slot's sequence; 0 for a slot that does not exist. */
@@ -260,8 +275,9 @@ weft_code weft_session_restore(weft_session* session, int32_t slot,
                                weft_error* error);
 
 /* One vector for a text, of length 1, from a session with `embeddings`; the text
- * replaces slot 0's sequence. With room for less than weft_session_row_size
- * floats nothing is computed or written: only `size` is set, to that. */
+ * replaces slot 0's sequence, which is empty after an error. With room for less
+ * than weft_session_row_size floats nothing is computed or written: only `size`
+ * is set, to that. */
 weft_code weft_embed(weft_session* session, const int32_t* tokens, size_t count,
                      float* vector, size_t capacity, size_t* size,
                      weft_error* error);

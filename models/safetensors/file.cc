@@ -164,7 +164,8 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path,
                                                       const Options& options) {
   WEFT_ASSIGN_OR_RETURN(
       FileMapping mapping,
-      FileMapping::Open(path, {.read_into_memory = options.read_into_memory}));
+      FileMapping::Open(path, {.read_into_memory = options.read_into_memory,
+                               .watch = options.watch}));
   SafetensorsFile file(std::move(mapping), path);
   WEFT_RETURN_IF_ERROR(file.Parse(options));
   return file;

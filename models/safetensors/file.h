@@ -49,6 +49,7 @@ class SafetensorsFile {
   struct Options {
     bool header_only = false;  // accept a file that ends within its data
     bool read_into_memory = false;
+    CopyWatch* watch = nullptr;  // over that copy
   };
   // The errors above and those of FileMapping::Open.
   static absl::StatusOr<SafetensorsFile> Open(const std::string& path,
@@ -56,6 +57,9 @@ class SafetensorsFile {
 
   const std::string& source() const { return source_; }
   absl::Span<const SafeTensor> tensors() const { return tensors_; }
+  uint64_t copied_bytes() const {
+    return mapping_.is_file() ? 0 : mapping_.bytes().size();
+  }
 
  private:
   SafetensorsFile(FileMapping mapping, std::string source)

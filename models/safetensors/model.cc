@@ -70,8 +70,11 @@ class Opener {
         MakeGgufHeader(config_.key_values, tensors_, directory_));
     std::vector<std::string> files = {directory_};
     files.insert(files.end(), files_.begin(), files_.end());
+    uint64_t copied = 0;
+    for (const SafetensorsFile& file : storage_->files)
+      copied += file.copied_bytes();
     return GgufFile::Describe(std::move(header), data_, std::move(files),
-                              config_.warnings, storage_);
+                              config_.warnings, storage_, copied);
   }
 
  private:
@@ -91,7 +94,8 @@ class Opener {
     const std::string path = Path(name);
     auto file = SafetensorsFile::Open(
         path, {.header_only = options_.header_only,
-               .read_into_memory = options_.read_into_memory});
+               .read_into_memory = options_.read_into_memory,
+               .watch = options_.watch});
     if (!file.ok()) return file.status();
     files_.push_back(path);
     storage_->files.push_back(*std::move(file));
@@ -125,6 +129,8 @@ class Opener {
     if (names.empty())
       return HfError(StatusCode::kInvalidArgument, index.source(), "HF-4",
                      "weight_map", "missing or empty", "a file of each tensor");
+    if (options_.watch != nullptr)
+      options_.watch->ExpectFiles(static_cast<int64_t>(names.size()));
     for (const std::string& name : names) WEFT_RETURN_IF_ERROR(OpenFile(name));
     return CheckHomes(home);
   }
