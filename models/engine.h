@@ -38,7 +38,7 @@ struct AdapterOptions {
   float scale = 1;  // of its effect; 0: none
 };
 
-struct LoadOptions {
+struct LoadOptions {  // What is made of a file.
   // Architectures of the caller's own; they win over the library's.
   std::vector<const Architecture*> architectures;
   // Read the file instead of mapping it (see GgufOptions).
@@ -55,7 +55,7 @@ struct LoadOptions {
   std::function<void(double)> progress;
 };
 
-struct SessionOptions {
+struct SessionOptions {  // The size and kind of a session.
   int64_t context = 0;  // positions of each slot; 0 = the model's, at most 4096
   int slots = 1;        // sequences that live side by side
   int64_t batch = 512;  // tokens of a prefill chunk, and of the largest step
@@ -110,7 +110,7 @@ enum class Pooling {
   kLast,
 };
 
-struct EmbedOptions {
+struct EmbedOptions {  // How a text becomes a vector.
   Pooling pooling = Pooling::kModel;
   bool normalize = true;  // to length 1
 };
@@ -199,7 +199,7 @@ struct StepToken {
   bool want_logits = false;
 };
 
-struct PrefillOptions {
+struct PrefillOptions {  // How a prompt is read.
   const std::atomic<bool>* cancel = nullptr;  // polled between graph nodes
   std::function<void(int64_t done, int64_t total)> progress;
   // Called with each token's index and logits, in order; needs logits_rows of
