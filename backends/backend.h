@@ -23,7 +23,7 @@
 
 namespace weft::inline v0 {
 
-struct BackendOptions {
+struct BackendOptions {  // How a backend runs what it compiles.
   // Threads of each executable, the caller's included; 0 = one per core.
   int threads = 0;
   // Highest instruction set to use, by its name in Targets(); "" = the best
@@ -151,7 +151,7 @@ class Executable {
   virtual const BackendPlan& plan() const = 0;
 };
 
-class Backend {
+class Backend {  // Compiles graphs for one kind of machine.
  public:
   virtual ~Backend() = default;
 

@@ -21,7 +21,7 @@
 
 namespace weft::inline v0 {
 
-struct DumpOptions {
+struct DumpOptions {  // What OptimizeAndDump does and shows.
   std::string title;
   Numerics numerics = Numerics::kFast;
   std::string backend = "cpu";

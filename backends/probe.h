@@ -10,12 +10,12 @@
 
 namespace weft::inline v0 {
 
-struct ReadRate {
+struct ReadRate {  // How fast memory is read.
   double bytes_per_second = 0;
   std::string loop;  // the form of loop that reached it
 };
 
-struct Peak {
+struct Peak {  // What arithmetic can reach.
   Arithmetic arithmetic = Arithmetic::kF32;
   double operations_per_second = 0;  // 2 for each multiply-add
   std::string loop;                  // what was done: "u8 x i8 dot product"

@@ -84,7 +84,7 @@ std::optional<DTypeInfo> FindDType(int64_t number);
 
 // The table's row of an enumerator. kUnknown gives a row named "?".
 const DTypeInfo& Info(DType type);
-
+// "q8_0" and the like.
 inline absl::string_view Name(DType type) { return Info(type).name; }
 
 // True for types that matmul, gather and dequant can read as weights.

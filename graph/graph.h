@@ -21,8 +21,8 @@
 namespace weft::inline v0 {
 
 class Graph;
-using NodeId = int32_t;
-using ValueId = int32_t;
+using NodeId = int32_t;  // a node's number in its graph
+using ValueId = int32_t;  // the same of a value
 
 // A handle on one tensor of a graph: cheap to copy, valid as long as the graph.
 // A poisoned value (after an error) goes through every DSL function unharmed.
@@ -77,7 +77,7 @@ struct Node {
   int64_t rank = 0;  // place in the order: a replacement takes its root's
 };
 
-struct ValueInfo {
+struct ValueInfo {  // What a graph knows of a value.
   NodeId node = -1;
   int number = 0;  // what dumps call it, see Graph::number()
   int index = 0;   // among the node's outputs

@@ -12,7 +12,7 @@
 
 namespace weft::inline v0 {
 
-using Dims = SmallVector<int64_t, kMaxRank>;
+using Dims = SmallVector<int64_t, kMaxRank>;  // concrete ones
 
 // Number of elements of concrete dims.
 int64_t Elements(absl::Span<const int64_t> dims);

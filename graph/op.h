@@ -69,7 +69,7 @@ struct Sample {
   std::function<Values(SampleGraph&)> build;
 };
 
-enum class OpKind {
+enum class OpKind {  // Where its results come from.
   kCompute,   // the rest
   kInput,     // given by the caller at each step
   kWeight,    // read from the model

@@ -13,7 +13,7 @@
 
 namespace weft::inline v0 {
 
-enum class Storage {
+enum class Storage {  // Where a value lies.
   kNone,      // the value was erased
   kArena,     // `offset` into the arena
   kWeight,    // mapped from the model
@@ -22,7 +22,7 @@ enum class Storage {
   kAlias,     // the memory of `alias_of`: a view, an in-place result, a state
 };
 
-struct Placement {
+struct Placement {  // That of one value.
   Storage storage = Storage::kNone;
   int64_t offset = 0;     // bytes, of kArena
   int64_t bytes = 0;      // at the bounds of all symbols
@@ -57,7 +57,7 @@ constexpr int64_t AlignUp(int64_t bytes) {
   return (bytes + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment;
 }
 
-struct PlanOptions {
+struct PlanOptions {  // What kernels can read, and how memory is used.
   // Whether the kernel of `node` can read its input number `input` with strides
   // (its fastest dimension still contiguous). Null: no kernel can, and views
   // other than reshapes are copied.

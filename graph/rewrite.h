@@ -64,7 +64,7 @@ struct AnchorReport {
   std::string hint;        // what would make it match, where that is known
 };
 
-struct RuleReport {
+struct RuleReport {  // What one rule did.
   std::string rule;
   std::vector<AnchorReport> anchors;  // matched ones first, then the misses
 
@@ -110,7 +110,7 @@ class Classification {
   std::string reason_, hint_;
 };
 
-class Rule {
+class Rule {  // A pattern and what takes its place.
  public:
   explicit Rule(absl::string_view name) : name_(name) {}
 

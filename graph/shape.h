@@ -106,7 +106,7 @@ class Shape {
 // sizes of a graph's tensors to be added up.
 inline constexpr int64_t kMaxTensorBytes = int64_t{1} << 56;
 
-struct TensorType {
+struct TensorType {  // What a value is.
   DType dtype = DType::kUnknown;
   Shape shape;
 
@@ -120,7 +120,7 @@ struct TensorType {
   bool operator==(const TensorType&) const = default;
 };
 
-using TensorTypes = SmallVector<TensorType, 2>;
+using TensorTypes = SmallVector<TensorType, 2>;  // an op's results
 
 }  // namespace weft::inline v0
 

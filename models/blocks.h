@@ -17,7 +17,7 @@ namespace weft::inline v0 {
 
 // ---- Sizes ----
 
-struct Sizes {
+struct Sizes {  // The sizes that most decoders have.
   int64_t layers = 0, width = 0, hidden = 0, vocab = 0;
   int64_t heads = 0, head_size = 0, value_size = 0;
   std::vector<int64_t> kv_heads;  // by layer; each divides heads
@@ -85,11 +85,12 @@ AttentionWeights ReadAttention(ModelBuilder& b, const Sizes& sizes,
                                int64_t layer, bool cached = true,
                                Where at = std::source_location::current());
 
-struct Qkv {
+struct Qkv {  // Queries, keys and values.
   Value q;  // f32[T, H, D]
   Value k;  // f32[T, G, D]
   Value v;  // f32[T, G, E]
 };
+// x f32[T, width] times the weights of each, in heads.
 Qkv ProjectQkv(Value x, const AttentionWeights& w,
                Where at = std::source_location::current());
 // With queries and keys rotated.
@@ -103,7 +104,7 @@ Value SelfAttention(const Qkv& x, const AttentionWeights& w, const Step& step,
 
 // ---- Feed-forward ----
 
-struct MlpWeights {
+struct MlpWeights {  // Of a feed-forward block.
   Projection gate, up, down;
 };
 // ffn_gate (unless not `gated`), ffn_up and ffn_down.

@@ -15,12 +15,12 @@
 
 namespace weft::inline v0 {
 
-struct ChatMessage {
+struct ChatMessage {  // One turn of a conversation.
   std::string role;  // "system", "user", "assistant", "tool", ...
   std::string content;
 };
 
-struct ChatOptions {
+struct ChatOptions {  // How a conversation is written.
   // End where the assistant is to go on.
   bool add_generation_prompt = true;
   // A JSON array of tools as OpenAI describes them; "" for none.

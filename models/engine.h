@@ -39,7 +39,7 @@ struct AdapterOptions {
   float scale = 1;  // of its effect; 0: none
 };
 
-struct LoadOptions {
+struct LoadOptions {  // What is made of a file.
   // Architectures of the caller's own; they win over the library's. The one
   // that the file names is not copied: it lives as long as the model.
   std::vector<const Architecture*> architectures;
@@ -67,7 +67,7 @@ struct LoadOptions {
   int64_t max_bytes = 0;
 };
 
-struct SessionOptions {
+struct SessionOptions {  // The size and kind of a session.
   int64_t context = 0;  // positions of each slot; 0 = the model's, at most 4096
   int slots = 1;        // sequences that live side by side
   int64_t batch = 512;  // tokens of a prefill chunk, and of the largest step
@@ -129,7 +129,7 @@ enum class Pooling {
   kLast,
 };
 
-struct EmbedOptions {
+struct EmbedOptions {  // How a text becomes a vector.
   Pooling pooling = Pooling::kModel;
   bool normalize = true;                      // to length 1
   const std::atomic<bool>* cancel = nullptr;  // as of PrefillOptions
@@ -233,7 +233,7 @@ struct StepToken {
   bool want_logits = false;
 };
 
-struct PrefillOptions {
+struct PrefillOptions {  // How a prompt is read.
   // Looked at as in Executable::Run().
   const std::atomic<bool>* cancel = nullptr;
   std::function<void(int64_t done, int64_t total)> progress;

@@ -9,7 +9,7 @@
 
 namespace weft::inline v0 {
 
-struct ExpertSizes {
+struct ExpertSizes {  // A mixture's sizes.
   int64_t count = 0;   // 0: there are none
   int64_t hidden = 0;  // of one expert
   RouteOptions route;
@@ -22,12 +22,13 @@ struct ExpertSizes {
 ExpertSizes ReadExpertSizes(ModelBuilder& b, int64_t hidden,
                             bool optional = false);
 
-struct ExpertWeights {
+struct ExpertWeights {  // A mixture's weights in one layer.
   Projection router;
   Value selection_bias;                 // f32[E]; may be unset
   Value gate, up, down;                 // [E, rows, columns], as stored
   Value gate_bias, up_bias, down_bias;  // f32[E, rows]; may be unset
 };
+// Those of a layer, with their biases where the file has them.
 ExpertWeights ReadExperts(ModelBuilder& b, const ExpertSizes& sizes,
                           int64_t width, int64_t layer,
                           Where at = std::source_location::current());

@@ -26,7 +26,7 @@ namespace weft::inline v0 {
 // `read_into_memory`, which no later change of the file can reach.
 class FileMapping {
  public:
-  struct Options {
+  struct Options {  // How a file is opened.
     // Copy the file into private memory when it is opened.
     bool read_into_memory = false;
     // Over that copy; null: nobody looks.

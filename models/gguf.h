@@ -70,7 +70,7 @@ struct GgufTensor {
   absl::Span<const std::byte> data;
 };
 
-struct GgufOptions {
+struct GgufOptions {  // What a reader takes and bounds.
   // Accept a file whose tensor data is missing or cut off (a warning instead
   // of an error); the tensors that do not lie whole in the file have no data.
   bool header_only = false;

@@ -27,12 +27,12 @@ namespace weft::inline v0 {
 // third of the bandwidth, or in the mapping of a cache file. Thread-safe.
 class PackedWeights {
  public:
-  struct Source {
+  struct Source {  // Where rows come from.
     DType type;     // of the rows as they are stored
     int64_t n = 0;  // rows, a multiple of kPackedRows
     absl::Span<const std::byte> rows;
   };
-  struct Options {
+  struct Options {  // How they are packed.
     int threads = 0;           // at most; 0: one per core
     std::string cache_folder;  // of the cache file; "": none
     // Unless it is null, called with the share that is done; not after a

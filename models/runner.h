@@ -30,7 +30,7 @@
 
 namespace weft::inline v0 {
 
-struct CompileOptions {
+struct CompileOptions {  // How a graph is compiled.
   Numerics numerics = Numerics::kExact;
   std::string backend = "cpu";
   BackendOptions backend_options;  // threads, target, limits, the host's own

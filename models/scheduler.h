@@ -37,7 +37,7 @@ enum class RequestEnd {
   kFailed,       // no token could be sampled, or its state was lost; see status
 };
 
-struct Request {
+struct Request {  // A text to be continued.
   std::vector<Token> prompt;
   int64_t max_tokens = 256;
   SamplerOptions sampler = {};
@@ -51,7 +51,7 @@ struct Request {
       nullptr;
 };
 
-struct SchedulerOptions {
+struct SchedulerOptions {  // The bounds of a step.
   // Tokens of a step, at most the session's batch; 0: just that. Smaller steps
   // answer those who decode sooner and take longer over prompts.
   int64_t step_tokens = 0;

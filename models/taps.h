@@ -12,7 +12,7 @@
 
 namespace weft::inline v0 {
 
-struct Tap {
+struct Tap {  // A value and the name to ask for it.
   std::string name;
   ValueId value = -1;
 };

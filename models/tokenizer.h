@@ -17,11 +17,11 @@
 
 namespace weft::inline v0 {
 
-using Token = int32_t;
+using Token = int32_t;  // an id of a vocabulary
 // No token; never an id of a vocabulary.
 inline constexpr Token kNoToken = -1;
 
-struct EncodeOptions {
+struct EncodeOptions {  // How a text becomes tokens.
   // Add BOS/EOS as the model asks.
   bool add_special = false;
   // Recognise the text of control tokens and the unknown token: for text of

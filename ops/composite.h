@@ -20,7 +20,7 @@ Value Merge(Value x, Where at = std::source_location::current());
 // Silu(gate) * up.
 Value SwiGlu(Value gate, Value up, Where at = std::source_location::current());
 
-struct AttendOptions {
+struct AttendOptions {  // The forms that attention has.
   double scale = 1;    // of the scores
   double softcap = 0;  // > 0: scores become cap * tanh(score / cap)
   bool causal = true;

@@ -17,7 +17,7 @@ extern const OpDef kSilu, kRelu, kSigmoid, kTanh, kExp, kSqrt;
 //   kGeluTanh  0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
 //   kGeluQuick x * sigmoid(1.702 x)
 extern const OpDef kGelu, kGeluTanh, kGeluQuick;
-
+// The ops of these names, element by element.
 Value Add(Value a, Value b, Where at = std::source_location::current());
 Value Sub(Value a, Value b, Where at = std::source_location::current());
 Value Mul(Value a, Value b, Where at = std::source_location::current());

@@ -15,7 +15,7 @@ enum class RouterScores {
   kLogistic,         // sigmoids
 };
 
-struct RouteOptions {
+struct RouteOptions {  // How experts are chosen.
   int64_t used = 1;  // experts that a token takes
   RouterScores scores = RouterScores::kSoftmaxOfAll;
   bool normalize = false;  // the weights to sum 1
@@ -27,7 +27,7 @@ struct RouteOptions {
   int64_t groups_used = 1;
 };
 
-struct Routing {
+struct Routing {  // Which experts a token has.
   Value ids;      // i32[T, used], the best first
   Value weights;  // f32[T, used]
 };

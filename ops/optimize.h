@@ -18,7 +18,7 @@ enum class Numerics {
   kFast,   // activations rounded to 8 bits: the pass quantize_activations
 };
 
-struct OptimizeOptions {
+struct OptimizeOptions {  // Which passes run.
   // Fail when the graph's Expect()s do not hold. Off, the report still tells.
   bool check_expectations = true;
   // Off: leave the graph of primitive ops, for comparison.

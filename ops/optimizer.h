@@ -23,7 +23,7 @@ struct Parameter {
 Parameter MakeParameter(Graph& graph, absl::string_view name, Shape shape,
                         Where at = std::source_location::current());
 
-struct AdamWOptions {
+struct AdamWOptions {  // Rates of AdamW.
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;

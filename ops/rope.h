@@ -10,7 +10,7 @@ namespace weft::inline v0 {
 
 extern const OpDef kRopeTable, kRotate;
 
-struct RopeOptions {
+struct RopeOptions {  // How positions turn vectors.
   int64_t n_dims = 0;  // leading dimensions of a head that are rotated; even
   double freq_base = 10000;
   // Positions are multiplied by this (linear scaling: 1 / factor).

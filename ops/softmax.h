@@ -8,7 +8,7 @@ namespace weft::inline v0 {
 
 extern const OpDef kSoftmax, kMask;
 
-struct MaskOptions {
+struct MaskOptions {  // Which keys a query sees.
   bool causal = true;  // a query sees keys up to its own position
   // > 0: a query sees keys with pos - key < window. 0: no window.
   int64_t window = 0;

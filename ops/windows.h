@@ -13,7 +13,7 @@ namespace weft::inline v0 {
 // What stands for a weight in the new graph.
 using WeightFn = std::function<Value(Graph& into, const Node& weight)>;
 
-struct WindowOptions {
+struct WindowOptions {  // The sizes of windows.
   int64_t windows = 1;  // sequences in a step
   int64_t length = 64;  // tokens of each
   WeightFn weight;      // an f32 value of the weight's shape

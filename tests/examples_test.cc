@@ -41,16 +41,23 @@ TEST(Examples, DigitsAreLearntAndRecognised) {
 TEST(Examples, EightConversationsAreEachWhatItIsAlone) {
   const std::string path = SharedPath("models/stories260K.gguf");
   if (path.empty()) GTEST_SKIP() << "no model in " << WEFT_SHARED_DIR;
+  const std::vector<std::string> prompts = {
+      "Once upon a time",    "Lily and Tom", "One day, a cat", "The sun was",
+      "There was a big dog", "Mom said",     "In the park",    "A little bird"};
   const ToolResult together = RunExample("conversations", {path});
   ExpectSuccess(together);
-  EXPECT_EQ(CountLines(together.out), 8) << together.out;
-  const ToolResult alone = RunExample("generate", {path, "Once upon a time"});
-  ExpectSuccess(alone);
-  // The first line goes on as the other program's text does.
-  const std::string first = together.out.substr(0, together.out.find('\n'));
-  const std::string text = first.substr(std::string("Once upon a time").size());
-  EXPECT_GT(text.size(), 20u);
-  EXPECT_EQ(alone.out.substr(0, text.size()), text);
+  std::vector<std::string> lines = absl::StrSplit(together.out, '\n');
+  lines.pop_back();  // behind the last end of a line
+  ASSERT_EQ(lines.size(), prompts.size()) << together.out;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    // Each goes on as the other program's text does.
+    ASSERT_EQ(lines[i].substr(0, prompts[i].size()), prompts[i]);
+    const std::string text = lines[i].substr(prompts[i].size());
+    EXPECT_GT(text.size(), 20u) << prompts[i];
+    const ToolResult alone = RunExample("generate", {path, prompts[i]});
+    ExpectSuccess(alone);
+    EXPECT_EQ(alone.out.substr(0, text.size()), text) << prompts[i];
+  }
 }
 
 TEST(Examples, TwoModelsAtOnce) {

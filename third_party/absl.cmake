@@ -16,3 +16,13 @@ if(absl_FOUND AND absl_VERSION VERSION_LESS 20220623)
     "Abseil ${absl_VERSION} in ${absl_DIR} is older than 20220623. "
     "-DCMAKE_DISABLE_FIND_PACKAGE_absl=ON fetches a newer one.")
 endif()
+
+# What is compiled with one release links with no other (Abseil's namespace has
+# its number), so the package says which it was. A fetched one says so itself.
+set(WEFT_ABSL_VERSION "${absl_VERSION}")
+if(NOT absl_FOUND AND EXISTS "${absl_SOURCE_DIR}/absl/base/config.h")
+  file(STRINGS "${absl_SOURCE_DIR}/absl/base/config.h" WEFT_ABSL_VERSION
+       REGEX "define ABSL_LTS_RELEASE_VERSION ")
+  string(REGEX REPLACE "[^0-9]+" "" WEFT_ABSL_VERSION "${WEFT_ABSL_VERSION}")
+endif()
+set(WEFT_ABSL_VERSION "${WEFT_ABSL_VERSION}" PARENT_SCOPE)

@@ -50,6 +50,11 @@ target_compile_features(weft_hwy PUBLIC cxx_std_17)
 target_compile_options(weft_hwy PRIVATE -w)
 target_include_directories(weft_hwy SYSTEM PUBLIC "${hwy_dir}")
 target_link_libraries(weft_hwy PUBLIC Threads::Threads)
+if(NOT PROJECT_IS_TOP_LEVEL)
+  # It meets the host's archives, which may have another Highway in them: its
+  # namespace is weft_hwy there. Where weft is installed its names are local.
+  target_compile_definitions(weft_hwy PUBLIC hwy=weft_hwy)
+endif()
 
 # Every target multiplies the compile time of every kernel and the size of the
 # library. On x86 we keep SSE2 (the baseline), AVX2, AVX3, AVX3_DL (off unless

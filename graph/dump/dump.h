@@ -29,7 +29,7 @@ struct DumpValue {
   TensorType type;
 };
 
-struct DumpNode {
+struct DumpNode {  // A node at one stage.
   std::string op;
   OpKind kind = OpKind::kCompute;
   bool is_view = false;
@@ -66,7 +66,7 @@ struct DumpFold {
   std::vector<std::string> differs;
 };
 
-struct DumpOutput {
+struct DumpOutput {  // An output of the graph.
   std::string name;
   int value = 0;  // number
 };
@@ -90,7 +90,7 @@ struct DumpAnchor {
   std::string hint;    // what would make it match
 };
 
-struct DumpRule {
+struct DumpRule {  // What a rule did.
   std::string name;
   int matched = 0;
   int expected = -1;  // as the model says; -1: it does not
@@ -99,7 +99,7 @@ struct DumpRule {
 
 // ---- The plan: filled by AddPlan() of backends/dump_plan.h ----
 
-struct DumpWork {
+struct DumpWork {  // What a node costs.
   int64_t weight_bytes = 0, state_bytes = 0, activation_bytes = 0;
   int64_t operations = 0;
   std::string arithmetic;  // what most of them are done in: "int8"
@@ -110,13 +110,13 @@ struct DumpWork {
   }
 };
 
-struct DumpStep {
+struct DumpStep {  // A step of the plan.
   int node = 0;                      // index into Dump::nodes
   std::vector<std::string> kernels;  // by Dump::targets; "" = the reference
   std::vector<DumpWork> work;        // by Dump::work_sizes
 };
 
-struct DumpBuffer {
+struct DumpBuffer {  // A value's place in the arena.
   int value = 0;       // number
   int64_t offset = 0;  // bytes into the arena
   int64_t bytes = 0;
@@ -129,7 +129,7 @@ struct DumpAlias {
   bool is_view = false;   // else in place, or the state that was written
 };
 
-struct DumpPlan {
+struct DumpPlan {  // Where values lie, and when.
   std::vector<std::string> targets;     // the one that runs first
   std::vector<std::string> work_sizes;  // "prefill of 512", "decode"
   std::vector<DumpStep> steps;
@@ -142,7 +142,7 @@ struct DumpPlan {
 
 // ---- Measured times: filled by AddProfile() of backends/dump_plan.h ----
 
-struct DumpTime {
+struct DumpTime {  // What a kernel took.
   int step = 0;          // index into DumpPlan::steps
   double seconds = 0;    // of one run
   double imbalance = 0;  // 0.1: the slowest thread took 10 % longer
@@ -150,13 +150,13 @@ struct DumpTime {
   double limit = 0;      // share of the machine's limit; 0: not known
 };
 
-struct DumpProfile {
+struct DumpProfile {  // Measured times.
   std::string name;  // "decode 16, 2 threads"
   double seconds = 0;
   std::vector<DumpTime> times;
 };
 
-struct Dump {
+struct Dump {  // All that the printers show.
   std::string title;                                       // a model's name
   std::vector<std::pair<std::string, std::string>> facts;  // as it is shown
   std::vector<Dim> symbols;

@@ -35,7 +35,7 @@ std::string WriteMermaid(const Dump& dump);
 // A graph collection of Google's Model Explorer.
 std::string WriteModelExplorer(const Dump& dump);
 
-struct TextOptions {
+struct TextOptions {  // What WriteText leaves out.
   // Also list inputs, weights, states and constants as lines of their own.
   bool sources = true;
   // End lines with "# rule <- llama.cc:31".

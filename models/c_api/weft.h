@@ -70,7 +70,7 @@ enum {
   WEFT_DATA_LOSS = 15
 };
 
-typedef struct weft_error {
+typedef struct weft_error { /* What went wrong. */
   weft_code code;
   char message[1020]; /* cut off where it is longer */
 } weft_error;
@@ -86,7 +86,7 @@ typedef struct weft_model weft_model;
  * which then ends with WEFT_CANCELLED within a few milliseconds. */
 typedef int (*weft_progress)(void* user, int64_t done, int64_t total);
 
-typedef struct weft_model_options {
+typedef struct weft_model_options { /* What is made of a file. */
   size_t size;
   int read_into_memory; /* copy the files instead of mapping them */
   int no_tokenizer;     /* for callers that have tokens */
@@ -152,7 +152,7 @@ weft_code weft_token_piece(const weft_model* model, int32_t token, int flags,
 /* 1 for tokens that end a text. */
 int weft_token_is_end(const weft_model* model, int32_t token);
 
-typedef struct weft_chat_message {
+typedef struct weft_chat_message { /* One turn of a conversation. */
   const char* role; /* "system", "user", "assistant" */
   const char* content;
 } weft_chat_message;
@@ -166,7 +166,7 @@ weft_code weft_chat(const weft_model* model, const weft_chat_message* messages,
 
 typedef struct weft_session weft_session;
 
-typedef struct weft_session_options {
+typedef struct weft_session_options { /* The size and kind of a session. */
   size_t size;
   int64_t context; /* positions of each slot; 0: the model's, at most 4096 */
   int64_t batch;   /* tokens of the largest step; 0: 512 */
@@ -234,7 +234,7 @@ weft_code weft_prefill(weft_session* session, int32_t slot,
 weft_code weft_decode(weft_session* session, int32_t slot, int32_t token,
                       const float** logits, weft_error* error);
 
-typedef struct weft_step_token {
+typedef struct weft_step_token { /* One token of a step. */
   int32_t token;
   int32_t slot;
   int32_t want_logits;
@@ -291,7 +291,7 @@ weft_code weft_session_fusion_report(const weft_session* session, char* text,
                                      size_t capacity, size_t* size,
                                      weft_error* error);
 
-typedef struct weft_tensor {
+typedef struct weft_tensor { /* A tensor in memory. */
   const void* data;
   size_t bytes;
   const char* dtype; /* "f32"; static */

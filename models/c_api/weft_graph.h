@@ -35,7 +35,7 @@ typedef int32_t weft_value;
 weft_code weft_graph_new(weft_graph** graph, weft_error* error);
 void weft_graph_free(weft_graph* graph);
 
-typedef struct weft_dim {
+typedef struct weft_dim { /* A dimension. */
   int64_t size;
   /* A dimension whose size each step's inputs give, up to `size`: at most 7
    * characters; NULL: always `size`. */
@@ -111,7 +111,7 @@ typedef struct weft_named_weight {
   size_t bytes;
 } weft_named_weight;
 
-typedef struct weft_runner_options {
+typedef struct weft_runner_options { /* How a graph is compiled. */
   size_t size;
   /* Where weights come from: a GGUF file, or memory. */
   const char* weights_path;

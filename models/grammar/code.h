@@ -31,7 +31,7 @@ using Code = std::vector<Inst>;
 // Instructions of a grammar, at most: 16 bytes each. Repetitions are written
 // out, so their counts are bounded by it.
 inline constexpr int64_t kMaxGrammarCode = 1 << 18;
-
+// One grammar after the other.
 void AppendCode(const Code& more, Code& out);
 // The bytes one after the other.
 void AppendLiteral(absl::string_view bytes, Code& out);

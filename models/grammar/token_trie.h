@@ -21,7 +21,7 @@ class TokenTrie {
   // Of the tokens with a text, but for those that end the text.
   explicit TokenTrie(const TokenPieces& pieces);
 
-  struct Node {
+  struct Node {  // A prefix of tokens.
     uint32_t skip;        // the next node that does not lie below this one
     uint32_t tokens_end;  // see TokensAt
     uint32_t byte : 8, depth : 24;  // depth 1: a token's first byte

@@ -11,7 +11,7 @@
 
 namespace weft::inline v0 {
 
-struct Candidate {
+struct Candidate {  // A token that may come next.
   float logit;
   Token token;
   float weight;  // relative probability; see Weigh

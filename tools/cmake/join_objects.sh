@@ -1,27 +1,39 @@
 #!/bin/sh
-# join_objects.sh OUT.o NAMES ARCHIVE... -- COMPILER...
-# Links all objects of the archives into OUT.o, in which only the names that the
-# lines of the file NAMES allow (objcopy's wildcards, ! takes out) stay global.
-# $NM and $OBJCOPY say which tools to use.
+# join_objects.sh LIB NAME ALLOWED ARCHIVE...
+# Links all objects of the archives into one, in which only the names that the
+# lines of the file ALLOWED match (objcopy's wildcards, ! takes out) stay global:
+#
+#   LIB/visible/NAME.o   for a shared library, which exports them
+#   LIB/hidden/NAME.o    for an archive: what it is linked into does not export
+#                        them, nor does it take those of another copy for its own
+#
+# $CXX with $CXX_TARGET (may be empty), $NM and $OBJCOPY are the tools to use.
 set -eu
-out=$1 names=$2
-shift 2
-archives=
-while [ "$1" != -- ]; do
-  archives="$archives $1"
-  shift
-done
-shift
-trap 'rm -f "$out.all" "$out.unique"' EXIT
+visible=$1/visible/$2.o hidden=$1/hidden/$2.o allowed=$3
+shift 3
+mkdir -p "${visible%/*}" "${hidden%/*}"
+trap 'rm -f "$visible".* "$hidden".*' EXIT
+
+link() {  # ARGUMENTS...: into one relocatable object
+  "$CXX" ${CXX_TARGET:+"$CXX_TARGET"} -r -nostdlib "$@"
+}
 
 # Groups are dissolved: a name that becomes local must not meet another object's
 # group of that name.
-# shellcheck disable=SC2086  # paths of a build tree, without spaces
-"$@" -r -nostdlib -Wl,--force-group-allocation -Wl,--whole-archive $archives \
-  -o "$out.all"
+link -Wl,--force-group-allocation -Wl,--whole-archive "$@" -o "$visible.all"
 # "Unique" is a binding that g++ gives to variables of inline functions: one in
 # the whole process, whichever copy of a library it is in. As weak names they can
 # become local like the others.
-"$NM" "$out.all" | awk '$2 == "u" { print $3 }' >"$out.unique"
-"$OBJCOPY" --weaken-symbols="$out.unique" "$out.all"
-"$OBJCOPY" --wildcard --keep-global-symbols="$names" "$out.all" "$out"
+"$NM" "$visible.all" >"$visible.names"
+awk '$2 == "u" { print $3 }' "$visible.names" >"$visible.unique"
+"$OBJCOPY" --weaken-symbols="$visible.unique" "$visible.all"
+"$OBJCOPY" --wildcard --keep-global-symbols="$allowed" "$visible.all" "$visible"
+
+# binutils 2.40 cannot hide a name by itself. But linkers keep the strictest
+# visibility of all that mention a name, so one more object says "hidden" to each.
+"$NM" --defined-only --extern-only "$visible" >"$hidden.names"
+awk 'NF == 3 { print "\t.hidden\t" $3 }
+     END { print "\t.section\t.note.GNU-stack,\"\",%progbits" }' \
+  "$hidden.names" >"$hidden.s"
+"$CXX" ${CXX_TARGET:+"$CXX_TARGET"} -c -x assembler "$hidden.s" -o "$hidden.o"
+link "$visible" "$hidden.o" -o "$hidden"
