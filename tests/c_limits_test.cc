@@ -68,6 +68,9 @@ class CLimitsTest : public testing::Test {
   }
   void TearDown() override { weft_model_free(model_); }
 
+  static std::vector<std::string> Kinds() {
+    return {"path", "descriptor", "callback", "memory"};
+  }
   static weft_model_options Options(Refuser* refuser) {
     weft_model_options o = {};
     o.size = sizeof o;
@@ -83,9 +86,9 @@ class CLimitsTest : public testing::Test {
 };
 
 TEST_F(CLimitsTest, ProgressEndsALoad) {
-  for (const char* kind : {"path", "descriptor", "callback", "memory"})
+  for (const std::string& kind : Kinds())
     for (const int copy : {0, 1}) {
-      SCOPED_TRACE(std::string(kind) + (copy != 0 ? ", copied" : ""));
+      SCOPED_TRACE(kind + (copy != 0 ? ", copied" : ""));
       Refuser refuser;
       weft_model_options o = Options(&refuser);
       o.read_into_memory = copy;
@@ -97,16 +100,16 @@ TEST_F(CLimitsTest, ProgressEndsALoad) {
       EXPECT_EQ(Load(kind, o), WEFT_CANCELLED);
       EXPECT_EQ(model_, nullptr);
       EXPECT_EQ(refuser.calls, 2);
-      if (std::string(kind) == "callback") EXPECT_EQ(source_.reads, 2);
+      EXPECT_EQ(source_.reads, kind == "callback" ? 2 : 0);
     }
 }
 
 TEST_F(CLimitsTest, CopiesHaveALimit) {
-  for (const char* kind : {"path", "descriptor", "callback", "memory"})
+  for (const std::string& kind : Kinds())
     for (const int copy : {0, 1}) {
-      SCOPED_TRACE(std::string(kind) + (copy != 0 ? ", copied" : ""));
-      const bool is_copy = std::string(kind) == "callback" ||
-                           (copy != 0 && std::string(kind) != "memory");
+      SCOPED_TRACE(kind + (copy != 0 ? ", copied" : ""));
+      const bool is_copy =
+          kind == "callback" || (copy != 0 && kind != "memory");
       weft_model_options o = Options(nullptr);
       o.read_into_memory = copy;
       o.max_bytes = static_cast<int64_t>(source_.bytes.size());

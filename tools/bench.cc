@@ -1,7 +1,6 @@
 #include "tools/bench.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/container/btree_set.h"
@@ -9,6 +8,7 @@
 #include "graph/status_macros.h"
 #include "tools/machine.h"
 #include "tools/profile_file.h"
+#include "tools/random_tokens.h"
 #include "tools/stopwatch.h"
 
 namespace weft::inline v0 {
@@ -187,14 +187,6 @@ std::vector<std::string> OpsOnReference(const Session& session) {
 }
 
 }  // namespace
-
-std::vector<Token> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Token> tokens(static_cast<size_t>(n));
-  for (Token& token : tokens)
-    token = static_cast<Token>(random() % static_cast<uint64_t>(vocab));
-  return tokens;
-}
 
 Spread SpreadOf(std::vector<double> values) {
   std::sort(values.begin(), values.end());

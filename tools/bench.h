@@ -75,9 +75,6 @@ struct BenchRun {
   absl::Status pack_cache;  // see Session::pack_cache_status()
 };
 
-// Any tokens will do: what they cost does not depend on which they are.
-std::vector<Token> RandomTokens(int64_t n, int64_t vocab, uint64_t seed);
-
 // What a probe may read without harm to others: `wanted` bytes, but no more
 // than half of the memory that is free.
 int64_t ProbeBytes(int64_t wanted);

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
 #include "tools/bench.h"
+#include "tools/random_tokens.h"
 #include "tools/stopwatch.h"
 #include "tools/text_table.h"
 

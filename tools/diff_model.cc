@@ -1,7 +1,6 @@
 #include "tools/diff_model.h"
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,15 +61,6 @@ absl::StatusOr<DiffSubject> SubjectOf(std::shared_ptr<const Model> model,
   if (!whole)
     subject.steps.push_back(StepOf(tokens.subspan(first), build.max_tokens));
   return subject;
-}
-
-std::vector<Token> RandomTokens(int64_t count, int64_t vocab, uint64_t seed) {
-  std::mt19937_64 random(seed);
-  std::vector<Token> tokens;
-  for (int64_t i = 0; i < count; ++i)
-    tokens.push_back(
-        static_cast<Token>(random() % static_cast<uint64_t>(vocab)));
-  return tokens;
 }
 
 }  // namespace weft::inline v0

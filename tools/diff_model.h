@@ -22,9 +22,6 @@ absl::StatusOr<DiffSubject> SubjectOf(std::shared_ptr<const Model> model,
                                       absl::Span<const Token> tokens,
                                       BuildOptions build);
 
-// So many tokens, each of the vocabulary with the same chance.
-std::vector<Token> RandomTokens(int64_t count, int64_t vocab, uint64_t seed);
-
 }  // namespace weft::inline v0
 
 #endif  // WEFT_TOOLS_DIFF_MODEL_H_

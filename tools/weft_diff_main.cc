@@ -19,6 +19,7 @@
 #include "tools/diff.h"
 #include "tools/diff_model.h"
 #include "tools/model_flags.h"
+#include "tools/random_tokens.h"
 #include "tools/stopwatch.h"
 #include "tools/terminal.h"
 
