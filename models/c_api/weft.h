@@ -124,7 +124,7 @@ weft_code weft_model_load_callback(weft_read read, void* user, uint64_t size,
                                    const char* name,
                                    const weft_model_options* options,
                                    weft_model** model, weft_error* error);
-void weft_model_free(weft_model* model);
+void weft_model_free(weft_model* model); /* may be NULL */
 
 int64_t weft_model_vocab_size(const weft_model* model);
 /* Positions that it was trained for; 0 when the file does not say. */
@@ -206,7 +206,7 @@ typedef struct weft_session_options { /* The size and kind of a session. */
 weft_code weft_session_new(const weft_model* model,
                            const weft_session_options* options,
                            weft_session** session, weft_error* error);
-void weft_session_free(weft_session* session);
+void weft_session_free(weft_session* session); /* may be NULL */
 /* Why pack_cache could not be written, which does the session no harm, or
  * WEFT_OK. */
 weft_code weft_session_pack_cache(const weft_session* session,
@@ -348,7 +348,7 @@ void weft_sampler_defaults(weft_sampler_options* options, size_t size);
 /* NULL: the defaults. Copies what the options point to. */
 weft_code weft_sampler_new(const weft_sampler_options* options,
                            weft_sampler** sampler, weft_error* error);
-void weft_sampler_free(weft_sampler* sampler);
+void weft_sampler_free(weft_sampler* sampler); /* may be NULL */
 /* Draws a token; accept says which one was taken. */
 weft_code weft_sampler_sample(weft_sampler* sampler, const float* logits,
                               size_t count, int32_t* token, weft_error* error);

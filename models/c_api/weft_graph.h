@@ -33,7 +33,7 @@ typedef struct weft_graph weft_graph;
 typedef int32_t weft_value;
 
 weft_code weft_graph_new(weft_graph** graph, weft_error* error);
-void weft_graph_free(weft_graph* graph);
+void weft_graph_free(weft_graph* graph); /* may be NULL */
 
 typedef struct weft_dim { /* A dimension. */
   int64_t size;
@@ -128,7 +128,7 @@ typedef struct weft_runner_options { /* How a graph is compiled. */
  * an error too: it can only be freed afterwards. */
 weft_code weft_runner_new(weft_graph* graph, const weft_runner_options* options,
                           weft_runner** runner, weft_error* error);
-void weft_runner_free(weft_runner* runner);
+void weft_runner_free(weft_runner* runner); /* may be NULL */
 
 /* Where an output goes. */
 typedef struct weft_buffer {
