@@ -35,19 +35,22 @@ TEST(WeftBenchCancel, CancelsEveryKindOfWork) {
                              "--prompt=60", "--generate=60", "--pack=on"});
   ExpectSuccess(result);
   const auto rows = Rows(result.out);
+  double cancelled = 0;
   for (const char* name : {"load, touch pages", "load a copy", "pack weights",
                            "prefill 60", "decode", "embed 60"}) {
     SCOPED_TRACE(name);
     ASSERT_TRUE(rows.contains(name)) << result.out;
     const std::vector<double>& row = rows.at(name);
     if (row.size() == 1) continue;  // too short to be met in it
+    cancelled += row[0];
     ASSERT_EQ(row.size(), 4u);
     EXPECT_GT(row[0], 0);
     EXPECT_GT(row[1], 0);
     EXPECT_LE(row[1], row[2]);
     EXPECT_LE(row[2], row[3]);
   }
-  EXPECT_EQ(rows.at("decode").front(), 5) << result.out;
+  // Which kinds are met in time depends on what else the machine does.
+  EXPECT_GT(cancelled, 0) << result.out;
 }
 
 TEST(WeftBenchColdStart, StartsAProcessForEachNumber) {
