@@ -133,11 +133,12 @@ else
   row "SKIPPED, no clang++ here: static and shared with clang"
 fi
 
-part() {  # NAME FILES...: the installation without these, elsewhere
+part() {  # NAME PATTERNS...: the installation without these, elsewhere
   cp -al "$prefix" "$work/$1_prefix"
-  (cd "$work/$1_prefix${libdir#"$prefix"}" && rm "${@:2}")
+  # shellcheck disable=SC2068  # patterns
+  (cd "$work/$1_prefix${libdir#"$prefix"}" && rm ${@:2})
 }
-part graph_only libweft.a libweft.so*
+part graph_only libweft.a 'libweft.so*'
 consumer graph_only tests/package/consumer feed_forward -- -DCOMPONENTS=graph \
   -DCMAKE_PREFIX_PATH="$work/graph_only_prefix"
 prints qmatmul "$work/graph_only/bin/feed_forward"
@@ -146,12 +147,12 @@ prints qmatmul "$work/graph_only/bin/feed_forward"
 refused no_engine "libweft.so is not installed" \
   -DCMAKE_PREFIX_PATH="$work/graph_only_prefix"
 row "graph alone is installed"
-part so_only ./*.a
+part so_only './*.a'
 consumer so_only tests/package/consumer all -- \
   -DCMAKE_PREFIX_PATH="$work/so_only_prefix"
 says "libweft.so alone is installed" "$work/so_only/bin/generate" "$model" "$prompt"
 LD_LIBRARY_PATH=$libdir prints qmatmul "$work/so_only/bin/feed_forward"
-refused no_archive "libweft.a is not installed" -DCOMPONENTS=static \
+refused no_archive "libweft_graph.a is not installed" -DCOMPONENTS=static \
   -DCMAKE_PREFIX_PATH="$work/so_only_prefix"
 sed -i 's/\(absl_VERSION STREQUAL\) "[0-9]*"/\1 "20990101"/' \
   "$work/so_only_prefix${libdir#"$prefix"}/cmake/weft/weft-config.cmake"
