@@ -83,7 +83,8 @@ const char* weft_code_name(weft_code code);
 typedef struct weft_model weft_model;
 
 /* Called now and then by the thread that waits; not 0 cancels what it waits for,
- * which then ends with WEFT_CANCELLED within a few milliseconds. */
+ * which then ends with WEFT_CANCELLED within a few milliseconds; a load that
+ * touches pages of a mapping, when the system has taken these back. */
 typedef int (*weft_progress)(void* user, int64_t done, int64_t total);
 
 typedef struct weft_model_options { /* What is made of a file. */
