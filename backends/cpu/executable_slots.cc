@@ -50,7 +50,8 @@ void CpuExecutable::CopySlot(int64_t from, int64_t to, int64_t positions) {
 }
 
 void CpuExecutable::PrepareAppend(int64_t slot, int64_t begin, int64_t end) {
-  if (!pages_.has_value()) return;
+  // A slot that is not written goes on sharing the chunk that it ends in.
+  if (!pages_.has_value() || begin >= end) return;
   int64_t before = 0;
   for (int64_t chunk = begin / kChunkPositions; chunk * kChunkPositions < end;
        ++chunk) {
