@@ -12,6 +12,7 @@
 
 namespace weft::inline v0 {
 
+// How far copies of a model's files may go, and who hears of it.
 struct CopyLimits {
   const std::atomic<bool>* cancel = nullptr;  // looked at every few MB
   // Called with the share that is copied, from 0 to 1, on the thread that

@@ -40,19 +40,18 @@ class Canceller {
   }
 
  private:
-  // `work` runs until it is done or cancelled; `reset`, which is not measured,
-  // before it.
+  // `work` runs until it is done or cancelled, without a flag until it is done;
+  // `reset`, which is not measured, before it.
   absl::Status Measure(std::string name,
                        absl::FunctionRef<absl::Status()> reset,
                        absl::FunctionRef<absl::Status(Flag)> work) {
     CancelTest& test = tests_.emplace_back();
     test.name = std::move(name);
-    std::atomic<bool> never{false};
     WEFT_RETURN_IF_ERROR(reset());
-    WEFT_RETURN_IF_ERROR(work(&never));  // warms up
+    WEFT_RETURN_IF_ERROR(work(nullptr));  // warms up
     WEFT_RETURN_IF_ERROR(reset());
     const Stopwatch time;
-    WEFT_RETURN_IF_ERROR(work(&never));
+    WEFT_RETURN_IF_ERROR(work(nullptr));
     std::uniform_real_distribution<double> moment(0, time.Seconds());
     // Some are done before the flag is set.
     for (int tries = 0; tries < 10 * options_.times; ++tries) {
@@ -127,14 +126,17 @@ class Canceller {
     };
     WEFT_RETURN_IF_ERROR(
         Measure(absl::StrCat("prefill ", options_.prompt), reset, prefill));
+    // Goes on until it is cancelled.
     const auto decode = [&](Flag cancel) {
       absl::Status status;
-      for (int64_t i = 0; i < options_.generate && status.ok(); ++i)
+      for (size_t i = 0; status.ok(); ++i) {
+        if (cancel == nullptr && i == static_cast<size_t>(options_.generate))
+          break;
+        if (session->position(0) == session->options().context)
+          session->Truncate(0, 0);
         status =
-            session
-                ->Decode(0, prompt_[static_cast<size_t>(i) % prompt_.size()],
-                         cancel)
-                .status();
+            session->Decode(0, prompt_[i % prompt_.size()], cancel).status();
+      }
       return status;
     };
     return Measure("decode", reset, decode);

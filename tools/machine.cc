@@ -75,7 +75,7 @@ Machine DescribeMachine() {
 }
 
 bool HasRoomFor(int64_t bytes) {
-  return DescribeMachine().memory >= bytes + bytes / 4;
+  return AvailableMemory() >= bytes + bytes / 4;
 }
 
 }  // namespace weft::inline v0

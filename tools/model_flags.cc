@@ -90,6 +90,13 @@ absl::Status TouchPages(const Model& model) {
 absl::StatusOr<bool> ShouldPack(PackWhen when, const Model& model,
                                 SessionOptions options) {
   if (when != PackWhen::kIfThereIsRoom) return when == PackWhen::kAlways;
+  // A copy is not larger than the weights. Where that is little, whatever else
+  // the session takes makes no difference, and is not worth a graph.
+  constexpr int64_t kLittle = 64;
+  int64_t weights = 0;
+  for (const GgufTensor& tensor : model.file().tensors())
+    weights += static_cast<int64_t>(tensor.bytes);
+  if (HasRoomFor(kLittle * weights)) return true;
   options.pack_weights = true;
   WEFT_ASSIGN_OR_RETURN(const MemoryEstimate needs, model.Estimate(options));
   return HasRoomFor(needs.packed + needs.session.total());

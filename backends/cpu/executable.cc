@@ -53,9 +53,10 @@ int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
 
 // Large pieces are mapped: the system gives pages of zeros when they are
 // touched first, so that positions of a cache and tokens of a step that never
-// come take no memory. Not in large pages, which would take all of it at once:
-// decoding from a cache is slower there (README.md).
-constexpr size_t kMappedBytes = size_t{2} << 20;
+// come take neither memory nor, in a process that has just begun, time. Not in
+// large pages, which would take all of it at once: decoding from a cache is
+// slower there (README.md).
+constexpr size_t kMappedBytes = size_t{128} << 10;
 
 }  // namespace
 
