@@ -69,9 +69,11 @@ constexpr int kShortRows = kFloatLanes;
 #endif
 constexpr int64_t kShortRow = 256;
 
-// Whether one token asks for the rows that follow (TinyLlama's shape in BF16 on
-// Zen 4, tokens/s: AVX2 without 13.2, with 15.4; AVX-512 15.7 and 14.6).
-constexpr bool kAsks = HWY_TARGET == HWY_AVX2;
+// Whether one token asks for the rows that follow where KernelArgs::ahead does
+// not say how far (TinyLlama's shape in BF16 on Zen 4, tokens/s: AVX2 without
+// 13.2, with 15.4; AVX-512 15.7 and 14.6). Where it does, on Zen 5 with
+// AVX-512: F16 12.9 -> 16.0 at 16 KB, 15.0 at 32; BF16 19, 18.
+constexpr bool kAsksForRows = HWY_TARGET == HWY_AVX2;
 
 // What a tile multiplies.
 struct Operands {
@@ -80,6 +82,7 @@ struct Operands {
   const std::byte* x;  // first token of the tile
   int64_t x_stride;    // bytes
   int64_t k;           // length of a row
+  int64_t ahead = 0;   // bytes ahead of which one token asks; 0: it does not
 };
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -164,10 +167,12 @@ struct Tile {
     return reinterpret_cast<const X*>(o.x + t * o.x_stride);
   }
 
-  // Of the rows that follow, what these have at column k.
-  static HWY_INLINE void AskForNext(const Operands& o, int64_t k) {
+  // For what stands o.ahead further on than these rows' column k.
+  static HWY_INLINE void Ask(const Operands& o, int64_t k) {
     HWY_UNROLL(4)
-    for (int r = 0; r < kR; ++r) hwy::Prefetch(Row(o, r + kR) + k);
+    for (int r = 0; r < kR; ++r)
+      hwy::Prefetch(reinterpret_cast<const std::byte*>(Row(o, r) + k) +
+                    o.ahead);
   }
 
   // The same of four vectors' columns, row by row: short rows are read as they
@@ -192,7 +197,7 @@ struct Tile {
   // where two neighbours share a lane.
   static HWY_INLINE void Accumulate(DF d, const Operands& o, int64_t k,
                                     int64_t n, VF (&acc)[kR * kT]) {
-    if (kT == 1 && kAsks) AskForNext(o, k);
+    if (kT == 1 && kR == kTokenRows && o.ahead > 0) Ask(o, k);
     if constexpr (kPairs) {
       Pairs w[kR];
       HWY_UNROLL(16) for (int r = 0; r < kR; ++r) w[r].Load(Row(o, r) + k, n);
@@ -281,13 +286,16 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
   const int64_t first = begin * RowsPerTask(a);
   const int64_t last = std::min(n, end * RowsPerTask(a));
   const int64_t tokens = x.rows();
+  auto ahead = static_cast<int64_t>(a.ahead);
+  if (kAsksForRows && ahead == 0) ahead = kTokenRows * w.stride(0);
   for (int64_t t = 0; t < tokens;) {
     // A tile wants rows at one distance: so they are in a dense tensor and in a
     // slice of a matrix, not in a permuted one of higher rank.
     const bool even = x.dense || x.rank <= 2;
     const int64_t tile = even ? std::min<int64_t>(kTileTokens, tokens - t) : 1;
-    const Operands o = {w.Row(first), w.stride(0), x.Row(t),
-                        tile > 1 ? x.Row(t + 1) - x.Row(t) : 0, x.row_length()};
+    const Operands o = {w.Row(first),   w.stride(0),
+                        x.Row(t),       tile > 1 ? x.Row(t + 1) - x.Row(t) : 0,
+                        x.row_length(), ahead};
     float* y = a.out[0].RowAs<float>(t) + first;
     if (tile == kTileTokens) {
       RunRows<Block, X, kTileTokens>(o, last - first, y, n);

@@ -223,7 +223,7 @@ template <Ask kAsk = Ask::kNever>
 struct PackedRows {
   const uint8_t* data;
   size_t lane;
-  size_t ahead = 0;  // KernelArgs::ahead
+  size_t ahead = 0;  // MatMulArgs::ahead
   PackedRows At(size_t offset) const {
     return {data + kPackedRows * offset, lane, ahead};
   }
