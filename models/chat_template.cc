@@ -9,6 +9,7 @@
 #include "models/jinja/interpreter.h"
 #include "models/jinja/json.h"
 #include "models/jinja/parser.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -53,43 +54,51 @@ ChatTemplate::~ChatTemplate() = default;
 
 absl::StatusOr<ChatTemplate> ChatTemplate::FromFile(
     const GgufFile& file, const Tokenizer& tokenizer) {
-  if (!file.Has(kKey)) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(file.source(), ": CHAT-1: ", kKey,
-                     " is missing; expected the model's chat template"));
-  }
-  WEFT_ASSIGN_OR_RETURN(const absl::string_view source, file.GetString(kKey));
-  return Make(source, TextOf(tokenizer, tokenizer.bos()),
-              TextOf(tokenizer, tokenizer.eos()),
-              absl::StrCat(file.source(), ": ", kKey));
+  return NoThrow([&]() -> absl::StatusOr<ChatTemplate> {
+    if (!file.Has(kKey))
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.source(), ": CHAT-1: ", kKey,
+                       " is missing; expected the model's chat template"));
+    WEFT_ASSIGN_OR_RETURN(const absl::string_view source, file.GetString(kKey));
+    return Make(source, TextOf(tokenizer, tokenizer.bos()),
+                TextOf(tokenizer, tokenizer.eos()),
+                absl::StrCat(file.source(), ": ", kKey));
+  });
 }
 
 absl::StatusOr<ChatTemplate> ChatTemplate::Make(absl::string_view source,
                                                 std::string bos,
                                                 std::string eos,
                                                 std::string name) {
-  WEFT_ASSIGN_OR_RETURN(jinja::NodePtr root, Named(name, jinja::Parse(source)));
-  return ChatTemplate(std::make_unique<const Parsed>(Parsed{
-      std::move(root), std::move(bos), std::move(eos), std::move(name)}));
+  return NoThrow([&]() -> absl::StatusOr<ChatTemplate> {
+    WEFT_ASSIGN_OR_RETURN(jinja::NodePtr root,
+                          Named(name, jinja::Parse(source)));
+    return ChatTemplate(std::make_unique<const Parsed>(Parsed{
+        std::move(root), std::move(bos), std::move(eos), std::move(name)}));
+  });
 }
 
 absl::StatusOr<std::string> ChatTemplate::Render(
     absl::Span<const ChatMessage> messages, const ChatOptions& options) const {
-  std::vector<jinja::Value> list;
-  for (const ChatMessage& message : messages) {
-    auto dict = std::make_shared<jinja::Dict>();
-    dict->Set("role", message.role);
-    dict->Set("content", message.content);
-    list.push_back(std::move(dict));
-  }
-  return parsed_->Render(jinja::Value::MakeList(std::move(list)), options);
+  return NoThrow([&] {
+    std::vector<jinja::Value> list;
+    for (const ChatMessage& message : messages) {
+      auto dict = std::make_shared<jinja::Dict>();
+      dict->Set("role", message.role);
+      dict->Set("content", message.content);
+      list.push_back(std::move(dict));
+    }
+    return parsed_->Render(jinja::Value::MakeList(std::move(list)), options);
+  });
 }
 
 absl::StatusOr<std::string> ChatTemplate::RenderJson(
     absl::string_view messages_json, const ChatOptions& options) const {
-  WEFT_ASSIGN_OR_RETURN(jinja::Value messages,
-                        ReadJson("messages", messages_json));
-  return parsed_->Render(std::move(messages), options);
+  return NoThrow([&]() -> absl::StatusOr<std::string> {
+    WEFT_ASSIGN_OR_RETURN(jinja::Value messages,
+                          ReadJson("messages", messages_json));
+    return parsed_->Render(std::move(messages), options);
+  });
 }
 
 absl::StatusOr<std::string> ChatTemplate::Parsed::Render(

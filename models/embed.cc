@@ -32,7 +32,9 @@ absl::StatusOr<std::vector<float>> Session::RunEmbed(
   const Pooling pooling =
       options.pooling == Pooling::kModel ? model_->pooling() : options.pooling;
   const auto last = static_cast<int64_t>(tokens.size()) - 1;
+  Truncate(0, 0);  // empty after an error as well
   std::vector<double> sum(static_cast<size_t>(row_size_), 0.0);
+  std::vector<float> out(sum.size());
   PrefillOptions prefill;
   prefill.cancel = options.cancel;
   prefill.on_logits = [&](int64_t i, absl::Span<const float> row) {
@@ -41,14 +43,12 @@ absl::StatusOr<std::vector<float>> Session::RunEmbed(
       return;
     for (size_t j = 0; j < row.size(); ++j) sum[j] += row[j];
   };
-  Truncate(0, 0);
   if (const auto rows = Prefill(0, tokens, prefill); !rows.ok()) {
     Truncate(0, 0);
     return rows.status();
   }
   const double n =
       pooling == Pooling::kMean ? static_cast<double>(tokens.size()) : 1.0;
-  std::vector<float> out(sum.size());
   std::transform(sum.begin(), sum.end(), out.begin(),
                  [n](double x) { return static_cast<float>(x / n); });
   if (options.normalize) Normalize(out);

@@ -13,15 +13,15 @@ namespace weft::inline v0 {
 // tokens.
 class NoTokenizer : public Tokenizer {
  public:
-  absl::StatusOr<std::vector<Token>> Encode(
+  absl::StatusOr<std::vector<Token>> DoEncode(
       absl::string_view, const EncodeOptions&) const override {
     return Refusal();
   }
-  absl::StatusOr<std::string> Piece(Token, bool) const override {
+  absl::StatusOr<std::string> DoPiece(Token, bool) const override {
     return Refusal();
   }
-  absl::StatusOr<std::string> Decode(absl::Span<const Token>,
-                                     bool) const override {
+  absl::StatusOr<std::string> DoDecode(absl::Span<const Token>,
+                                       bool) const override {
     return Refusal();
   }
   int32_t vocab_size() const override { return 0; }

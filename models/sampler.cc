@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "graph/status_macros.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -34,6 +35,12 @@ bool ChangesLogits(SamplerStep step) {
 }  // namespace
 
 absl::StatusOr<Sampler> Sampler::Make(
+    SamplerOptions options, std::shared_ptr<const TokenPieces> pieces) {
+  return NoThrow(
+      [&] { return MakeFrom(std::move(options), std::move(pieces)); });
+}
+
+absl::StatusOr<Sampler> Sampler::MakeFrom(
     SamplerOptions options, std::shared_ptr<const TokenPieces> pieces) {
   WEFT_RETURN_IF_ERROR(CheckSamplerOptions(options));
   std::vector<SamplerStep>& chain = options.chain;
@@ -124,6 +131,10 @@ void Sampler::Reset() {
 }
 
 absl::StatusOr<Token> Sampler::Sample(absl::Span<const float> logits) {
+  return NoThrow([&] { return SampleFrom(logits); });
+}
+
+absl::StatusOr<Token> Sampler::SampleFrom(absl::Span<const float> logits) {
   if (plain_greedy_) {
     // NaN compares as false, so it is never better.
     float best = kNever;

@@ -23,6 +23,8 @@ namespace weft::inline v0 {
 // whose sequence the C++ standard fixes, the upper 53 bits of each as a number
 // in [0, 1): the same options, logits and history give the same tokens
 // everywhere, as far as std::exp agrees. Copies go on alike. Not thread-safe.
+// What returns a status does not throw; the rest, where memory runs out,
+// std::bad_alloc.
 class Sampler {
  public:
   // InvalidArgument as CheckSamplerOptions, and for a grammar without `pieces`
@@ -58,6 +60,9 @@ class Sampler {
   Sampler(SamplerOptions options, std::shared_ptr<const TokenPieces> pieces,
           std::optional<GrammarMatcher> grammar);
 
+  static absl::StatusOr<Sampler> MakeFrom(
+      SamplerOptions options, std::shared_ptr<const TokenPieces> pieces);
+  absl::StatusOr<Token> SampleFrom(absl::Span<const float> logits);
   // Whether a step makes a difference.
   bool IsTaken(SamplerStep step) const;
   absl::Status Take(SamplerStep step);

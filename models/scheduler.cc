@@ -102,7 +102,7 @@ void Scheduler::End(Sequence& sequence, RequestEnd end,
                     const absl::Status& status) {
   // Free before the host hears of it: it may submit the next one.
   const auto on_end = std::move(sequence.request.on_end);
-  sequence = Sequence();
+  sequence.Clear();
   if (on_end) on_end(end, status);
 }
 
@@ -174,14 +174,17 @@ void Scheduler::FillBatch() {
   first_slot_ = (first_slot_ + 1) % slots;
 }
 
-void Scheduler::Take(int slot, absl::Span<const float> logits) {
-  Sequence& s = sequences_[static_cast<size_t>(slot)];
+void Scheduler::Take(Sequence& s, absl::Span<const float> logits) {
   const absl::StatusOr<Token> token = s.sampler->Sample(logits);
   if (!token.ok()) return End(s, RequestEnd::kFailed, token.status());
   if (s.request.stop_at_end &&
       session_->model().tokenizer().IsEndOfGeneration(*token))
     return End(s, RequestEnd::kEndOfText, absl::OkStatus());
-  s.sampler->Accept(*token);
+  const absl::Status accepted = NoThrow([&] {
+    s.sampler->Accept(*token);
+    return absl::OkStatus();
+  });
+  if (!accepted.ok()) return End(s, RequestEnd::kFailed, accepted);
   s.last = *token;
   ++s.generated;
   if (s.request.on_token && !s.request.on_token(*token))
@@ -210,13 +213,19 @@ absl::Status Scheduler::RunStep(const std::atomic<bool>* cancel) {
     }
     return logits.status();
   }
-  const auto row = static_cast<size_t>(session_->row_size());
-  size_t at = 0;
-  // Rows come in the order in which the batch wants them.
   for (const StepToken& token : batch_) {
     Sequence& s = sequences_[static_cast<size_t>(token.slot)];
     if (!s.decodes()) ++s.prefilled;
-    if (token.want_logits) Take(token.slot, logits->subspan(at++ * row, row));
+  }
+  const auto row = static_cast<size_t>(session_->row_size());
+  size_t at = 0;
+  // Rows come in the order in which the batch wants them. A request that ends
+  // may have stopped others.
+  for (const StepToken& token : batch_) {
+    if (!token.want_logits) continue;
+    const auto logits_row = logits->subspan(at++ * row, row);
+    Sequence& s = sequences_[static_cast<size_t>(token.slot)];
+    if (s.id != 0) Take(s, logits_row);
   }
   return absl::OkStatus();
 }

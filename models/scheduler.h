@@ -46,7 +46,8 @@ struct Request {  // A text to be continued.
   // Called in Step(), in order, with each token but the one that ends the text;
   // false stops the request. Must not call the scheduler.
   std::function<bool(Token token)> on_token = nullptr;
-  // Called once, in Step() or Stop(), when the request is done. May Submit().
+  // Called once, in Step() or Stop(), when the request is done. May Submit()
+  // and Stop() others. Neither callback may throw.
   std::function<void(RequestEnd end, const absl::Status& status)> on_end =
       nullptr;
 };
@@ -80,6 +81,8 @@ class Scheduler {
   // One step of all sequences, nothing when there is none. After an error
   // (Cancelled, ResourceExhausted) it may be called again: sequences are as
   // they were, or have ended with kFailed where the architecture cannot rewind.
+  // A request whose sampling fails, for lack of memory too, ends with kFailed,
+  // and the others go on.
   absl::Status Step(const std::atomic<bool>* cancel = nullptr);
 
   bool busy() const { return !waiting_.empty() || active() > 0; }
@@ -99,6 +102,19 @@ class Scheduler {
     bool wants_row = false;  // of this step
     int64_t tokens = 0;      // in this step
     bool decodes() const { return prefilled == request.prompt.size(); }
+    // To that of no request. A new one's options would take memory.
+    void Clear() {
+      id = 0;
+      request.prompt.clear();
+      request.on_token = nullptr;
+      request.on_end = nullptr;
+      sampler.reset();
+      prefilled = 0;
+      last = kNoToken;
+      generated = 0;
+      wants_row = false;
+      tokens = 0;
+    }
   };
   struct Waiting {
     int64_t id;
@@ -113,7 +129,7 @@ class Scheduler {
   void EndFullOnes();
   void FillBatch();
   void AddTokens(int slot, int64_t count);
-  void Take(int slot, absl::Span<const float> logits);
+  void Take(Sequence& sequence, absl::Span<const float> logits);
   void End(Sequence& sequence, RequestEnd end, const absl::Status& status);
 
   std::unique_ptr<Session> session_;

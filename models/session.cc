@@ -109,7 +109,8 @@ absl::StatusOr<absl::Span<const float>> Session::RunStep(
   SymbolValues symbols;
   symbols.Set("T", static_cast<int64_t>(batch.size()));
   symbols.Set("R", static_cast<int64_t>(std::max<size_t>(1, wanted)));
-  const absl::Status run = executable_->Run(symbols, cancel);
+  absl::Status run = executable_->Run(symbols, cancel);
+  if (run.ok() && tap_sink_) run = NoThrow([&] { return EmitTaps(symbols); });
   if (!run.ok()) {
     // States may have moved on in some layers and not in others.
     if (!model_->architecture().rewinds)
@@ -117,7 +118,6 @@ absl::StatusOr<absl::Span<const float>> Session::RunStep(
     return run;
   }
   std::swap(positions_, pending_);
-  if (tap_sink_) WEFT_RETURN_IF_ERROR(EmitTaps(symbols));
   return absl::MakeConstSpan(rows_out_,
                              wanted * static_cast<size_t>(row_size_));
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "graph/status_macros.h"
 #include "models/input_error.h"
+#include "models/no_throw.h"
 #include "models/tokenizer_bpe.h"
 #include "models/tokenizer_spm.h"
 #include "models/tokenizer_unigram.h"
@@ -50,9 +51,7 @@ absl::StatusOr<absl::string_view> ReadName(const GgufFile& file,
       {"TOK-V14", key, absl::StrCat("of type ", Name(type)), "a string"});
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeKind(const GgufFile& file) {
   const std::string expected = absl::StrCat("a supported kind: ", KindList());
   if (!file.Has(kModel)) {
     return MakeVocabError(
@@ -74,6 +73,26 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
   }
   return MakeVocabError(StatusCode::kUnimplemented, file,
                         {"TOK-V14", kModel, QuoteInput(model), expected});
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<Token>> Tokenizer::Encode(
+    absl::string_view text, const EncodeOptions& options) const {
+  return NoThrow([&] { return DoEncode(text, options); });
+}
+
+absl::StatusOr<std::string> Tokenizer::Piece(Token token, bool special) const {
+  return NoThrow([&] { return DoPiece(token, special); });
+}
+
+absl::StatusOr<std::string> Tokenizer::Decode(absl::Span<const Token> tokens,
+                                              bool special) const {
+  return NoThrow([&] { return DoDecode(tokens, special); });
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer(const GgufFile& file) {
+  return NoThrow([&] { return MakeKind(file); });
 }
 
 }  // namespace weft::inline v0

@@ -31,7 +31,7 @@ struct EncodeOptions {  // How a text becomes tokens.
 };
 
 // A model's vocabulary and its rules. Immutable once made: safe to share
-// between threads.
+// between threads. Nothing throws: ResourceExhausted where memory runs out.
 class Tokenizer {
  public:
   // Texts longer than this are refused (ResourceExhausted): a guard against
@@ -44,21 +44,20 @@ class Tokenizer {
   // the vocabulary has no token for some of its bytes. Never fails on odd
   // bytes as such: what is no valid UTF-8 becomes byte tokens. Time linear in
   // the text (times a log).
-  virtual absl::StatusOr<std::vector<Token>> Encode(
-      absl::string_view text, const EncodeOptions& options) const = 0;
+  absl::StatusOr<std::vector<Token>> Encode(absl::string_view text,
+                                            const EncodeOptions& options) const;
 
   // The bytes that `token` stands for when it follows other tokens; control
   // and unknown tokens give "" unless `special`. They may be part of a
   // character: Utf8Stream joins them. OutOfRange for an id outside the
   // vocabulary.
-  virtual absl::StatusOr<std::string> Piece(Token token,
-                                            bool special = false) const = 0;
+  absl::StatusOr<std::string> Piece(Token token, bool special = false) const;
 
   // The whole text of `tokens`: the pieces joined, without the space that
   // Encode put before the first word. Only the first token can lose a space:
   // where BOS comes first, the space after it stays. OutOfRange as Piece.
-  virtual absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
-                                             bool special = false) const = 0;
+  absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
+                                     bool special = false) const;
 
   virtual int32_t vocab_size() const = 0;
   virtual std::optional<Token> bos() const = 0;
@@ -68,6 +67,16 @@ class Tokenizer {
   virtual bool IsEndOfGeneration(Token token) const = 0;
   // Things about the vocabulary that were odd but usable, one line each.
   virtual absl::Span<const std::string> warnings() const { return {}; }
+
+ private:
+  // The same, where memory is at hand: what they throw becomes
+  // ResourceExhausted.
+  virtual absl::StatusOr<std::vector<Token>> DoEncode(
+      absl::string_view text, const EncodeOptions& options) const = 0;
+  virtual absl::StatusOr<std::string> DoPiece(Token token,
+                                              bool special) const = 0;
+  virtual absl::StatusOr<std::string> DoDecode(absl::Span<const Token> tokens,
+                                               bool special) const = 0;
 };
 
 // The tokenizer that `tokenizer.ggml.model` names; it keeps nothing of `file`.

@@ -53,11 +53,11 @@ class BpeTokenizer final : public Tokenizer {
     }
   }
 
-  absl::StatusOr<std::vector<Token>> Encode(
+  absl::StatusOr<std::vector<Token>> DoEncode(
       absl::string_view text, const EncodeOptions& options) const override;
-  absl::StatusOr<std::string> Piece(Token token, bool special) const override;
-  absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
-                                     bool special) const override;
+  absl::StatusOr<std::string> DoPiece(Token token, bool special) const override;
+  absl::StatusOr<std::string> DoDecode(absl::Span<const Token> tokens,
+                                       bool special) const override;
 
   int32_t vocab_size() const override { return vocab().size(); }
   std::optional<Token> bos() const override { return vocab().bos(); }
@@ -90,7 +90,7 @@ class BpeTokenizer final : public Tokenizer {
   std::array<Token, 256> byte_tokens_;  // kNoToken where missing
 };
 
-absl::StatusOr<std::vector<Token>> BpeTokenizer::Encode(
+absl::StatusOr<std::vector<Token>> BpeTokenizer::DoEncode(
     absl::string_view text, const EncodeOptions& options) const {
   WEFT_RETURN_IF_ERROR(CheckText(vocab(), text));
   std::vector<Token> out;
@@ -185,19 +185,19 @@ absl::Status BpeTokenizer::AppendBytes(absl::string_view bytes,
                     ", since the text has this byte")});
 }
 
-absl::StatusOr<std::string> BpeTokenizer::Piece(Token token,
-                                                bool special) const {
+absl::StatusOr<std::string> BpeTokenizer::DoPiece(Token token,
+                                                  bool special) const {
   WEFT_RETURN_IF_ERROR(CheckToken(vocab(), token));
   if (vocab().type(token) == TokenType::kNormal && !parts_.pre->raw_text)
     return TextToBytes(vocab().text(token));
   return SpacedPiece(vocab(), token, special);
 }
 
-absl::StatusOr<std::string> BpeTokenizer::Decode(absl::Span<const Token> tokens,
-                                                 bool special) const {
+absl::StatusOr<std::string> BpeTokenizer::DoDecode(
+    absl::Span<const Token> tokens, bool special) const {
   std::string text;
   for (const Token token : tokens) {
-    WEFT_ASSIGN_OR_RETURN(const std::string piece, Piece(token, special));
+    WEFT_ASSIGN_OR_RETURN(const std::string piece, DoPiece(token, special));
     text += piece;
   }
   return text;

@@ -28,11 +28,11 @@ class SpmTokenizer final : public Tokenizer {
         boundaries_(*vocab_),
         add_space_(add_space) {}
 
-  absl::StatusOr<std::vector<Token>> Encode(
+  absl::StatusOr<std::vector<Token>> DoEncode(
       absl::string_view text, const EncodeOptions& options) const override;
-  absl::StatusOr<std::string> Piece(Token token, bool special) const override;
-  absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
-                                     bool special) const override;
+  absl::StatusOr<std::string> DoPiece(Token token, bool special) const override;
+  absl::StatusOr<std::string> DoDecode(absl::Span<const Token> tokens,
+                                       bool special) const override;
 
   int32_t vocab_size() const override { return vocab_->size(); }
   std::optional<Token> bos() const override { return vocab_->bos(); }
@@ -55,7 +55,7 @@ class SpmTokenizer final : public Tokenizer {
   bool add_space_;
 };
 
-absl::StatusOr<std::vector<Token>> SpmTokenizer::Encode(
+absl::StatusOr<std::vector<Token>> SpmTokenizer::DoEncode(
     absl::string_view text, const EncodeOptions& options) const {
   WEFT_RETURN_IF_ERROR(CheckText(*vocab_, text));
   std::vector<Token> out;
@@ -89,18 +89,18 @@ absl::Status SpmTokenizer::EncodePlain(absl::string_view text, bool add_space,
   });
 }
 
-absl::StatusOr<std::string> SpmTokenizer::Piece(Token token,
-                                                bool special) const {
+absl::StatusOr<std::string> SpmTokenizer::DoPiece(Token token,
+                                                  bool special) const {
   WEFT_RETURN_IF_ERROR(CheckToken(*vocab_, token));
   return SpacedPiece(*vocab_, token, special);
 }
 
-absl::StatusOr<std::string> SpmTokenizer::Decode(absl::Span<const Token> tokens,
-                                                 bool special) const {
+absl::StatusOr<std::string> SpmTokenizer::DoDecode(
+    absl::Span<const Token> tokens, bool special) const {
   std::string text;
   bool drop_space = add_space_;
   for (const Token token : tokens) {
-    WEFT_ASSIGN_OR_RETURN(const std::string piece, Piece(token, special));
+    WEFT_ASSIGN_OR_RETURN(const std::string piece, DoPiece(token, special));
     const bool drop = drop_space && absl::StartsWith(piece, " ");
     text.append(piece, drop ? 1 : 0, std::string::npos);
     drop_space = false;

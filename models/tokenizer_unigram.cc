@@ -93,11 +93,11 @@ class UnigramTokenizer final : public Tokenizer {
         user_trie_(MakeUserTrie(*vocab_)),
         unigram_(*vocab_) {}
 
-  absl::StatusOr<std::vector<Token>> Encode(
+  absl::StatusOr<std::vector<Token>> DoEncode(
       absl::string_view text, const EncodeOptions& options) const override;
-  absl::StatusOr<std::string> Piece(Token token, bool special) const override;
-  absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
-                                     bool special) const override;
+  absl::StatusOr<std::string> DoPiece(Token token, bool special) const override;
+  absl::StatusOr<std::string> DoDecode(absl::Span<const Token> tokens,
+                                       bool special) const override;
 
   int32_t vocab_size() const override { return vocab_->size(); }
   std::optional<Token> bos() const override { return vocab_->bos(); }
@@ -123,7 +123,7 @@ class UnigramTokenizer final : public Tokenizer {
   Unigram unigram_;
 };
 
-absl::StatusOr<std::vector<Token>> UnigramTokenizer::Encode(
+absl::StatusOr<std::vector<Token>> UnigramTokenizer::DoEncode(
     absl::string_view text, const EncodeOptions& options) const {
   WEFT_RETURN_IF_ERROR(CheckText(*vocab_, text));
   std::vector<Token> out;
@@ -178,18 +178,18 @@ absl::Status UnigramTokenizer::EncodeText(absl::string_view text,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> UnigramTokenizer::Piece(Token token,
-                                                    bool special) const {
+absl::StatusOr<std::string> UnigramTokenizer::DoPiece(Token token,
+                                                      bool special) const {
   WEFT_RETURN_IF_ERROR(CheckToken(*vocab_, token));
   return SpacedPiece(*vocab_, token, special);
 }
 
-absl::StatusOr<std::string> UnigramTokenizer::Decode(
+absl::StatusOr<std::string> UnigramTokenizer::DoDecode(
     absl::Span<const Token> tokens, bool special) const {
   std::string text;
   bool drop_space = spaces_.add_prefix;
   for (const Token token : tokens) {
-    WEFT_ASSIGN_OR_RETURN(const std::string piece, Piece(token, special));
+    WEFT_ASSIGN_OR_RETURN(const std::string piece, DoPiece(token, special));
     const bool drop = drop_space && absl::StartsWith(piece, " ");
     text.append(piece, drop ? 1 : 0, std::string::npos);
     drop_space = false;

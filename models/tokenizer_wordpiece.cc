@@ -43,11 +43,11 @@ class WordPieceTokenizer final : public Tokenizer {
         needed_(needed),
         options_(options) {}
 
-  absl::StatusOr<std::vector<Token>> Encode(
+  absl::StatusOr<std::vector<Token>> DoEncode(
       absl::string_view text, const EncodeOptions& options) const override;
-  absl::StatusOr<std::string> Piece(Token token, bool special) const override;
-  absl::StatusOr<std::string> Decode(absl::Span<const Token> tokens,
-                                     bool special) const override;
+  absl::StatusOr<std::string> DoPiece(Token token, bool special) const override;
+  absl::StatusOr<std::string> DoDecode(absl::Span<const Token> tokens,
+                                       bool special) const override;
 
   int32_t vocab_size() const override { return vocab_->size(); }
   std::optional<Token> bos() const override { return vocab_->bos(); }
@@ -69,7 +69,7 @@ class WordPieceTokenizer final : public Tokenizer {
   BertOptions options_;
 };
 
-absl::StatusOr<std::vector<Token>> WordPieceTokenizer::Encode(
+absl::StatusOr<std::vector<Token>> WordPieceTokenizer::DoEncode(
     absl::string_view text, const EncodeOptions& options) const {
   WEFT_RETURN_IF_ERROR(CheckText(*vocab_, text));
   std::vector<Token> out;
@@ -110,17 +110,17 @@ void WordPieceTokenizer::EncodeWord(absl::string_view word,
   }
 }
 
-absl::StatusOr<std::string> WordPieceTokenizer::Piece(Token token,
-                                                      bool special) const {
+absl::StatusOr<std::string> WordPieceTokenizer::DoPiece(Token token,
+                                                        bool special) const {
   WEFT_RETURN_IF_ERROR(CheckToken(*vocab_, token));
   return SpacedPiece(*vocab_, token, special);
 }
 
-absl::StatusOr<std::string> WordPieceTokenizer::Decode(
+absl::StatusOr<std::string> WordPieceTokenizer::DoDecode(
     absl::Span<const Token> tokens, bool special) const {
   std::string text;
   for (const Token token : tokens) {
-    WEFT_ASSIGN_OR_RETURN(const std::string piece, Piece(token, special));
+    WEFT_ASSIGN_OR_RETURN(const std::string piece, DoPiece(token, special));
     text += piece;
   }
   return text;

@@ -126,6 +126,48 @@ TEST_P(QuantizedModelTest, FastNumericsStayCloseToExact) {
   }
 }
 
+// A step of 8 tokens, each of a sequence of its own, takes other loops than one
+// of one token does, and rows as stored others than packed ones.
+TEST_P(QuantizedModelTest, EightSequencesHaveTheBitsOfEachAlone) {
+  constexpr int kSequences = 8, kSteps = 4;
+  const auto token = [&](int slot, int step) {
+    return static_cast<Token>((37 * slot + 11 * step + 1) % golden_.n_vocab);
+  };
+  for (const bool packed : {false, true}) {
+    SCOPED_TRACE(packed ? "packed" : "as stored");
+    SessionOptions options;
+    options.numerics = Numerics::kFast;
+    options.context = 16;
+    options.pack_weights = packed;
+    options.backend_options = {2, std::get<1>(GetParam())};
+    const auto alone = model_->NewSession(options);
+    options.slots = options.logits_rows = kSequences;
+    const auto together = model_->NewSession(options);
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    ASSERT_TRUE(together.ok()) << together.status();
+    std::vector<std::vector<float>> got(kSteps);
+    for (int step = 0; step < kSteps; ++step) {
+      std::vector<StepToken> batch;
+      for (int slot = 0; slot < kSequences; ++slot)
+        batch.push_back({token(slot, step), slot, true});
+      const auto logits = (*together)->Step(batch);
+      ASSERT_TRUE(logits.ok()) << logits.status();
+      got[static_cast<size_t>(step)].assign(logits->begin(), logits->end());
+    }
+    for (int slot = 0; slot < kSequences; ++slot) {
+      (*alone)->Truncate(0, 0);
+      for (int step = 0; step < kSteps; ++step) {
+        const auto want = (*alone)->Decode(0, token(slot, step));
+        ASSERT_TRUE(want.ok()) << want.status();
+        const std::vector<float>& rows = got[static_cast<size_t>(step)];
+        ASSERT_TRUE(std::equal(want->begin(), want->end(),
+                               rows.begin() + slot * golden_.n_vocab))
+            << "sequence " << slot << ", step " << step;
+      }
+    }
+  }
+}
+
 // Matrices are multiplied as stored: each step has a kernel, and none expands
 // a weight.
 TEST_P(QuantizedModelTest, ReadsWeightsAsStored) {

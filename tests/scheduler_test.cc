@@ -135,6 +135,28 @@ TEST(Scheduler, EndsForEachReason) {
   EXPECT_EQ(stopped.tokens.size(), 3u);
 }
 
+// In the step in which it had been given a row of logits.
+TEST(Scheduler, ARequestThatEndsMayStopOthers) {
+  auto scheduler = Make(3, 64);
+  Got first, other, third;
+  Request request = Greedily({1}, 1, &first);
+  int64_t other_id = 0;
+  request.on_end = [&](RequestEnd end, const absl::Status&) {
+    first.end = end;
+    EXPECT_TRUE(scheduler->Stop(other_id));
+  };
+  ASSERT_TRUE(scheduler->Submit(std::move(request)).ok());
+  const auto id = scheduler->Submit(Greedily({2}, 5, &other));
+  ASSERT_TRUE(id.ok());
+  other_id = *id;
+  ASSERT_TRUE(scheduler->Submit(Greedily({3}, 5, &third)).ok());
+  RunAll(*scheduler);
+  EXPECT_EQ(first.end, RequestEnd::kMaxTokens);
+  EXPECT_EQ(other.end, RequestEnd::kStopped);
+  EXPECT_TRUE(other.tokens.empty());
+  EXPECT_EQ(third.tokens, GreedyAlone(*TinyModel(), {3}, 5));
+}
+
 // Which begins with the answer, not with the prompt.
 TEST(Scheduler, AnswersKeepToTheirGrammar) {
   auto scheduler = Make(2, 64);

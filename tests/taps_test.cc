@@ -55,6 +55,24 @@ Seen Watch(Session& session) {
   return seen;
 }
 
+TEST(Taps, AStepWhoseSinkFailsHasNotBeen) {
+  const auto session = Open({"layer.*"});
+  const auto want = session->Decode(0, 5);
+  ASSERT_TRUE(want.ok()) << want.status();
+  const std::vector<float> logits(want->begin(), want->end());
+  session->Truncate(0, 0);
+  session->SetTapSink([](absl::string_view, const HostTensor&) {
+    return absl::AbortedError("full");
+  });
+  EXPECT_TRUE(absl::IsAborted(session->Decode(0, 5).status()));
+  EXPECT_EQ(session->position(0), 0);
+  session->SetTapSink(
+      [](absl::string_view, const HostTensor&) { return absl::OkStatus(); });
+  const auto again = session->Decode(0, 5);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(std::vector<float>(again->begin(), again->end()), logits);
+}
+
 TEST(Taps, EveryValueIsWhatTheReferencesCompute) {
   // Scalar references of a whole model take minutes there.
   if (sizeof(WEFT_EMULATOR) > 1) GTEST_SKIP() << "under an emulator";

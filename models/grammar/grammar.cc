@@ -6,6 +6,7 @@
 
 #include "graph/status_macros.h"
 #include "models/grammar/gbnf_parser.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -41,10 +42,13 @@ Code Link(std::vector<GbnfRule> rules) {
 
 absl::StatusOr<std::shared_ptr<const Grammar>> Grammar::Parse(
     absl::string_view text) {
-  WEFT_ASSIGN_OR_RETURN(std::vector<GbnfRule> rules, ParseGbnf(text));
-  WEFT_RETURN_IF_ERROR(CheckLeftRecursion(text, rules));
-  // root is the first rule.
-  return std::shared_ptr<const Grammar>(new Grammar(Link(std::move(rules)), 0));
+  return NoThrow([&]() -> absl::StatusOr<std::shared_ptr<const Grammar>> {
+    WEFT_ASSIGN_OR_RETURN(std::vector<GbnfRule> rules, ParseGbnf(text));
+    WEFT_RETURN_IF_ERROR(CheckLeftRecursion(text, rules));
+    // root is the first rule.
+    return std::shared_ptr<const Grammar>(
+        new Grammar(Link(std::move(rules)), 0));
+  });
 }
 
 Grammar::Grammar(Code code, int32_t start)

@@ -13,6 +13,7 @@
 #include "models/grammar/schema_apart.h"
 #include "models/grammar/schema_converter.h"
 #include "models/input_error.h"
+#include "models/no_throw.h"
 
 namespace weft::inline v0 {
 namespace {
@@ -305,19 +306,23 @@ absl::StatusOr<std::string> SchemaConverter::VisitType(
 }
 
 absl::StatusOr<std::string> JsonSchemaToGbnf(absl::string_view schema) {
-  WEFT_ASSIGN_OR_RETURN(const JsonValue root, ReadSchemaJson(schema));
-  return SchemaConverter(root).Run();
+  return NoThrow([&]() -> absl::StatusOr<std::string> {
+    WEFT_ASSIGN_OR_RETURN(const JsonValue root, ReadSchemaJson(schema));
+    return SchemaConverter(root).Run();
+  });
 }
 
 absl::StatusOr<std::shared_ptr<const Grammar>> ParseJsonSchema(
     absl::string_view schema) {
-  WEFT_ASSIGN_OR_RETURN(const std::string text, JsonSchemaToGbnf(schema));
-  auto grammar = Grammar::Parse(text);
-  if (grammar.ok()) return grammar;
-  return SchemaError(
-      grammar.status().code(),
-      absl::IsResourceExhausted(grammar.status()) ? "SCHEMA-4" : "SCHEMA-1",
-      "#", absl::StrCat("as a grammar: ", grammar.status().message()));
+  return NoThrow([&]() -> absl::StatusOr<std::shared_ptr<const Grammar>> {
+    WEFT_ASSIGN_OR_RETURN(const std::string text, JsonSchemaToGbnf(schema));
+    auto grammar = Grammar::Parse(text);
+    if (grammar.ok()) return grammar;
+    return SchemaError(
+        grammar.status().code(),
+        absl::IsResourceExhausted(grammar.status()) ? "SCHEMA-4" : "SCHEMA-1",
+        "#", absl::StrCat("as a grammar: ", grammar.status().message()));
+  });
 }
 
 }  // namespace weft::inline v0
