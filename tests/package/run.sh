@@ -176,6 +176,14 @@ done
 # shellcheck disable=SC2086
 cc $c99 tests/examples/generate.c -o "$work/c_shared" $shared
 says "C99, shared, pkg-config" "$work/c_shared" "$model" "$prompt"
+consumer c_alone tests/package/c_consumer generate_c -- \
+  -DCMAKE_DISABLE_FIND_PACKAGE_absl=ON
+says "C, CMake without C++ and Abseil" "$work/c_alone/bin/generate_c" "$model" \
+  "$prompt"
+# shellcheck disable=SC2046,SC2086  # lists
+cc $c99 tests/examples/generate.c -o "$work/c_alone_pc" \
+  $(pkg-config --cflags --libs weft-c)
+says "C99, pkg-config weft-c" "$work/c_alone_pc" "$model" "$prompt"
 # shellcheck disable=SC2086
 cc $c99 tests/examples/generate.c -o "$work/c_static" $static
 says "C99, static, pkg-config" "$work/c_static" "$model" "$prompt"

@@ -147,7 +147,9 @@ function(weft_pc_names out)
 endfunction()
 weft_pc_names(pc_shown ${WEFT_ABSL_SHOWN})
 weft_pc_names(pc_private ${WEFT_ABSL})
-configure_file("${PROJECT_SOURCE_DIR}/tools/cmake/weft.pc.in"
-               "${lib_dir}/weft.pc" @ONLY)
-install(FILES "${lib_dir}/weft.pc"
+foreach(pc IN ITEMS weft weft-c)
+  configure_file("${PROJECT_SOURCE_DIR}/tools/cmake/${pc}.pc.in"
+                 "${lib_dir}/${pc}.pc" @ONLY)
+endforeach()
+install(FILES "${lib_dir}/weft.pc" "${lib_dir}/weft-c.pc"
         DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
