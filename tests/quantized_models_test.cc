@@ -129,8 +129,6 @@ TEST_P(QuantizedModelTest, FastNumericsStayCloseToExact) {
 // A step of 8 tokens, each of a sequence of its own, takes other loops than one
 // of one token does, and rows as stored others than packed ones.
 TEST_P(QuantizedModelTest, EightSequencesHaveTheBitsOfEachAlone) {
-  // quant_matmul_test compares few tokens with one there.
-  if (sizeof(WEFT_EMULATOR) > 1) GTEST_SKIP() << "under an emulator";
   constexpr int kSequences = 8, kSteps = 3;
   const auto token = [&](int slot, int step) {
     return static_cast<Token>((37 * slot + 11 * step + 1) % golden_.n_vocab);
