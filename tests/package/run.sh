@@ -11,6 +11,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 build=$(realpath "$1")
 full=${2:-${CMAKE_CXX_COMPILER_LAUNCHER:-}}
+[[ -z ${2:-} || $2 == --full ]] || { echo "package: what is $2?" >&2; exit 2; }
 work=$build/package prefix=$build/package/prefix
 rm -rf "$work"
 mkdir -p "$work"
