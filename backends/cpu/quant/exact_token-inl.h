@@ -26,6 +26,7 @@ template <class C>
 struct ExactGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
   static constexpr bool kOneSlot = false;
+  static constexpr bool kInRegisters = false;
 
   const float* x;    // of the group's columns
   VF32 open[2][4];   // the parts that are being added up, by slot

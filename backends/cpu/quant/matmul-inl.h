@@ -79,20 +79,12 @@ struct MatMulScratch {
   Panel<C> panels[kTilePanels * kGroupsForMany];
 };
 
-// How many times KernelArgs::ahead one token's loop asks ahead: vectors of 64
-// bytes take a stream twice as fast as those of 32, for which it is meant.
-// Tokens per second on Zen 5, two threads, AVX-512, 16 | 30 | 32 | 40 KB ahead:
-// Q4_K_M 79, 89, 87, 88 (57 and 67 % of what memory gave; one thread 43 -> 51),
-// Q8_0 36 -> 40, Q6_K 70, 71, Q5_K_M 67, 65; AVX2, 16 | 32 KB: Q4_K_M 75 | 72,
-// Q6_K 61 | 55.
-constexpr size_t kAheads = HWY_MAX_BYTES >= 64 ? 2 : 1;
-
 // One call's operands.
 struct MatMulArgs {
   const View* w;
   const View* x;
   const View* y;
-  size_t ahead = 0;  // kAheads times KernelArgs::ahead
+  size_t ahead = 0;  // KernelArgs::ahead
   bool packed() const { return IsPacked(w->dtype); }
   // A tile wants tokens at one distance: so they are in a dense tensor and in a
   // slice of a matrix, not in a permuted one of higher rank.
@@ -213,6 +205,30 @@ class Ahead {
   int64_t lines_ = 0, tokens_ = 0;  // still to be asked for, still to pass by
 };
 
+// One token reads packed rows once. It asks for the first line of each page
+// KernelArgs::ahead, and for all lines half as far ahead: memory's prefetchers
+// end with a page of 4 KB, and what asks for the first lines of the next one
+// waits for all of its time. GB/s of rows in memory, Zen 5, AVX-512, two
+// threads (one), without the first lines, which is best with lines 32 KB ahead
+// | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30) | 63 (33), q6_k 63 (32) |
+// 67 (35), q8_0 45 (23) | 66 (35), where plain reads give 55 to 63 (38) with
+// four streams and 49 to 57 (30) with one. Tokens/s: Q4_K_M 77 -> 87, Q5_K_M 63
+// -> 70, Q6_K 62 -> 68, Q8_0 39 -> 54 (AVX2 36 -> 54). Three lines of each
+// page: the same, q8_0 58. Three or four places read by turns instead, so
+// that one's first lines come while others are read: q4_k 57, q6_k 53.
+HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
+constexpr size_t kPage = 4096;
+
+template <class C>
+HWY_INLINE void AskForPages(const uint8_t* packed, size_t ahead) {
+  constexpr size_t kBytes = kPackedRows * kGroupBytes<C>;
+  if (ahead == 0) return;
+  const uint8_t* at = packed + ahead;
+  for (size_t to = -reinterpret_cast<uintptr_t>(at) % kPage; to < kBytes;
+       to += kPage)
+    PrefetchL2(at + to);
+}
+
 // What one kind of activations does with unpacked panels.
 template <class C, Dots kDots>
 struct FastTiles {
@@ -240,7 +256,8 @@ struct FastTiles {
         group.y[i] = g == 0 ? hn::Zero(df)
                             : hn::LoadU(df, y + i * kTaskRows + p * kLanes);
       constexpr Ask kAsk = kT > 1 ? Ask::kFew : Ask::kOne;
-      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, m.ahead}, blocks, group);
+      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, LinesAhead(m)}, blocks,
+                group);
       group.EndGroup();
       HWY_UNROLL(8)
       for (int i = 0; i < kT; ++i)
@@ -255,6 +272,11 @@ struct FastTiles {
     const auto* packed = reinterpret_cast<const uint8_t*>(m.w->Row(row));
     for (int g = 0; g < m.groups();
          ++g, packed += kPackedRows * kGroupBytes<C>) {
+      // Few tokens of q8_0, of which each group has a page to begin, gain too:
+      // 8 tokens 250 -> 290 tokens/s. Others lose: q4_k 360 -> 280, q6_k 285 ->
+      // 268.
+      if (tokens == 1 || kPackedRows * kGroupBytes<C> > kPage)
+        AskForPages<C>(packed, m.ahead);
       for (int64_t t = 0; t < tokens;) {
         const int64_t left = m.even() ? tokens - t : 1;
         float* to = y + t * kTaskRows;
@@ -331,10 +353,11 @@ struct ExactTiles {
     const DF32 df;
     const auto* x = m.x->template RowAs<const float>(0);
     PackedRows<Ask::kOne> rows = {
-        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, m.ahead};
+        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, LinesAhead(m)};
     for (size_t p = 0; p < kPanels; ++p)
       hn::StoreU(hn::Zero(df), df, y + p * kLanes);
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
+      AskForPages<C>(rows.data, m.ahead);
       const int blocks = m.template blocks_of<typename C::Block>(g);
       const int subs = SubsOf<C>(m, g);
       for (size_t p = 0; p < kPanels; ++p) {
@@ -434,7 +457,7 @@ HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
 
 template <class C, class Tiles>
 void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
-  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], kAheads * a.ahead};
+  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ahead};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
   const bool may_stream = !HasEpilogue(a);

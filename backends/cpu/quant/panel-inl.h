@@ -122,6 +122,8 @@ template <class C>
 struct alignas(64) Panel : PanelScales<C> {
   // Whether one sub-block at a time is put, where codes of two share bytes.
   static constexpr bool kOneSlot = false;
+  // Whether loops over blocks are unrolled.
+  static constexpr bool kInRegisters = false;
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
   // kFlips: what each sub-block lacks; with integer scales what the group does.

@@ -21,15 +21,22 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 
 // Calls f(block's rows, j) for the blocks of a group; `out` takes what it puts,
-// and their scales.
+// and their scales. Where that is to stay in registers, j is a constant.
 template <class Block, class R, class S, class P, class F>
 HWY_INLINE void ForEachBlock(R rows, int blocks, const S& scales, P& out,
                              const F& f) {
-  for (size_t j = 0; j < static_cast<size_t>(blocks); ++j) {
+  const auto Run = [&](size_t j) HWY_ATTR {
     out.template Begin<1>(j, 0);
     f(rows.At(j * sizeof(Block)), j);
     scales.Store(j, out);
     out.template End<1>(j, 0);
+  };
+  const auto count = static_cast<size_t>(blocks);
+  if constexpr (P::kInRegisters) {
+    constexpr size_t kMost = kGroupSize / Block::kCount;
+    HWY_UNROLL(8) for (size_t j = 0; j < kMost && j < count; ++j) Run(j);
+  } else {
+    for (size_t j = 0; j < count; ++j) Run(j);
   }
 }
 

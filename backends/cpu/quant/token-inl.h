@@ -84,6 +84,10 @@ struct TokenGroup : PanelScales<C> {
   static constexpr int kSubs = PanelScales<C>::kSubs;
   // The sums of 8 tokens and of a sub-block of each are 16 registers already.
   static constexpr bool kOneSlot = kT >= 8;
+  // Zen 5, q8_0, tokens/s: in a loop over blocks, whose sums and scales pass
+  // through the stack, 32 to 53 from one minute to the next, so 53 to 59; with
+  // the 16 registers of AVX2 59 and 54.
+  static constexpr bool kInRegisters = kT == 1 && kLanes == 16;
   static constexpr bool kInteger = C::kScales == Scales::kInteger;
   // Pairs of products meet an integer scale where they become int32.
   static constexpr bool kScaled = kInteger && kPairs<kDots>;
