@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <thread>
 #include <vector>
@@ -22,6 +23,12 @@ TEST_P(WorkerPoolTest, RunsEachChunkOnce) {
     const int64_t chunks = 1 + round % 17;
     // Not atomic: a chunk is run by one worker, and Run() waits for it.
     std::vector<int> count(static_cast<size_t>(chunks), 0);
+    // Addresses where nothing is too: memory is only asked for them.
+    for (int worker = 0; worker < pool.threads(); ++worker)
+      pool.SetNext(worker,
+                   reinterpret_cast<const std::byte*>(
+                       uintptr_t{4097} * static_cast<unsigned>(round)),
+                   size_t{1} << round % 20);
     pool.Run(chunks, [&](int64_t chunk, int worker) {
       ASSERT_GE(worker, 0);
       ASSERT_LT(worker, GetParam());

@@ -1,6 +1,7 @@
 #include "backends/cpu/executable.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "backends/cpu/extensions.h"
 #include "graph/cancel.h"
 #include "graph/status_macros.h"
+#include "ops/fused.h"
 #include "ops/gather.h"
 
 namespace weft::inline v0 {
@@ -51,6 +53,24 @@ int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
   return CountChunks(tasks, kernel.task_ns(args), threads);
 }
 
+// Up to so many tokens a product waits for memory, not for arithmetic.
+constexpr int64_t kFewTokens = 16;
+
+// Of the weights of the next such step each worker asks for a quarter of what
+// its second cache holds, from the end of its part of one step on: while it
+// waits for the others, while norms and gates run on one thread, and while the
+// next step begins. Q4_K_M, two threads of Zen 5, tokens/s in alternation,
+// without, 128, 256 KB: 88.8, 92.5, 94.4 on a quick minute, 75.1, 75.1, 76.8 on
+// a slow one.
+size_t NextBytes() {
+  long cache = 0;
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+  constexpr long kUnknown = 512 << 10;
+  return static_cast<size_t>(cache > 0 ? cache : kUnknown) / 4;
+}
+
 // Large pieces are mapped: the system gives pages of zeros when they are
 // touched first, so that positions of a cache and tokens of a step that never
 // come take neither memory nor, in a process that has just begun, time. Not in
@@ -79,6 +99,7 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
       max_bytes_(options.max_bytes),
       memory_(options.memory),
       ahead_(OneTokenAhead()),
+      next_bytes_(NextBytes()),
       pool_(threads, options.executor),
       arena_(nullptr, FreeDeleter{}),
       states_(nullptr, FreeDeleter{}),
@@ -277,6 +298,48 @@ void CpuExecutable::Resize(const SymbolValues& symbols) {
     step.tasks = step.kernel.tasks(args);
     step.chunks = CountChunks(step.kernel, args, step.tasks, pool_.threads());
   }
+  FindNext();
+}
+
+void CpuExecutable::FindNext() {
+  const BoundStep* next = nullptr;
+  const BoundStep* between = nullptr;
+  // Twice around, since the last step is followed by the next run's first.
+  for (int turn = 0; turn < 2; ++turn) {
+    for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
+      step->next = next, step->between = between;
+      if (step->kernel.work_depends_on_data) {
+        if (between == nullptr) between = &*step;
+      } else if (step->chunks > 1) {
+        const bool few = step_views_[step->first_in].rows() <= kFewTokens;
+        next = few && step->node->op == &kQMatMul ? &*step : nullptr;
+        between = nullptr;
+      }
+    }
+  }
+}
+
+void CpuExecutable::SetNext(const BoundStep& step) {
+  const int threads = pool_.threads();
+  const BoundStep* next = step.next;
+  // Caches from which attention has read much hold nothing else afterwards.
+  if (step.between != nullptr && step.between->chunks > 1) next = nullptr;
+  for (int worker = 0; worker < threads; ++worker) {
+    const std::byte* at = nullptr;
+    size_t bytes = 0;
+    if (next != nullptr) {
+      const View& w = step_views_[next->first_in + 1];
+      const auto Begin = [&](int64_t of) {  // where that worker's share begins
+        const int64_t chunk = next->chunks * of / threads;
+        const int64_t task = next->tasks * chunk / next->chunks;
+        return w.stride(0) * (w.dim(0) * task / next->tasks);
+      };
+      at = w.data + Begin(worker);
+      bytes = std::min(next_bytes_,
+                       static_cast<size_t>(Begin(worker + 1) - Begin(worker)));
+    }
+    pool_.SetNext(worker, at, bytes);
+  }
 }
 
 int CpuExecutable::RunTasks(const KernelArgs& args,
@@ -304,22 +367,22 @@ int CpuExecutable::RunTasks(const KernelArgs& args,
   return static_cast<int>(std::min<int64_t>(chunks, pool_.threads()));
 }
 
-int CpuExecutable::RunStep(const BoundStep& step) {
+int CpuExecutable::RunStep(BoundStep& step) {
   const KernelArgs args = ArgsOf(step);
   const Kernel& kernel = step.kernel;
   const int threads = pool_.threads();
-  int64_t tasks = step.tasks, chunks = step.chunks;
   if (kernel.work_depends_on_data) {
-    tasks = kernel.tasks(args);
-    chunks = CountChunks(kernel, args, tasks, threads);
+    step.tasks = kernel.tasks(args);
+    step.chunks = CountChunks(kernel, args, step.tasks, threads);
   }
-  const int workers = RunTasks(args, kernel.run, tasks, chunks);
+  if (step.chunks > 1 && threads > 1) SetNext(step);
+  const int workers = RunTasks(args, kernel.run, step.tasks, step.chunks);
   // A second stage relies on all of the first.
   if (kernel.finish == nullptr || skipped_.load(std::memory_order_relaxed))
     return workers;
   const int64_t rest = kernel.finish_tasks(args);
   if (rest == 0) return workers;
-  chunks = CountChunks(rest, kernel.finish_ns(args), threads);
+  const int64_t chunks = CountChunks(rest, kernel.finish_ns(args), threads);
   return std::max(workers, RunTasks(args, kernel.finish, rest, chunks));
 }
 
@@ -331,7 +394,7 @@ absl::Status CpuExecutable::Run(const SymbolValues& symbols,
   cancel_ = cancel;
   skipped_.store(false, std::memory_order_relaxed);
   if (timer_ != nullptr) timer_->BeginRun();
-  for (const BoundStep& step : steps_) {
+  for (BoundStep& step : steps_) {
     WEFT_RETURN_IF_ERROR(CheckCancel(cancel));
     const size_t index = static_cast<size_t>(&step - steps_.data());
     if (observer_) Observe(index, false, symbols);

@@ -63,6 +63,10 @@ class CpuExecutable : public Executable {
     size_t first_out = 0, n_out = 0;
     int64_t tasks = 0;   // under the current symbols
     int64_t chunks = 0;  // 1: run on the calling thread
+    // The next step that reads its weights once, from memory, and the last step
+    // between whose work depends on data (attention); null: there is none.
+    const BoundStep* next = nullptr;
+    const BoundStep* between = nullptr;
   };
 
   absl::StatusOr<Memory> Allocate(int64_t bytes) const;
@@ -72,9 +76,13 @@ class CpuExecutable : public Executable {
   absl::Status CheckSymbols(const SymbolValues& symbols) const;
   // Recomputes views and splits for new symbol values; no allocation.
   void Resize(const SymbolValues& symbols);
+  // Sets the steps' next and between.
+  void FindNext();
+  // Tells the workers what they will read in step.next.
+  void SetNext(const BoundStep& step);
   KernelArgs ArgsOf(const BoundStep& step);
   // Returns the number of workers that could take part in it.
-  int RunStep(const BoundStep& step);
+  int RunStep(BoundStep& step);
   // One stage of a step's kernel in `chunks` pieces; returns the same.
   int RunTasks(const KernelArgs& args,
                void (*run)(const KernelArgs&, int64_t, int64_t), int64_t tasks,
@@ -92,6 +100,7 @@ class CpuExecutable : public Executable {
   int64_t max_bytes_;
   HostMemory memory_;
   const size_t ahead_;  // KernelArgs::ahead
+  const size_t next_bytes_;  // of step.next that a worker asks for beforehand
   WorkerPool pool_;
   Memory arena_, states_;
   Memory scratch_;                      // each worker's, then what they share

@@ -32,6 +32,26 @@ void Pause() {
 #endif
 }
 
+// What a worker does while it waits: asks for what it reads next, a few lines
+// at a time, since it looks for work between them.
+class Waiting {
+ public:
+  Waiting(const std::byte* at, size_t bytes)
+      : at_(reinterpret_cast<uintptr_t>(at)), lines_(bytes / kLine) {}
+  void Once() {
+    if (lines_ == 0) return Pause();
+    const size_t lines = std::min<size_t>(lines_, 8);
+    for (size_t i = 0; i < lines; ++i, at_ += kLine)
+      __builtin_prefetch(reinterpret_cast<const void*>(at_), 0, 2);
+    lines_ -= lines;
+  }
+
+ private:
+  static constexpr size_t kLine = 64;
+  uintptr_t at_;  // as a number: there need be no object
+  size_t lines_;
+};
+
 }  // namespace
 
 int AvailableCores() {
@@ -85,6 +105,12 @@ void WorkerPool::RunOnHost(int64_t chunks, Work f) {
       &shared);
 }
 
+void WorkerPool::SetNext(int worker, const std::byte* at, size_t bytes) {
+  Share& share = shares_[static_cast<size_t>(worker)];
+  share.next.store(at, std::memory_order_relaxed);
+  share.next_bytes.store(bytes, std::memory_order_relaxed);
+}
+
 void WorkerPool::Run(int64_t chunks, Work f) {
   if (threads_ == 1 || chunks <= 1) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) f(chunk, 0);
@@ -102,9 +128,11 @@ void WorkerPool::Run(int64_t chunks, Work f) {
   if (sleepers_.load() > 0) wake_.notify_all();
   RunChunks(0);
   // The others' last chunks: about as long as one of ours.
+  Waiting waiting(shares_[0].next.load(std::memory_order_relaxed),
+                  shares_[0].next_bytes.load(std::memory_order_relaxed));
   for (int i = 0; done_.load(std::memory_order_acquire) != chunks; ++i) {
     if (i < kSpins && spins_ > 0) {
-      Pause();
+      waiting.Once();
     } else {
       sched_yield();
     }
@@ -132,14 +160,17 @@ int64_t WorkerPool::TakeChunk(int worker, int64_t chunks) {
   }
 }
 
-void WorkerPool::AwaitEpoch(uint64_t seen) {
+void WorkerPool::AwaitEpoch(int worker, uint64_t seen) {
   const auto Changed = [&] {
     return EpochOf(ticket_.load(std::memory_order_relaxed)) != seen ||
            ending_.load(std::memory_order_relaxed);
   };
+  const Share& share = shares_[static_cast<size_t>(worker)];
+  Waiting waiting(share.next.load(std::memory_order_relaxed),
+                  share.next_bytes.load(std::memory_order_relaxed));
   for (int i = 0; i < spins_; ++i) {
     if (Changed()) return;
-    Pause();
+    waiting.Once();
   }
   sleepers_.fetch_add(1);
   const uint32_t wake = wake_.load();
@@ -150,7 +181,7 @@ void WorkerPool::AwaitEpoch(uint64_t seen) {
 void WorkerPool::WorkerLoop(int worker) {
   uint64_t seen = 0;
   while (!ending_.load(std::memory_order_relaxed)) {
-    AwaitEpoch(seen);
+    AwaitEpoch(worker, seen);
     seen = RunChunks(worker);
   }
 }

@@ -3,6 +3,7 @@
 #define WEFT_BACKENDS_CPU_WORKER_POOL_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <thread>
 #include <vector>
@@ -46,6 +47,12 @@ class WorkerPool {
 
   static constexpr int64_t kMaxChunks = 1 << 19;
 
+  // What `worker` reads first in the Run() after the next one: the bytes on
+  // from `at`, for which it asks memory while it waits at the end of the next
+  // Run() and until another begins. Nothing is read, so that `at` may be any
+  // address. Holds until it is set again.
+  void SetNext(int worker, const std::byte* at, size_t bytes);
+
  private:
   using Work = absl::FunctionRef<void(int64_t, int)>;
 
@@ -56,8 +63,8 @@ class WorkerPool {
   uint64_t RunChunks(int worker);
   // A chunk for a worker who holds a ticket.
   int64_t TakeChunk(int worker, int64_t chunks);
-  // Waits until the epoch is not `seen`; false when the pool ends.
-  void AwaitEpoch(uint64_t seen);
+  // Waits until the epoch is not `seen` or the pool ends.
+  void AwaitEpoch(int worker, uint64_t seen);
 
   // Epoch, number of chunks and how many of them are taken in one word, so that
   // a worker who comes late takes either a chunk of the current run or none:
@@ -68,6 +75,10 @@ class WorkerPool {
   // found their chunk.
   struct alignas(64) Share {
     std::atomic<int64_t> taken{0};
+    // Of SetNext(), which the worker may read while it is set: then it asks for
+    // other lines.
+    std::atomic<const std::byte*> next{nullptr};
+    std::atomic<size_t> next_bytes{0};
   };
   std::vector<Share> shares_;
   std::atomic<int64_t> done_{0};
