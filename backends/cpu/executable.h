@@ -63,7 +63,7 @@ class CpuExecutable : public Executable {
     size_t first_out = 0, n_out = 0;
     int64_t tasks = 0;   // under the current symbols
     int64_t chunks = 0;  // 1: run on the calling thread
-    // The next step that reads its weights once, from memory, and the last step
+    // The next step that multiplies weights with one token, and the last step
     // between whose work depends on data (attention); null: there is none.
     const BoundStep* next = nullptr;
     const BoundStep* between = nullptr;
