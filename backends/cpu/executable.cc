@@ -53,13 +53,18 @@ int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
   return CountChunks(tasks, kernel.task_ns(args), threads);
 }
 
-// Of the weights of the next such step each worker asks for a quarter of what
-// its second cache holds, from the end of its part of one step on: while it
-// waits for the others, while norms and gates run on one thread, and while the
-// next step begins. Q4_K_M, two threads of Zen 5, tokens/s in alternation,
-// without, 128, 256 KB: 88.8, 92.5, 94.4 on a quick minute, 75.1, 75.1, 76.8 on
-// a slow one. For one token, which waits for memory: 8, which do not, lose by
-// it, 280 -> 230 tokens/s.
+// The first of the tasks in that chunk.
+int64_t FirstTask(int64_t tasks, int64_t chunk, int64_t chunks) {
+  return tasks * chunk / chunks;
+}
+
+// Of the weights of BoundStep::next each worker asks for a quarter of what its
+// second cache holds, from the end of its part of one step on: while it waits
+// for the others, while norms and gates run on one thread, and while the next
+// step begins. Q4_K_M, two threads of Zen 5, tokens/s in alternation, without,
+// 128, 256 KB: 88.8, 92.5, 94.4 on a quick minute, 75.1, 75.1, 76.8 on a slow
+// one. For one token, which waits for memory: 8, which do not, lose by it, 280
+// -> 230 tokens/s.
 size_t NextBytes() {
   long cache = 0;
 #ifdef _SC_LEVEL2_CACHE_SIZE
@@ -185,6 +190,7 @@ absl::Status CpuExecutable::Bind(const KernelList& kernels,
                         node.outputs.end());
   }
   step_views_.resize(step_values_.size());
+  reads_.resize(steps_.size() * static_cast<size_t>(pool_.threads()));
   BindPages();
   BindStates();
   symbols_ = graph_->Symbols();
@@ -309,34 +315,43 @@ void CpuExecutable::FindNext() {
       if (step->kernel.work_depends_on_data) {
         if (between == nullptr) between = &*step;
       } else if (step->chunks > 1) {
-        const bool one = step_views_[step->first_in].rows() == 1;
-        next = one && step->node->op == &kQMatMul ? &*step : nullptr;
+        const bool one = step->node->op == &kQMatMul &&
+                         step_views_[step->first_in].rows() == 1;
+        next = one ? &*step : nullptr;
         between = nullptr;
       }
+    }
+  }
+  const int threads = pool_.threads();
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const BoundStep& step = steps_[i];
+    if (step.node->op != &kQMatMul || step.chunks <= 1) continue;
+    const View& w = step_views_[step.first_in + 1];
+    const auto Begin = [&](int64_t worker) {  // where that one's share begins
+      const int64_t chunk = pool_.FirstChunk(step.chunks, worker);
+      const int64_t task = FirstTask(step.tasks, chunk, step.chunks);
+      return w.stride(0) * (w.dim(0) * task / step.tasks);
+    };
+    for (int worker = 0; worker < threads; ++worker) {
+      const auto share = static_cast<size_t>(Begin(worker + 1) - Begin(worker));
+      reads_[i * static_cast<size_t>(threads) + static_cast<size_t>(worker)] = {
+          w.data + Begin(worker), std::min(next_bytes_, share)};
     }
   }
 }
 
 void CpuExecutable::SetNext(const BoundStep& step) {
-  const int threads = pool_.threads();
+  const auto threads = static_cast<size_t>(pool_.threads());
   const BoundStep* next = step.next;
   // Caches from which attention has read much hold nothing else afterwards.
   if (step.between != nullptr && step.between->chunks > 1) next = nullptr;
-  for (int worker = 0; worker < threads; ++worker) {
-    const std::byte* at = nullptr;
-    size_t bytes = 0;
+  for (size_t worker = 0; worker < threads; ++worker) {
+    FirstRead read;
     if (next != nullptr) {
-      const View& w = step_views_[next->first_in + 1];
-      const auto Begin = [&](int64_t of) {  // where that worker's share begins
-        const int64_t chunk = next->chunks * of / threads;
-        const int64_t task = next->tasks * chunk / next->chunks;
-        return w.stride(0) * (w.dim(0) * task / next->tasks);
-      };
-      at = w.data + Begin(worker);
-      bytes = std::min(next_bytes_,
-                       static_cast<size_t>(Begin(worker + 1) - Begin(worker)));
+      const auto index = static_cast<size_t>(next - steps_.data());
+      read = reads_[index * threads + worker];
     }
-    pool_.SetNext(worker, at, bytes);
+    pool_.SetNext(static_cast<int>(worker), read.at, read.bytes);
   }
 }
 
@@ -355,7 +370,8 @@ int CpuExecutable::RunTasks(const KernelArgs& args,
         skipped_.store(true, std::memory_order_relaxed);
         return;
       }
-      run(mine, tasks * chunk / chunks, tasks * (chunk + 1) / chunks);
+      run(mine, FirstTask(tasks, chunk, chunks),
+          FirstTask(tasks, chunk + 1, chunks));
     };
     if (timer_ == nullptr)
       body();

@@ -69,6 +69,12 @@ class CpuExecutable : public Executable {
     const BoundStep* between = nullptr;
   };
 
+  // What a worker reads first in a step.
+  struct FirstRead {
+    const std::byte* at = nullptr;
+    size_t bytes = 0;
+  };
+
   absl::StatusOr<Memory> Allocate(int64_t bytes) const;
   absl::Status BindSources(const WeightSource& weights);
   void BindStates();
@@ -76,9 +82,9 @@ class CpuExecutable : public Executable {
   absl::Status CheckSymbols(const SymbolValues& symbols) const;
   // Recomputes views and splits for new symbol values; no allocation.
   void Resize(const SymbolValues& symbols);
-  // Sets the steps' next and between.
+  // Sets the steps' next and between, and reads_.
   void FindNext();
-  // Tells the workers what they will read in step.next.
+  // Tells the workers what they will read first in step.next.
   void SetNext(const BoundStep& step);
   KernelArgs ArgsOf(const BoundStep& step);
   // Returns the number of workers that could take part in it.
@@ -100,7 +106,7 @@ class CpuExecutable : public Executable {
   int64_t max_bytes_;
   HostMemory memory_;
   const size_t ahead_;  // KernelArgs::ahead
-  const size_t next_bytes_;  // of step.next that a worker asks for beforehand
+  const size_t next_bytes_;  // of FirstRead, at most
   WorkerPool pool_;
   Memory arena_, states_;
   Memory scratch_;                      // each worker's, then what they share
@@ -108,6 +114,7 @@ class CpuExecutable : public Executable {
   std::vector<SlotState> slot_states_;  // those with a dim of slots
   std::optional<SlotPages> pages_;      // of those with View::pages
   std::vector<BoundStep> steps_;
+  std::vector<FirstRead> reads_;  // [step][worker], of those that are a `next`
   std::vector<View> step_views_;
   std::vector<ValueId> step_values_;  // whose views those are
   std::vector<Dim> symbols_;

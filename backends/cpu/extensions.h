@@ -28,8 +28,8 @@ bool DotProdUsable();
 // enough ahead of that. Tokens per second of a Q4_K_M with 1.1 billion
 // parameters, two threads of Zen 5: without 46, 8 KB ahead 72, 16 KB 85, into
 // L2 75; one thread's GB/s of q4_k 16, 26, 29, 27, of q6_k 16, 30, 31, 27. Zen
-// 4's do, and asking costs 5 % there. Kernels of packed rows ask for pages so far
-// ahead, for lines half as far (matmul-inl.h). 0 on Arm, where it was not
+// 4's do, and asking costs 5 % there. Kernels of packed rows ask for pages so
+// far ahead, for lines half as far (matmul-inl.h). 0 on Arm, where it was not
 // measured.
 size_t OneTokenAhead();
 

@@ -152,8 +152,8 @@ uint64_t WorkerPool::RunChunks(int worker) {
 int64_t WorkerPool::TakeChunk(int worker, int64_t chunks) {
   // There are as many tickets as chunks, so that a turn around finds one.
   for (int64_t owner = worker;; owner = (owner + 1) % threads_) {
-    const int64_t first = chunks * owner / threads_;
-    const int64_t size = chunks * (owner + 1) / threads_ - first;
+    const int64_t first = FirstChunk(chunks, owner);
+    const int64_t size = FirstChunk(chunks, owner + 1) - first;
     const int64_t taken = shares_[static_cast<size_t>(owner)].taken.fetch_add(
         1, std::memory_order_relaxed);
     if (taken < size) return first + taken;

@@ -41,11 +41,17 @@ class WorkerPool {
 
   // Calls f(chunk, worker) for each chunk in [0, chunks), worker in
   // [0, threads()); returns when all are done. Which worker runs which chunk is
-  // not defined, though worker w prefers those from chunks * w / threads() on.
+  // not defined, though worker w prefers those from FirstChunk() on.
   // At most kMaxChunks. Does not allocate.
   void Run(int64_t chunks, absl::FunctionRef<void(int64_t, int)> f);
 
   static constexpr int64_t kMaxChunks = 1 << 19;
+
+  // Where the share of `chunks` that worker w prefers begins; that of
+  // threads() is where the last one ends.
+  int64_t FirstChunk(int64_t chunks, int64_t worker) const {
+    return chunks * worker / threads_;
+  }
 
   // What `worker` reads first in the Run() after the next one: the bytes on
   // from `at`, for which it asks memory while it waits at the end of the next

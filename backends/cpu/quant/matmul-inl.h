@@ -206,18 +206,19 @@ class Ahead {
 };
 
 // One token reads packed rows once. It asks for the first line of each page
-// KernelArgs::ahead, and for all lines half as far ahead: memory's prefetchers
-// end with a page of 4 KB, and what asks for the first lines of the next one
-// waits for all of its time. GB/s of rows in memory, Zen 5, AVX-512, two
-// threads (one), without the first lines, which is best with lines 32 KB ahead
-// | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30) | 63 (33), q6_k 63 (32) |
-// 67 (35), q8_0 45 (23) | 66 (35), where plain reads give 55 to 63 (38) with
-// four streams and 49 to 57 (30) with one. Tokens/s: Q4_K_M 77 -> 87, Q5_K_M 63
-// -> 70, Q6_K 62 -> 68, Q8_0 39 -> 54 (AVX2 36 -> 54). Three lines of each
-// page: the same, q8_0 58. Three or four places read by turns instead, so
-// that one's first lines come while others are read: q4_k 57, q6_k 53.
-HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
+// KernelArgs::ahead, and for all lines half as far ahead. (It seems that
+// memory's prefetchers end with a page of 4 KB, and that what asks for the
+// first lines of the next one waits for all of its time.) GB/s of rows in
+// memory, Zen 5, AVX-512, two threads (one), without the first lines, which is
+// best with lines 32 KB ahead | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30)
+// | 63 (33), q6_k 63 (32) | 67 (35), q8_0 45 (23) | 66 (35), where plain reads
+// give 55 to 63 (38) with four streams and 49 to 57 (30) with one. Tokens/s:
+// Q4_K_M 77 -> 87, Q5_K_M 63 -> 70, Q6_K 62 -> 68, Q8_0 39 -> 54 (AVX2 36 ->
+// 54). Three lines of each page: the same, q8_0 58. Three places read by turns
+// instead, so that one's first lines come while others are read: q4_k as much,
+// q6_k 53.
 constexpr size_t kPage = 4096;
+HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
 
 template <class C>
 HWY_INLINE void AskForPages(const uint8_t* packed, size_t ahead) {
