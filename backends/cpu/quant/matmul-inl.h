@@ -212,11 +212,9 @@ class Ahead {
 // memory, Zen 5, AVX-512, two threads (one), without the first lines, which is
 // best with lines 32 KB ahead | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30)
 // | 63 (33), q6_k 63 (32) | 67 (35), q8_0 45 (23) | 66 (35), where plain reads
-// give 55 to 63 (38) with four streams and 49 to 57 (30) with one. Tokens/s:
-// Q4_K_M 77 -> 87, Q5_K_M 63 -> 70, Q6_K 62 -> 68, Q8_0 39 -> 54 (AVX2 36 ->
-// 54). Three lines of each page: the same, q8_0 58. Three places read by turns
-// instead, so that one's first lines come while others are read: q4_k as much,
-// q6_k 53.
+// give 55 to 63 (38) with four streams. Three lines of each page: the same,
+// q8_0 58. Three places read by turns instead: q4_k as much, q6_k 53. Tokens/s:
+// README.md.
 constexpr size_t kPage = 4096;
 HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
 
