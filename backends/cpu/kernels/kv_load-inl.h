@@ -32,6 +32,21 @@ constexpr bool IsScaled() {
   return Block::kCount > 1;
 }
 
+// Of so many values, on average.
+template <class Block>
+constexpr int64_t BytesOf(int64_t values) {
+  return values * static_cast<int64_t>(sizeof(Block)) / Block::kCount;
+}
+
+// Piece i, as long as `values` values, of what begins at `from`.
+template <class Block>
+HWY_INLINE void PrefetchShare(const std::byte* from, int64_t i,
+                              int64_t values) {
+  const int64_t step = BytesOf<Block>(values);
+  for (int64_t line = 0; line < step; line += 64)
+    hwy::Prefetch(from + i * step + line);
+}
+
 // ---- Whole vectors of stored values, without their scale ----
 
 HWY_INLINE VF LoadStored(const BlockF32* p) {
@@ -114,10 +129,7 @@ class KeyTiles {
     // As many bytes as are read now, in their order.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
-      const int64_t step = kVectors * lanes *
-                           static_cast<int64_t>(sizeof(Block)) / Block::kCount;
-      for (int64_t line = 0; line < step; line += 64)
-        hwy::Prefetch(next + i * step + line);
+      PrefetchShare<Block>(next, i, kVectors * lanes);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t column = static_cast<int64_t>(v) * lanes;
@@ -190,19 +202,13 @@ class ValueTiles {
     const std::byte* chunk;
     int64_t tile_bytes, column, lanes;
     const float* scales;
+    const std::byte* next;  // this run's share of the next chunk
 
-    // The same of the next chunk.
+    // As many bytes as are read now. Not those that stand there: of each row
+    // these vectors have a part, and memory gives lines in their order faster.
     template <int kVectors>
     HWY_INLINE void Prefetch(int64_t i) const {
-      const int64_t step = kVectors * lanes *
-                           static_cast<int64_t>(sizeof(Block)) / Block::kCount;
-      const std::byte* next =
-          chunk + (kChunkPositions + i) / kTilePositions * tile_bytes +
-          i % kTilePositions *
-              (IsScaled<Block>() ? step : tile_bytes / kTilePositions) +
-          column * tile_bytes_per_value();
-      for (int64_t line = 0; line < step; line += 64)
-        hwy::Prefetch(next + line);
+      PrefetchShare<Block>(next, i, kVectors * lanes);
     }
     HWY_INLINE VF operator()(int64_t i, size_t v) const {
       const int64_t c = column + static_cast<int64_t>(v) * lanes;
@@ -220,17 +226,15 @@ class ValueTiles {
                           c);
       }
     }
-
-   private:
-    // Plain values of a position follow each other; of blocks, all positions
-    // of a tile come before the next block.
-    static constexpr int64_t tile_bytes_per_value() {
-      return static_cast<int64_t>(sizeof(Block)) *
-             (IsScaled<Block>() ? kTilePositions : 1) / Block::kCount;
-    }
   };
   HWY_INLINE Run At(int64_t column) const {
-    return {chunk_, tile_bytes_, column, LanesOfF(), scales_};
+    return {chunk_,
+            tile_bytes_,
+            column,
+            LanesOfF(),
+            scales_,
+            chunk_ + kChunkPositions / kTilePositions * tile_bytes_ +
+                BytesOf<Block>(column) * kChunkPositions};
   }
 
  private:
