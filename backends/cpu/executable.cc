@@ -35,7 +35,8 @@ constexpr double kMinChunkNs = 2000;
 constexpr double kMaxChunkNs = 1e6;
 
 // Pieces in which to hand out tasks that take that long; 1 = stay on this
-// thread.
+// thread. As many for each thread: of 9 pieces one of two threads gets 5 (512
+// tokens times 2048 x 2048 of q4_k: 4.15 ms, with 10 pieces 3.93).
 int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
   const double total = static_cast<double>(tasks) * task_ns;
   if (tasks < 2 || total < kMinParallelNs) return 1;
@@ -44,7 +45,9 @@ int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
   const int64_t useful = static_cast<int64_t>(total / kMinChunkNs);
   const int64_t wanted =
       std::clamp<int64_t>(useful, threads, threads * kChunksPerWorker);
-  return std::min({tasks, std::max(wanted, pollable), WorkerPool::kMaxChunks});
+  const int64_t least = std::max(wanted, pollable);
+  const int64_t even = (least + threads - 1) / threads * threads;
+  return std::min({tasks, even, WorkerPool::kMaxChunks});
 }
 
 int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
