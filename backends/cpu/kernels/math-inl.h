@@ -187,7 +187,8 @@ inline void Activate(Activation activation, float* y, int64_t n) {
   if (activation == Activation::kNone) return;
   WithActivation(activation, [&](auto function) HWY_ATTR {
     ForEachVector(hn::ScalableTag<float>(), n,
-                  [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
+                  [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
+                  __attribute__((always_inline)) {
                     StorePart(function(d, LoadPart(d, y + i, lanes)), d, y + i,
                               lanes);
                   });

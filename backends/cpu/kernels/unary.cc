@@ -34,14 +34,17 @@ struct SqrtFn {
 
 template <class F>
 void Unary(const KernelArgs& a, int64_t begin, int64_t end) {
-  ForEachPiece(
-      a, begin, end, [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
-        const float* x = a.in[0].RowAs<const float>(r) + first;
-        float* y = a.out[0].RowAs<float>(r) + first;
-        ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-          StorePart(F()(d, LoadPart(d, x + i, lanes)), d, y + i, lanes);
-        });
-      });
+  ForEachPiece(a, begin, end,
+               [&](int64_t r, int64_t first, int64_t n) HWY_ATTR {
+                 const float* x = a.in[0].RowAs<const float>(r) + first;
+                 float* y = a.out[0].RowAs<float>(r) + first;
+                 ForEachVector(D(), n,
+                               [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
+                               __attribute__((always_inline)) {
+                                 StorePart(F()(d, LoadPart(d, x + i, lanes)), d,
+                                           y + i, lanes);
+                               });
+               });
 }
 
 // y = f(gate) * up, as f32, 8-bit blocks or bf16.
@@ -56,11 +59,14 @@ void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
         const float* gate = a.in[0].RowAs<const float>(r) + first;
         const float* up = a.in[1].RowAs<const float>(r) + first;
         float* y = quantized ? values : a.out[0].RowAs<float>(r) + first;
-        ForEachVector(D(), n, [&](auto d, int64_t i, int64_t lanes) HWY_ATTR {
-          const auto activated = F()(d, LoadPart(d, gate + i, lanes));
-          StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d, y + i,
-                    lanes);
-        });
+        ForEachVector(
+            D(), n,
+            [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
+            __attribute__((always_inline)) {
+              const auto activated = F()(d, LoadPart(d, gate + i, lanes));
+              StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d,
+                        y + i, lanes);
+            });
         if (quantized) QuantizeRow(values, n, a.out[0], r, first);
       });
 }

@@ -36,31 +36,39 @@ HWY_INLINE float QuantizeRun(const float* HWY_RESTRICT x, int64_t n,
   const hn::Rebind<int8_t, DQuantize> d8;
   // x - x is zero, or NaN where x is not finite; Max() may lose a NaN.
   auto largest_lanes = hn::Zero(d), check = hn::Zero(d);
-  ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
-    const auto v = LoadPart(tag, x + i, lanes);
-    largest_lanes = hn::Max(largest_lanes, hn::Abs(v));
-    check = hn::Add(check, hn::Sub(v, v));
-  });
+  ForEachVector(d, n,
+                [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR
+                __attribute__((always_inline)) {
+                  const auto v = LoadPart(tag, x + i, lanes);
+                  largest_lanes = hn::Max(largest_lanes, hn::Abs(v));
+                  check = hn::Add(check, hn::Sub(v, v));
+                });
   const bool finite = hn::AllTrue(d, hn::Eq(check, hn::Zero(d)));
   const float largest = hn::ReduceMax(d, largest_lanes);
   const bool zero = !finite || largest < Block::kTiny;
   const auto inverse = hn::Set(d, zero ? 0.0f : Block::kMax / largest);
-  ForEachVector(d, n, [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR {
-    auto v = hn::Mul(LoadPart(tag, x + i, lanes), inverse);
-    if (!finite) v = hn::Zero(tag);
-    hn::StoreU(hn::DemoteTo(d8, hn::BitCast(di, hn::NearestInt(v))), d8, q + i);
-  });
+  ForEachVector(d, n,
+                [&](auto tag, int64_t i, int64_t lanes) HWY_ATTR
+                __attribute__((always_inline)) {
+                  auto v = hn::Mul(LoadPart(tag, x + i, lanes), inverse);
+                  if (!finite) v = hn::Zero(tag);
+                  hn::StoreU(
+                      hn::DemoteTo(d8, hn::BitCast(di, hn::NearestInt(v))), d8,
+                      q + i);
+                });
   if (!finite) return std::numeric_limits<float>::quiet_NaN();
   return zero ? 0.0f : largest / Block::kMax;
 }
 
-// The sum of 16 values.
-HWY_INLINE int16_t SumSixteen(const int8_t* q) {
-  const hn::CappedTag<int8_t, 8> d8;
-  const hn::Rebind<int16_t, decltype(d8)> d16;
-  static_assert(HWY_MAX_LANES_D(decltype(d8)) == 8);
-  return hn::ReduceSum(d16, hn::Add(hn::PromoteTo(d16, hn::LoadU(d8, q)),
-                                    hn::PromoteTo(d16, hn::LoadU(d8, q + 8))));
+// Sums of every 16 of 256 values.
+HWY_INLINE void SumSixteens(const int8_t* q, int16_t (&sums)[16]) {
+  const hn::CappedTag<int8_t, 64> d8;
+  const hn::Repartition<int64_t, decltype(d8)> d64;
+  alignas(64) int64_t eights[32];
+  for (size_t i = 0; i < 256; i += hn::Lanes(d8))
+    hn::Store(hn::SumsOf8(hn::LoadU(d8, q + i)), d64, eights + i / 8);
+  for (size_t g = 0; g < 16; ++g)
+    sums[g] = static_cast<int16_t>(eights[2 * g] + eights[2 * g + 1]);
 }
 
 // One block from n <= 256 values; the rest of it is zero.
@@ -77,15 +85,12 @@ HWY_INLINE void QuantizeBlock(const float* HWY_RESTRICT x, int64_t n,
       block.d[i / Block::kPerScale] = d;
     }
   }
-  for (size_t g = 0; g < 8; ++g) {
-    const int16_t low = SumSixteen(block.q + 32 * g);
-    const int16_t high = SumSixteen(block.q + 32 * g + 16);
-    if constexpr (requires { block.sums; }) {
-      block.sums[2 * g] = low;
-      block.sums[2 * g + 1] = high;
-    }
-    block.sums32[g] = static_cast<int16_t>(low + high);
-  }
+  int16_t sums[16];
+  SumSixteens(block.q, sums);
+  if constexpr (requires { block.sums; })
+    std::memcpy(block.sums, sums, sizeof(sums));
+  for (size_t g = 0; g < 8; ++g)
+    block.sums32[g] = static_cast<int16_t>(sums[2 * g] + sums[2 * g + 1]);
   std::memset(block.padding, 0, sizeof(block.padding));
 }
 
