@@ -37,9 +37,9 @@ HWY_INLINE void StorePart(hn::Vec<DF> v, DF d, float* p, int64_t lanes) {
 // Calls f(d, i, lanes) for i = 0, lanes(d), ... below n; `lanes` is what is
 // left of the row, at most a vector. f is called in two places, and g++ makes
 // all but the smallest a function then: a call for each vector, before which
-// registers are stored and after which constants are loaded again. Where that
-// was measured to matter, f is always_inline (512 tokens of TinyLlama's shape,
-// two threads: gated 47 -> 40 ms, quantize 11 -> 8; one token 0.15 -> 0.11).
+// registers are stored and after which constants are loaded again. Where many
+// values pass by, f is always_inline (512 tokens of TinyLlama's shape, two
+// threads: gated 47 -> 40 ms, quantize 11 -> 8; one token, gated 0.15 -> 0.11).
 template <class DF, class F>
 HWY_INLINE void ForEachVector(DF d, int64_t n, const F& f) {
   const int64_t step = static_cast<int64_t>(hn::Lanes(d));
