@@ -66,7 +66,7 @@ struct PlanOptions {  // What kernels can read, and how memory is used.
   bool reuse = true;
 };
 
-// Lifetimes, views, in-place results and greedy offsets in one arena. Inputs
+// Lifetimes, views, in-place results and offsets in one arena. Inputs
 // keep their memory, so that a caller may repeat a step; outputs are valid
 // until the next step.
 absl::StatusOr<Plan> MakePlan(const Graph& graph,
