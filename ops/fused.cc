@@ -322,4 +322,63 @@ Value Gated(Value gate, Value up, absl::string_view activation,
       WithQuantized({{"activation", activation}}, quantized), at);
 }
 
+const OpDef kGatedQMatMul = {
+    .name = "gated_qmatmul",
+    .doc =
+        "The first half of a gated feed-forward layer: y = activation(x "
+        "gate^T) "
+        "* (x up^T). x as in qmatmul; gate and up [N, K] of one stored format.",
+    .expand = [](const ExpandCall& c) -> Values {
+      const Value x = Dequant(c.in[0]);
+      const Value gate = MatMul(x, Transpose(Dequant(c.in[1])));
+      const Value up = MatMul(x, Transpose(Dequant(c.in[2])));
+      return {
+          Result(Activate(gate, c.attrs.String("activation")) * up, c.attrs)};
+    },
+    .samples =
+        [] {
+          std::vector<Sample> samples;
+          const auto Add = [&](std::string name, DType type, int64_t rows,
+                               bool fast, absl::string_view activation) {
+            samples.push_back({std::move(name), [=](SampleGraph& g) {
+                                 Value x = g.Normal({kT, 512});
+                                 if (fast) x = Quantize(x, PerScaleFor(type));
+                                 return Values{GatedQMatMul(
+                                     x, g.Weight(type, {rows, 512}),
+                                     g.Weight(type, {rows, 512}), activation)};
+                               }});
+          };
+          for (const DType type :
+               {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_K})
+            for (const int64_t rows : {3, 33, 300})
+              for (const bool fast : {false, true})
+                if (!fast || WantsQuantized(type))
+                  Add(absl::StrCat(Name(type), fast ? "_fast_" : "_", rows),
+                      type, rows, fast, "silu");
+          for (const OpDef* op : Activations())
+            Add(std::string(op->name), DType::kQ8_0, 33, false, op->name);
+          for (const int per_scale : {256, 32, 1})
+            for (const int64_t rows : {33, 300, 1040})
+              samples.push_back(
+                  {absl::StrCat("quantized_", per_scale, "_", rows),
+                   [=](SampleGraph& g) {
+                     const DType type =
+                         per_scale == 256 ? DType::kQ4_K : DType::kQ8_0;
+                     return Values{GatedQMatMul(
+                         g.Normal({kT, 512}), g.Weight(type, {rows, 512}),
+                         g.Weight(type, {rows, 512}), "silu", per_scale)};
+                   }});
+          return samples;
+        },
+    // As qmatmul, of which a result is the product of two.
+    .tolerance = 4e-5,
+};
+
+Value GatedQMatMul(Value x, Value gate, Value up, absl::string_view activation,
+                   FloatAttr quantized, Where at) {
+  return x.graph()->Emit(kGatedQMatMul, {x, gate, up},
+                         WithQuantized({{"activation", activation}}, quantized),
+                         at);
+}
+
 }  // namespace weft::inline v0

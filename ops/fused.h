@@ -10,7 +10,7 @@
 namespace weft::inline v0 {
 
 extern const OpDef kQMatMul, kMatMulTransposed, kQGather, kAttention,
-    kRmsNormMul, kAddRmsNorm, kLayerNormMulAdd, kGated;
+    kRmsNormMul, kAddRmsNorm, kLayerNormMulAdd, kGated, kGatedQMatMul;
 
 // x [..., K], f32, 8-bit or bf16, times the rows of w [N, K] as stored, in any
 // format. `bias` f32[N] is added when given, then `activation` (an op's name,
@@ -42,6 +42,11 @@ Value LayerNormMulAdd(Value x, Value w, Value b, FloatAttr eps,
 Value Gated(Value gate, Value up, absl::string_view activation,
             FloatAttr quantized = 0,
             Where at = std::source_location::current());
+
+// activation(QMatMul(x, gate)) * QMatMul(x, up), for gate and up of one type.
+Value GatedQMatMul(Value x, Value gate, Value up, absl::string_view activation,
+                   FloatAttr quantized = 0,
+                   Where at = std::source_location::current());
 
 struct FusedAttention {
   Value q;  // f32[T, H, D]

@@ -31,7 +31,7 @@ constexpr const OpDef* kAllOps[] = {
     &kAssign, &kCausalConv, &kSelectiveScan,
     // Fused: what rules make.
     &kQMatMul, &kMatMulTransposed, &kQGather, &kAttention, &kRmsNormMul,
-    &kAddRmsNorm, &kLayerNormMulAdd, &kGated, &kQMatMulById};
+    &kAddRmsNorm, &kLayerNormMulAdd, &kGated, &kGatedQMatMul, &kQMatMulById};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "ops/pack.h"
 
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "graph/packed.h"
@@ -11,22 +12,31 @@ namespace {
 
 constexpr char kPassName[] = "pack_weights";
 
-// A matrix product and the weight that it reads.
-bool IsPackable(const Graph& graph, const Node& product) {
-  if (product.op != &kQMatMul) return false;
-  const ValueId w = product.inputs[1];
+bool IsPackable(const Graph& graph, ValueId w) {
   const TensorType& type = graph.value(w).type;
   return graph.producer(w).op == &kWeightOp && CanPack(type.dtype) &&
          type.shape.rank() == 2 && type.shape.dim(0).bound() % kPackedRows == 0;
 }
 
+// The inputs of a matrix product that are packed: all its weights or none,
+// which are to have one type.
+std::vector<size_t> PackableInputs(const Graph& graph, const Node& product) {
+  std::vector<size_t> weights;
+  if (product.op == &kQMatMul) weights = {1};
+  if (product.op == &kGatedQMatMul) weights = {1, 2};
+  for (const size_t input : weights)
+    if (!IsPackable(graph, product.inputs[input])) return {};
+  return weights;
+}
+
 absl::StatusOr<bool> Pack(Graph& graph) {
-  std::vector<NodeId> products;
+  std::vector<std::pair<NodeId, size_t>> uses;
   for (const NodeId id : graph.order())
-    if (IsPackable(graph, graph.node(id))) products.push_back(id);
+    for (const size_t input : PackableInputs(graph, graph.node(id)))
+      uses.emplace_back(id, input);
   std::map<ValueId, Value> packed;  // by what it is packed from
-  for (const NodeId id : products) {
-    const ValueId rows = graph.node(id).inputs[1];
+  for (const auto& [id, input] : uses) {
+    const ValueId rows = graph.node(id).inputs[input];
     Value& w = packed[rows];
     if (w.poisoned()) {
       const Node weight = graph.producer(rows);  // a copy: a new node moves it
@@ -35,10 +45,10 @@ absl::StatusOr<bool> Pack(Graph& graph) {
       w = graph.Weight(weight.name, PackedType(type.dtype), type.shape);
       if (w.poisoned()) return graph.status();
     }
-    graph.ReplaceInput(id, 1, w.id());
+    graph.ReplaceInput(id, input, w.id());
     graph.DropIfDead(graph.value(rows).node);
   }
-  return !products.empty();
+  return !uses.empty();
 }
 
 }  // namespace

@@ -171,6 +171,21 @@ bool ClassifyQMatMul(Value product, Classification& c) {
   return true;
 }
 
+bool ClassifyGatedQMatMul(Value product, Classification& c) {
+  Graph* graph = product.graph();
+  const Node& node = graph->producer(product.id());
+  if (!CanQuantize(product, WantsQuantized, c)) return false;
+  const Value x(graph, node.inputs[0]), gate(graph, node.inputs[1]);
+  const Value up(graph, node.inputs[2]);
+  const std::string activation(node.attrs.String("activation"));
+  c.root = product;
+  c.emit = [=] {
+    return GatedQMatMul(Quantize(x, PerScaleFor(gate.dtype())), gate, up,
+                        activation);
+  };
+  return true;
+}
+
 bool ClassifyQMatMulById(Value product, Classification& c) {
   Graph* graph = product.graph();
   const Node& node = graph->producer(product.id());
@@ -195,6 +210,8 @@ Pass QuantizeActivations(FusionReport* report, RewriteFilter allow) {
   std::vector<Rule> rules;
   rules.push_back(
       Rule("quantize_activations").Classify(kQMatMul, ClassifyQMatMul));
+  rules.push_back(
+      Rule("quantize_gated").Classify(kGatedQMatMul, ClassifyGatedQMatMul));
   rules.push_back(
       Rule("quantize_by_id").Classify(kQMatMulById, ClassifyQMatMulById));
   return Rewrite("quantize_activations", std::move(rules), report,

@@ -296,6 +296,59 @@ TEST_F(LinearRules, MatmulActivation_NotOfOtherOps) {
              "%5 qmatmul is not read by an activation alone");
 }
 
+// ---- gated_matmul ----
+
+// activation(gate) * up of products with f32[6,8].
+class GatedProducts : public RulesTest {
+ protected:
+  Value x_ = In("x", {T, 8});
+  Value y_ = In("y", {T, 8});
+  Value gate_ = Weight("gate", {6, 8});
+  Value up_ = Weight("up", {6, 8});
+};
+
+TEST_F(GatedProducts, GatedMatmul_FusesTwoProductsOfOneValue) {
+  Output(SwiGlu(Linear(x_, gate_), Linear(x_, up_)));
+  Output(Linear(y_, up_) * Gelu(Linear(y_, gate_)));
+  EXPECT_EQ(Fuse(),
+            "%22: f32[T,6] = gated_qmatmul(x, gate, up, {activation=silu})\n"
+            "%23: f32[T,6] = gated_qmatmul(y, gate, up, {activation=gelu})\n"
+            "output y0 = %22\noutput y1 = %23\n");
+  EXPECT_EQ(report_.Count("gated_matmul"), 2);
+}
+
+TEST_F(GatedProducts, GatedMatmul_NotOfTwoValues) {
+  Output(SwiGlu(Linear(x_, gate_), Linear(y_, up_)));
+  ExpectMiss("gated_matmul", "%11 qmatmul is a product of another value");
+}
+
+TEST_F(GatedProducts, GatedMatmul_NotOfTwoFormats) {
+  const Value gate = Weight("g", {6, 32}, DType::kQ8_0);
+  const Value up = Weight("u", {6, 32}, DType::kQ4_0);
+  const Value x = In("z", {T, 32});
+  Output(SwiGlu(Linear(x, gate), Linear(x, up)));
+  ExpectMiss("gated_matmul",
+             "%16 qmatmul has a weight in q4_0, the gate's is in q8_0");
+}
+
+TEST_F(GatedProducts, GatedMatmul_NotWithABias) {
+  Output(SwiGlu(Linear(x_, gate_), Linear(x_, up_) + Weight("b", {6})));
+  ExpectMiss("gated_matmul", "%10 add is no product with a weight alone");
+}
+
+TEST_F(GatedProducts, GatedMatmul_NotWhenAProductHasAnotherUse) {
+  const Value up = Linear(x_, up_);
+  Output(SwiGlu(Linear(x_, gate_), up));
+  Output(Exp(up));
+  ExpectMiss("gated_matmul", "%12 qmatmul has 2 uses (%10 exp, %13 gated)");
+}
+
+TEST_F(GatedProducts, GatedMatmul_NotOfOneProduct) {
+  const Value gate = Linear(x_, gate_);
+  Output(Silu(gate) * gate);
+  ExpectMiss("gated_matmul", "%8 qmatmul is both factors");
+}
+
 // ---- matmul_by_id ----
 
 TEST_F(LinearRules, MatmulById_FusesExpertsAndHeads) {

@@ -73,6 +73,27 @@ TEST_F(PackWeightsTest, NotOtherShapesAndFormats) {
   EXPECT_THAT(Pack(), ::testing::Not(HasSubstr("_r16")));
 }
 
+TEST_F(PackWeightsTest, BothWeightsOfAGatedProductOrNone) {
+  const Value x = In("x", {T, 256});
+  const auto Matrix = [&](absl::string_view name) {
+    return Weight(name, {32, 256}, DType::kQ8_0);
+  };
+  Output(GatedQMatMul(x, Matrix("a"), Matrix("b"), "silu"));
+  EXPECT_THAT(Pack(), HasSubstr("gated_qmatmul("));
+  for (const ValueId w : graph_.producer(graph_.outputs()[0].value).inputs) {
+    if (w == x.id()) continue;
+    EXPECT_TRUE(IsPacked(graph_.value(w).type.dtype));
+  }
+}
+
+TEST_F(PackWeightsTest, NoneOfAGatedProductWhenOneIsNoWeight) {
+  const Value x = In("x", {T, 256});
+  const Value gate = Weight("gate", {32, 256}, DType::kQ8_0);
+  const Value up = graph_.Input("up", DType::kQ8_0, {32, 256});
+  Output(GatedQMatMul(x, gate, up, "silu"));
+  EXPECT_THAT(Pack(), ::testing::Not(HasSubstr("_r16")));
+}
+
 TEST_F(PackWeightsTest, OnlyMatricesWithAMultipleOf16Rows) {
   Weight("w", {33, 256}, PackedType(DType::kQ8_0));
   EXPECT_THAT(std::string(graph_.Finish().message()),

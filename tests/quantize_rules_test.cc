@@ -77,6 +77,25 @@ TEST_F(Quantized, QuantizeActivations_NotWhenExact) {
   EXPECT_THAT(Fuse(), Not(HasSubstr("q8_a")));
 }
 
+TEST_F(Quantized, QuantizeGated_GivesBothProductsOneValue) {
+  const Value up = Weight("up", {32, 64}, DType::kQ8_0);
+  Output(SwiGlu(Linear(x_, w_), Linear(x_, up)));
+  const std::string fused = Fuse();
+  EXPECT_THAT(fused, HasSubstr("q8_a32[T,64] = quantize(x, {per_scale=32})"));
+  EXPECT_THAT(fused, HasSubstr("w, up, {activation=silu})"));
+  EXPECT_EQ(report_.Count("quantize_gated"), 1);
+}
+
+TEST_F(Quantized, QuantizeGated_NotForPlainWeights) {
+  const Value gate = Weight("gate", {32, 64}, DType::kF16);
+  const Value up = Weight("up", {32, 64}, DType::kF16);
+  Output(SwiGlu(Linear(x_, gate), Linear(x_, up)));
+  Fuse();
+  EXPECT_EQ(CountQuantized(), 0);
+  EXPECT_THAT(Reason("quantize_gated"),
+              HasSubstr("f16, which has no integer codes"));
+}
+
 // Weights in blocks of 256 want one scale for as many activations.
 TEST_F(Quantized, QuantizeActivations_TakesTheFormatThatTheWeightWants) {
   const Value x = In("long", {T, 512});
@@ -124,7 +143,9 @@ TEST_P(QuantizedLayer, HasFourQuantizedValues) {
   const Value gate = Product(h, "gate", 512), up = Product(h, "up", 512);
   Output(x + Product(Silu(gate) * up, "down", 256));
   Fuse();
-  EXPECT_EQ(report_.Count("quantize_activations"), 7);
+  const int gated = report_.Count("gated_matmul");
+  EXPECT_EQ(report_.Count("quantize_gated"), gated);
+  EXPECT_EQ(report_.Count("quantize_activations"), 7 - 2 * gated);
   EXPECT_EQ(CountQuantized(), 4) << Text();
   EXPECT_EQ(report_.Count("norm_quantize"), 1);
   EXPECT_EQ(report_.Count("add_norm_quantize"), 1);
@@ -226,6 +247,14 @@ TEST_F(Quantized, GatedQuantize_FusesWithItsActivation) {
   Output(Linear(Gelu(x_) * y_, w_));
   EXPECT_THAT(Fuse(), HasSubstr("q8_a32[T,64] = gated(x, y, {activation=gelu, "
                                 "quantized=32})"));
+  EXPECT_EQ(report_.Count("gated_quantize"), 1);
+}
+
+TEST_F(Quantized, GatedQuantize_FusesWithTheProductsThatAreGated) {
+  const Value up = Weight("up", {32, 64}, DType::kQ8_0);
+  const Value down = Weight("down", {64, 32}, DType::kQ8_0);
+  Output(Linear(SwiGlu(Linear(x_, w_), Linear(x_, up)), down));
+  EXPECT_THAT(Fuse(), HasSubstr("w, up, {activation=silu, quantized=32})"));
   EXPECT_EQ(report_.Count("gated_quantize"), 1);
 }
 

@@ -133,6 +133,17 @@ void AddGates(std::vector<RuleCase>& cases) {
                    }});
 }
 
+void AddGatedProducts(std::vector<RuleCase>& cases) {
+  for (const DType type : {DType::kF32, DType::kF16, DType::kQ8_0})
+    cases.push_back({"gated_matmul", std::string(Name(type)),
+                     [type](SampleGraph& g) -> Values {
+                       const Value x = g.Normal({kT, 64});
+                       const Value gate = g.Weight(type, {96, 64});
+                       const Value up = g.Weight(type, {96, 64});
+                       return {SwiGlu(Linear(x, gate), Linear(x, up))};
+                     }});
+}
+
 void AddNorms(std::vector<RuleCase>& cases) {
   cases.push_back({"rms_norm_mul", "rows", [](SampleGraph& g) -> Values {
                      const Value x = g.Normal({kT, 65});
@@ -167,6 +178,7 @@ std::vector<RuleCase> Collect() {
   AddById(cases);
   AddEpilogues(cases);
   AddGates(cases);
+  AddGatedProducts(cases);
   AddNorms(cases);
   for (const AttentionChain& chain : AttentionChains())
     cases.push_back(

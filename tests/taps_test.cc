@@ -93,7 +93,7 @@ TEST(Taps, EveryValueIsWhatTheReferencesCompute) {
 
 TEST(Taps, TellWhichFusionsTheyCost) {
   // A sum that a fused norm gives besides, and the operand of a fused op.
-  const auto cheap = Open({"layer.0", "blk.?.ffn_gate"});
+  const auto cheap = Open({"layer.0", "blk.?.attn_q"});
   EXPECT_EQ(cheap->taps().size(), 3u);
   EXPECT_EQ(cheap->tap_costs(), "");
   const auto dear = Open({"*.softmax"});

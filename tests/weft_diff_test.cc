@@ -98,17 +98,20 @@ struct Fault {
   }
 };
 
+// Of `op` where others have kernels of the same name.
 template <int kFault>
 CpuHooks Kernel(absl::string_view name,
-                std::function<void(cpu::KernelParams&)> change) {
+                std::function<void(cpu::KernelParams&)> change,
+                absl::string_view op = "") {
   CpuHooks hooks;
-  hooks.kernels = [name, change](cpu::KernelList& list) {
+  hooks.kernels = [=](cpu::KernelList& list) {
     for (cpu::Kernel& kernel : list) {
-      if (kernel.name != name) continue;
+      if (kernel.name != name || (!op.empty() && kernel.op->name != op))
+        continue;
       using F = Fault<kFault>;
       F::change = change;
       F::original = std::exchange(kernel.run, change ? F::Changed : F::Short);
-      return;  // another op's kernel may have the same name
+      return;
     }
   };
   return hooks;
@@ -143,13 +146,13 @@ std::vector<Rule> With(Rule rule) {
 
 // That one fault is found, in every run that it must show in, and named.
 void ExpectKernel(const DiffReport& report, absl::string_view op,
-                  absl::string_view rule) {
+                  absl::string_view rule, absl::string_view kernel = "") {
   SCOPED_TRACE(DiffReportText(report));
   ASSERT_THAT(report.divergences, Not(IsEmpty()));
   for (const Divergence& d : report.divergences) {
     EXPECT_EQ(d.kind, Divergence::Kind::kKernel);
     EXPECT_THAT(d.node, HasSubstr(absl::StrCat(": ", op, "(")));
-    EXPECT_THAT(d.kernel, HasSubstr(op));
+    EXPECT_THAT(d.kernel, HasSubstr(kernel.empty() ? op : kernel));
     if (rule.empty()) {
       EXPECT_EQ(d.culprit, "");
     } else {
@@ -207,10 +210,9 @@ TEST(WeftDiff, WrongRopePairing) {
 }
 
 TEST(WeftDiff, WrongActivation) {
-  ExpectKernel(
-      Found(Kernel<4>("gated",
-                      [](auto& p) { p.activation = cpu::Activation::kGelu; })),
-      "gated", "gated");
+  const auto Change = [](auto& p) { p.activation = cpu::Activation::kGelu; };
+  ExpectKernel(Found(Kernel<4>("qmatmul.q8_0", Change, "gated_qmatmul")),
+               "gated_qmatmul", "gated_matmul", "qmatmul.q8_0");
 }
 
 TEST(WeftDiff, RowsLeftOutByAProduct) {

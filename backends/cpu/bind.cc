@@ -119,7 +119,7 @@ int64_t LeastRewind(const Graph& graph, const CpuPlan& cpu) {
 
 // The most that a size of the kernels (a member of Kernel) comes to.
 int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
-                  const KernelList& kernels,
+                  const KernelList& kernels, int threads,
                   int64_t (*Kernel::*size)(const KernelArgs&)) {
   int64_t most = 0;
   for (const NodeId id : cpu.plan.plan.steps) {
@@ -137,6 +137,7 @@ int64_t MostBytes(const Graph& graph, const CpuPlan& cpu,
     args.out = out;
     args.params = &params;
     args.inner = kernel->inner.get();
+    args.threads = threads;
     most = std::max(most, (kernel->*size)(args));
   }
   return AlignUp(most);
@@ -159,12 +160,15 @@ int64_t SizeStates(const Graph& graph, CpuPlan& cpu) {
 
 }  // namespace
 
+bool Supports(const Kernel& kernel, const Graph& graph, const Node& node) {
+  return (kernel.supports == nullptr || kernel.supports(graph, node)) &&
+         (kernel.inner == nullptr || Supports(*kernel.inner, graph, node));
+}
+
 const Kernel* FindKernel(const KernelList& kernels, const Graph& graph,
                          const Node& node) {
   for (const Kernel& kernel : kernels)
-    if (kernel.op == node.op &&
-        (kernel.supports == nullptr || kernel.supports(graph, node)))
-      return &kernel;
+    if (kernel.op == node.op && Supports(kernel, graph, node)) return &kernel;
   return nullptr;
 }
 
@@ -224,8 +228,10 @@ absl::StatusOr<CpuPlan> PlanForCpu(const Graph& graph,
   out.memory.arena = out.plan.arena_bytes;
   out.memory.state = SizeStates(graph, cpu);
   out.rewind = LeastRewind(graph, cpu);
-  cpu.worker_scratch = MostBytes(graph, cpu, kernels, &Kernel::scratch_bytes);
-  cpu.shared_scratch = MostBytes(graph, cpu, kernels, &Kernel::shared_bytes);
+  cpu.worker_scratch =
+      MostBytes(graph, cpu, kernels, threads, &Kernel::scratch_bytes);
+  cpu.shared_scratch =
+      MostBytes(graph, cpu, kernels, threads, &Kernel::shared_bytes);
   out.memory.scratch = cpu.worker_scratch * threads + cpu.shared_scratch;
   out.target = TargetName(target);
   return cpu;

@@ -61,6 +61,11 @@ int64_t FirstTask(int64_t tasks, int64_t chunk, int64_t chunks) {
   return tasks * chunk / chunks;
 }
 
+// Whether it multiplies the rows of its input 1, in their order.
+bool ReadsRows(const Node& node) {
+  return node.op == &kQMatMul || node.op == &kGatedQMatMul;
+}
+
 // Of the weights of BoundStep::next each worker asks for a quarter of what its
 // second cache holds, from the end of its part of one step on: while it waits
 // for the others, while norms and gates run on one thread, and while the next
@@ -281,6 +286,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
       absl::MakeConstSpan(step_views_).subspan(step.first_out, step.n_out);
   args.params = &step.params;
   args.inner = step.kernel.inner.get();
+  args.threads = pool_.threads();
   args.scratch = scratch_.get();
   args.shared = scratch_.get() + worker_scratch_ * pool_.threads();
   args.bad_index = &bad_index_;
@@ -318,8 +324,8 @@ void CpuExecutable::FindNext() {
       if (step->kernel.work_depends_on_data) {
         if (between == nullptr) between = &*step;
       } else if (step->chunks > 1) {
-        const bool one = step->node->op == &kQMatMul &&
-                         step_views_[step->first_in].rows() == 1;
+        const bool one =
+            ReadsRows(*step->node) && step_views_[step->first_in].rows() == 1;
         next = one ? &*step : nullptr;
         between = nullptr;
       }
@@ -328,7 +334,7 @@ void CpuExecutable::FindNext() {
   const int threads = pool_.threads();
   for (size_t i = 0; i < steps_.size(); ++i) {
     const BoundStep& step = steps_[i];
-    if (step.node->op != &kQMatMul || step.chunks <= 1) continue;
+    if (!ReadsRows(*step.node) || step.chunks <= 1) continue;
     const View& w = step_views_[step.first_in + 1];
     const auto Begin = [&](int64_t worker) {  // where that one's share begins
       const int64_t chunk = pool_.FirstChunk(step.chunks, worker);

@@ -109,6 +109,7 @@ struct KernelArgs {
   std::byte* scratch = nullptr;  // this worker's, Kernel::scratch_bytes long
   std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
   const Kernel* inner = nullptr;  // Kernel::inner
+  int threads = 1;                // how many run a step's tasks
   // Bytes ahead of which a kernel that reads a stream of weights once asks for
   // it; 0: memory's own prefetchers do (OneTokenAhead in extensions.h).
   size_t ahead = 0;
@@ -146,7 +147,12 @@ struct Kernel {
   void (*finish)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
   // Writes or reads states of rank 4 in tiles too (kv_layout.h).
   bool tiled_states = false;
-  // A kernel that this one calls for its parts; args.inner when it runs.
+  // Of products with a weight: rows of the weight that are a task.
+  int64_t (*rows_per_task)(const KernelArgs& args) = nullptr;
+  // And rows that it computes together when a call has as many.
+  int64_t rows_together = 0;
+  // A kernel that this one calls for its parts, and which must support the node
+  // as well; args.inner when it runs.
   std::shared_ptr<const Kernel> inner = nullptr;
 };
 

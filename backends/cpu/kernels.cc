@@ -59,6 +59,7 @@ KernelList AllKernels(TargetMask targets) {
   AddStateKernels(targets, list);
   AddUnaryKernels(targets, list);
   AddUpdateKernels(targets, list);
+  AddGatedQMatMulKernels(targets, list);
   AddMatMulByIdKernels(list);
   return list;
 }

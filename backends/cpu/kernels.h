@@ -18,7 +18,8 @@ void AddExpertGradientKernels(TargetMask targets, KernelList& out);
 void AddGatherKernels(TargetMask targets, KernelList& out);
 void AddGradientKernels(TargetMask targets, KernelList& out);
 void AddMatMulKernels(TargetMask targets, KernelList& out);
-// Made of the qmatmul kernels that are in the list already.
+// These two are made of the qmatmul kernels that are in the list already.
+void AddGatedQMatMulKernels(TargetMask targets, KernelList& out);
 void AddMatMulByIdKernels(KernelList& out);
 void AddNormKernels(TargetMask targets, KernelList& out);
 void AddQMatMulKernels(TargetMask targets, KernelList& out);

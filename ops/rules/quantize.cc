@@ -46,13 +46,18 @@ bool ClassifyGatedQuantize(Value quantized, Classification& c) {
   const double per_scale = quantize.attrs.Float("per_scale");
   const Value product(graph, quantize.inputs[0]);
   const Node& node = graph->producer(product.id());
-  if (node.op != &kGated)
+  if (node.op != &kGated && node.op != &kGatedQMatMul)
     return c.Miss(product, "is no product of an activated gate");
   c.Inside(product);
   c.root = quantized;
-  const Value gate(graph, node.inputs[0]), up(graph, node.inputs[1]);
+  Values in;
+  for (const ValueId id : node.inputs) in.push_back(Value(graph, id));
   const std::string activation(node.attrs.String("activation"));
-  c.emit = [=] { return Gated(gate, up, activation, per_scale); };
+  const bool stored = node.op == &kGatedQMatMul;
+  c.emit = [=] {
+    return stored ? GatedQMatMul(in[0], in[1], in[2], activation, per_scale)
+                  : Gated(in[0], in[1], activation, per_scale);
+  };
   return true;
 }
 

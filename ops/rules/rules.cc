@@ -17,6 +17,7 @@ std::vector<Rule> FusionRules() {
   rules.push_back(AddRmsNormRule());
   // Before the epilogues: silu(gate) * up must not lose its silu to a matmul.
   rules.push_back(GatedRule());
+  rules.push_back(GatedMatMulRule());
   rules.push_back(MatMulBiasRule());
   rules.push_back(MatMulActivationRule());
   return rules;

@@ -34,13 +34,15 @@ Rule AddRmsNormRule();
 Rule LayerNormMulAddRule();
 // activation(gate) * up.
 Rule GatedRule();
+// That of two products of one value: gate and up in one step.
+Rule GatedMatMulRule();
 
 // Fusions after quantize_activations: quantize into the op that computes its
 // input.
 std::vector<Rule> QuantizeRules();
 
 // Quantize(RmsNormMul), Quantize(AddRmsNorm's second result),
-// Quantize(LayerNormMulAdd), Quantize(Gated).
+// Quantize(LayerNormMulAdd), Quantize(Gated) or of its products.
 Rule NormQuantizeRule();
 Rule AddNormQuantizeRule();
 Rule LayerNormQuantizeRule();

@@ -195,7 +195,6 @@ int64_t ScratchBytes(const KernelArgs& a) { return Scratch(ById(a)).total; }
 Kernel Around(const Kernel& inner, const OpDef& op) {
   return {.op = &op,
           .name = inner.name,
-          .supports = inner.supports,
           .strided = 1,
           .tasks = Tasks,
           .task_ns = TaskNs,

@@ -286,6 +286,8 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
   const int64_t first = begin * RowsPerTask(a);
   const int64_t last = std::min(n, end * RowsPerTask(a));
   const int64_t tokens = x.rows();
+  const int64_t y_stride =
+      tokens > 1 ? a.out[0].stride(-2) / int64_t{sizeof(float)} : n;
   auto ahead = static_cast<int64_t>(a.ahead);
   if (kAsksForRows && ahead == 0) ahead = kTokenRows * w.stride(0);
   for (int64_t t = 0; t < tokens;) {
@@ -298,10 +300,10 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
                         x.row_length(), ahead};
     float* y = a.out[0].RowAs<float>(t) + first;
     if (tile == kTileTokens) {
-      RunRows<Block, X, kTileTokens>(o, last - first, y, n);
+      RunRows<Block, X, kTileTokens>(o, last - first, y, y_stride);
       t += kTileTokens;
     } else {
-      RunRows<Block, X, 1>(o, last - first, y, n);
+      RunRows<Block, X, 1>(o, last - first, y, y_stride);
       t += 1;
     }
   }
@@ -336,7 +338,8 @@ void AddFormat(KernelList& out,
        .strided = 1,
        .tasks = Tasks,
        .task_ns = TaskNs,
-       .run = QMatMulKernel<Block, X>});
+       .run = QMatMulKernel<Block, X>,
+       .rows_per_task = RowsPerTask});
 }
 
 template <class... Bs>

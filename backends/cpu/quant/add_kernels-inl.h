@@ -19,6 +19,8 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
+inline int64_t BlockTaskRows(const KernelArgs&) { return kTaskRows; }
+
 HWY_INLINE int64_t BlockTasks(const KernelArgs& a) {
   return (a.in[1].dim(0) + kTaskRows - 1) / kTaskRows;
 }
@@ -43,7 +45,7 @@ bool SupportsBlocks(const Graph& graph, const Node& node, DType x) {
 template <class C>
 int64_t QuantScratch(const KernelArgs&) {
   size_t bytes = sizeof(MatMulScratch<C>);
-#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
   bytes = std::max(bytes, sizeof(AmxScratch<C>));
 #endif
   return static_cast<int64_t>(bytes);
@@ -60,12 +62,14 @@ absl::string_view FastName() {
 template <class C>
 void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
   auto fast = QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>;
+  int64_t rows_together = kTaskRows;
   if constexpr (kHasDotExtension) {
     if ((targets & kDotTarget) != 0)
       fast = QMatMulBlocks<C, FastTiles<C, Dots::kExtension>>;
   }
-#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
-  if ((targets & kAmxTarget) != 0) fast = QMatMulAmx<C>;
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
+  if ((targets & kAmxTarget) != 0)
+    fast = QMatMulAmx<C>, rows_together = kAmxRows;
 #endif
   out.push_back({.op = &kQMatMul,
                  .name = FastName<C>(),
@@ -78,7 +82,9 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
                  .tasks = BlockTasks,
                  .task_ns = BlockTaskNs<C, true>,
                  .scratch_bytes = QuantScratch<C>,
-                 .run = fast});
+                 .run = fast,
+                 .rows_per_task = BlockTaskRows,
+                 .rows_together = rows_together});
   out.push_back({.op = &kQMatMul,
                  .name = KernelName<"qmatmul.", typename C::Block>(),
                  .supports =
@@ -89,7 +95,8 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
                  .tasks = BlockTasks,
                  .task_ns = BlockTaskNs<C, false>,
                  .scratch_bytes = QuantScratch<C>,
-                 .run = QMatMulBlocks<C, ExactTiles<C>>});
+                 .run = QMatMulBlocks<C, ExactTiles<C>>,
+                 .rows_per_task = BlockTaskRows});
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)

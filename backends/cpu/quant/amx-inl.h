@@ -23,8 +23,8 @@
 
 #include "backends/cpu/quant/matmul-inl.h"
 
-// CPUs with AMX have all of AVX3_ZEN4.
-#if HWY_ARCH_X86_64 && HWY_TARGET == HWY_AVX3_ZEN4
+// CPUs with AMX have all of AVX3_DL.
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -414,6 +414,6 @@ void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
 }  // namespace weft::inline v0
 HWY_AFTER_NAMESPACE();
 
-#endif  // AVX3_ZEN4
+#endif  // AVX3_DL
 
 #endif  // WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_

@@ -430,10 +430,9 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
   }
 }
 
-// From so many tokens on, results are larger than caches and are written past
-// them: no line is read first (Zen 4, q4_k, 512 tokens, two threads: 695 -> 715
-// GOP/s).
-constexpr int64_t kStreamTokens = 128;
+// Larger results than that (128 tokens times 2048 rows) are written past the
+// caches: no line is read first (Zen 4, q4_k, 512 tokens: 695 -> 715 GOP/s).
+constexpr int64_t kStreamBytes = 1 << 20;
 
 // `rows` sums of each of the tokens [first, first + count), which lie `stride`
 // apart in scratch, to the result; past the caches if they `may_stream`, that
@@ -442,7 +441,7 @@ HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
                           int64_t first, int64_t count, const float* from,
                           int64_t stride, bool may_stream = false) {
   const DF32 df;
-  const bool full = rows == kTaskRows && count >= kStreamTokens && may_stream;
+  const bool full = rows == kTaskRows && may_stream;
   for (int64_t t = 0; t < count; ++t, from += stride) {
     float* to = m.y->RowAs<float>(first + t) + row;
     if (full && reinterpret_cast<uintptr_t>(to) % 64 == 0) {
@@ -459,7 +458,9 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ahead};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
-  const bool may_stream = !HasEpilogue(a);
+  const bool may_stream =
+      !HasEpilogue(a) &&
+      m.y->elements() * int64_t{sizeof(float)} >= kStreamBytes;
   for (int64_t row = begin * kTaskRows;
        row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
