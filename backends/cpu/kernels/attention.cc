@@ -20,6 +20,7 @@
 #include "backends/cpu/kernels/attention_shape.h"
 #include "backends/cpu/kernels/attention_softmax-inl.h"
 #include "backends/cpu/pick_target.h"
+#include "backends/cpu/prefetch.h"
 #include "backends/cpu/simd-inl.h"
 #include "ops/alibi.h"
 #include "ops/fused.h"
@@ -35,6 +36,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 // scores and values (18 KB for heads of 64) stay in L1 between the steps. All
 // rows at once, or 6, are 2 to 4 % slower.
 constexpr int64_t kStripe = 24;
+
+// Few queries, which read a cache as it is stored, ask for the lines of the next
+// chunk while they read one, and for its pages so many chunks ahead (f16, 4,096
+// positions, Zen 5, TinyLlama's shape, two sittings of five turns: attention in 10
+// and 13 % less time; one chunk ahead 6, 3 and 4 chunks 2, into L1 3 %).
+constexpr int64_t kPagesAhead = 2;
 
 // Calls f(Block) for the format.
 template <class F>
@@ -161,8 +168,8 @@ class BlockRunner {
     while (begin < end && !Sees(end - 1, first, count)) --end;
     if (begin == end) return;
     const KvChunk chunk = {first, count, At(*s_.k, first), At(*s_.v, first)};
-    if (scores_.unpack != nullptr) scores_.unpack(s_, m_, chunk);
-    if (mix_.unpack != nullptr) mix_.unpack(s_, m_, chunk);
+    Prepare(scores_, chunk, chunk.keys);
+    Prepare(mix_, chunk, chunk.values);
     Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
     for (int64_t r = begin; r < end; r += kStripe) {
       const int64_t last = std::min(end, r + kStripe);
@@ -170,6 +177,13 @@ class BlockRunner {
       SoftmaxChunk(s_, m_, block_, group_, first, count, r, last);
       mix_.rows(s_, m_, chunk, r, last, values);
     }
+  }
+
+  void Prepare(const Product& product, const KvChunk& chunk,
+               const KvRows& rows) const {
+    if (product.unpack != nullptr) return product.unpack(s_, m_, chunk);
+    const int64_t bytes = kChunk * rows.bytes;
+    AskForPages(rows.first + kPagesAhead * bytes, static_cast<size_t>(bytes));
   }
 
   bool Sees(int64_t r, int64_t first, int64_t count) const {

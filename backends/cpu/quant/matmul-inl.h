@@ -206,26 +206,18 @@ class Ahead {
 };
 
 // One token reads packed rows once. It asks for the first line of each page
-// KernelArgs::ahead, and for all lines half as far ahead. (It seems that
-// memory's prefetchers end with a page of 4 KB, and that what asks for the
-// first lines of the next one waits for all of its time.) GB/s of rows in
+// KernelArgs::ahead, and for all lines half as far ahead. GB/s of rows in
 // memory, Zen 5, AVX-512, two threads (one), without the first lines, which is
 // best with lines 32 KB ahead | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30)
 // | 63 (33), q6_k 63 (32) | 67 (35), q8_0 45 (23) | 66 (35), where plain reads
 // give 55 to 63 (38) with four streams. Three lines of each page: the same,
 // q8_0 58. Three places read by turns instead: q4_k as much, q6_k 53. Tokens/s:
 // README.md.
-constexpr size_t kPage = 4096;
 HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
 
 template <class C>
-HWY_INLINE void AskForPages(const uint8_t* packed, size_t ahead) {
-  constexpr size_t kBytes = kPackedRows * kGroupBytes<C>;
-  if (ahead == 0) return;
-  const uint8_t* at = packed + ahead;
-  for (size_t to = -reinterpret_cast<uintptr_t>(at) % kPage; to < kBytes;
-       to += kPage)
-    PrefetchL2(at + to);
+HWY_INLINE void AskForPagesOf(const uint8_t* packed, size_t ahead) {
+  if (ahead > 0) AskForPages(packed + ahead, kPackedRows * kGroupBytes<C>);
 }
 
 // What one kind of activations does with unpacked panels.
@@ -275,7 +267,7 @@ struct FastTiles {
       // 8 tokens 250 -> 290 tokens/s. Others lose: q4_k 360 -> 280, q6_k 285 ->
       // 268.
       if (tokens == 1 || kPackedRows * kGroupBytes<C> > kPage)
-        AskForPages<C>(packed, m.ahead);
+        AskForPagesOf<C>(packed, m.ahead);
       for (int64_t t = 0; t < tokens;) {
         const int64_t left = m.even() ? tokens - t : 1;
         float* to = y + t * kTaskRows;
@@ -356,7 +348,7 @@ struct ExactTiles {
     for (size_t p = 0; p < kPanels; ++p)
       hn::StoreU(hn::Zero(df), df, y + p * kLanes);
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
-      AskForPages<C>(rows.data, m.ahead);
+      AskForPagesOf<C>(rows.data, m.ahead);
       const int blocks = m.template blocks_of<typename C::Block>(g);
       const int subs = SubsOf<C>(m, g);
       for (size_t p = 0; p < kPanels; ++p) {

@@ -22,6 +22,7 @@
 #include <type_traits>
 
 #include "backends/cpu/half-inl.h"
+#include "backends/cpu/prefetch.h"
 #include "backends/cpu/quant/traits.h"
 #include "graph/packed.h"
 #include "hwy/cache_control.h"
@@ -187,10 +188,6 @@ struct alignas(64) Panel : PanelScales<C> {
 };
 
 // ---- Reading rows ----
-
-// Asks for a line of memory, into L2: into L1 few lines can be on their way at
-// a time. Highway has that one alone.
-HWY_INLINE void PrefetchL2(const void* line) { __builtin_prefetch(line, 0, 2); }
 
 // Bytes of a group of each row: row r's are at data + r * stride.
 struct Rows {
