@@ -320,8 +320,13 @@ TEST(StoredProduct, InPartsIsTheWhole) {
   const Value bias = graph.Weight("bias", DType::kF32, {kRows});
   const Value fused = QMatMul(x, w, bias, "gelu_tanh");
   const Value product = MatMul(x, Transpose(Dequant(w)));
+  const Value up = graph.Weight("up", DType::kQ8_0, {kRows, kColumns});
+  const Value gated = GatedQMatMul(x, w, up, "silu");
+  const Value blocks = GatedQMatMul(x, w, up, "silu", 32);
   graph.Output("fused", fused);
   graph.Output("product", product);
+  graph.Output("gated", gated);
+  graph.Output("blocks", Dequant(blocks));
   ASSERT_TRUE(graph.Finish().ok()) << graph.status();
   uint64_t seed = kSeed;
   const auto run =
@@ -336,12 +341,12 @@ TEST(StoredProduct, InPartsIsTheWhole) {
   const auto value = [&](Value v) -> const HostTensor& {
     return run->values[static_cast<size_t>(v.id())];
   };
-  for (const Value y : {fused, product}) {
+  for (const Value y : {fused, product, gated, blocks}) {
     const auto found = FindStoredProduct(graph, graph.producer(y.id()));
     ASSERT_TRUE(found.has_value());
     const auto got = RunStoredProduct(
         graph, *found, value(x), y.id() == fused.id() ? &value(bias) : nullptr,
-        value(w).bytes, {}, 2);
+        {value(w).bytes, value(up).bytes}, {}, 2);
     ASSERT_TRUE(got.ok()) << got.status();
     EXPECT_EQ(got->bytes, value(y).bytes);
   }

@@ -138,13 +138,17 @@ class ReferenceRun {
 
   absl::Status ComputeProduct(const StoredProduct& product) {
     const Node& node = *product.node;
-    WEFT_ASSIGN_OR_RETURN(const auto bytes, subject_.weights(*product.weight));
+    std::vector<absl::Span<const std::byte>> bytes;
+    for (const StoredMatrix& matrix : product.matrices) {
+      WEFT_ASSIGN_OR_RETURN(bytes.emplace_back(),
+                            subject_.weights(*matrix.weight));
+    }
     HostTensor kept[2];
     WEFT_ASSIGN_OR_RETURN(const HostTensor* x,
                           Operand(node.inputs[0], kept[0]));
     const HostTensor* bias = nullptr;
-    if (node.inputs.size() > 2) {
-      WEFT_ASSIGN_OR_RETURN(bias, Operand(node.inputs[2], kept[1]));
+    if (const size_t i = 1 + bytes.size(); i < node.inputs.size()) {
+      WEFT_ASSIGN_OR_RETURN(bias, Operand(node.inputs[i], kept[1]));
     }
     WEFT_ASSIGN_OR_RETURN(values_[step_][Index(node.outputs[0])],
                           RunStoredProduct(graph_, product, *x, bias, bytes,

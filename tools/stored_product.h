@@ -12,13 +12,18 @@
 
 namespace weft::inline v0 {
 
-// A node y = x w^T, or its activation, whose w [N, K] comes from one weight:
-// what it computes for some rows of the weight are columns of y.
+// A matrix of a product, [N, K], that comes from one weight.
+struct StoredMatrix {
+  const Node* weight = nullptr;
+  // Between weight and product, as data flows: dequant, transpose.
+  std::vector<const Node*> between;
+};
+
+// A node y = x w^T, its activation, or what is gated of two: what it computes
+// for some rows of its matrices are columns of y.
 struct StoredProduct {
   const Node* node = nullptr;
-  const Node* weight = nullptr;
-  // Between the two, as data flows: dequant, transpose.
-  std::vector<const Node*> between;
+  std::vector<StoredMatrix> matrices;  // the node's operands from the second on
 };
 
 // Nothing where the node is none.
@@ -27,11 +32,12 @@ std::optional<StoredProduct> FindStoredProduct(const Graph& graph,
 
 // y by the references of these ops, bit for bit as from the whole weight at
 // once, but with no more than a few MB of it decoded for each thread. `x`: the
-// node's first operand; `bias`: its third, null for none; `bytes`: the weight's
+// node's first operand; `bias`: its last, null for none; `bytes`: the weights'
 // in the file. Errors of the references.
 absl::StatusOr<HostTensor> RunStoredProduct(
     const Graph& graph, const StoredProduct& product, const HostTensor& x,
-    const HostTensor* bias, absl::Span<const std::byte> bytes,
+    const HostTensor* bias,
+    absl::Span<const absl::Span<const std::byte>> bytes,
     const SymbolValues& symbols, int threads);
 
 }  // namespace weft::inline v0

@@ -205,7 +205,7 @@ bool SameFormat(const Graph& graph, const Node& node) {
 void AddKernels(KernelList& out) {
   KernelList more;
   for (const Kernel& kernel : out) {
-    if (kernel.op != &kQMatMul) continue;
+    if (kernel.op != &kQMatMul || kernel.rows_per_task == nullptr) continue;
     more.push_back({.op = &kGatedQMatMul,
                     .name = kernel.name,
                     .supports = SameFormat,
