@@ -196,6 +196,24 @@ TEST(GraphDump, ShowsAProfileThatWasMeasured) {
                 "graph-dump", "this is no profile");
 }
 
+TEST(GraphDump, WritesWhatTheNameOfTheFileEndsIn) {
+  const std::string page = ScratchPath("page.html"),
+                    json = ScratchPath("g.json");
+  const std::string text = ScratchPath("graph.anything");
+  const std::string plan = ScratchPath("plan.json");
+  ExpectSuccess(Dump({"--out=" + page}));
+  EXPECT_TRUE(absl::StartsWith(ReadText(page), "<!doctype html>"));
+  ExpectSuccess(Dump({"--out=" + json}));
+  EXPECT_TRUE(absl::StartsWith(ReadText(json), "{"));
+  ExpectSuccess(Dump({"--out=" + text}));
+  EXPECT_TRUE(absl::StartsWith(ReadText(text), "%0: "));
+  ExpectSuccess(Dump({"--format=text", "--out=" + page}));
+  EXPECT_EQ(ReadText(page), ReadText(text));
+  // A plan is no graph.
+  ExpectSuccess(Dump({"--plan", "--out=" + plan}));
+  EXPECT_FALSE(absl::StartsWith(ReadText(plan), "{"));
+}
+
 TEST(GraphDump, SaysWhatToDoAboutBadInput) {
   ExpectFailure(RunTool("graph-dump", {"--model=/nowhere/m.gguf"}),
                 "graph-dump", "/nowhere/m.gguf");

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/flags/flag.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -31,9 +32,10 @@
 #include "tools/terminal.h"
 #include "tools/what_if.h"
 
-ABSL_FLAG(std::string, format, "text",
+ABSL_FLAG(std::string, format, "",
           "of graphs: text, html, json, dot, mermaid or model-explorer; svg, "
-          "png or pdf by Graphviz");
+          "png or pdf by Graphviz; without it what the name of --out ends in, "
+          "or text");
 ABSL_FLAG(std::string, after, "",
           "the graph after this pass, \"as built\", or all: as built and after "
           "every pass; without it after the last one, in a page all");
@@ -73,8 +75,8 @@ constexpr char kUsage[] =
     R"(graph-dump: shows the graph of a model
 
   graph-dump --model=F                     the graph that runs
-  graph-dump --model=F --format=html --out=F.html    a page to look around in
-  graph-dump --model=F --format=svg --out=F.svg      a picture
+  graph-dump --model=F --out=F.html        a page to look around in
+  graph-dump --model=F --out=F.svg         a picture
   graph-dump --model=F --after=all         as built, and after every pass
   graph-dump --model=F --pack=on           with the weights packed for kernels
   graph-dump --model=F --explain           what was fused, what not and why
@@ -85,7 +87,7 @@ constexpr char kUsage[] =
   graph-dump --model=F --plan --probe      and how fast it would be here
   graph-dump --model=F --profile           times of all steps
   weft-bench --model=F --profile=P  and then
-  graph-dump --model=F --format=html --profile=P --out=F.html
+  graph-dump --model=F --profile=P --out=F.html
   graph-dump --ops                         the ops that there are
   graph-dump --formats                     the block formats that there are
 
@@ -144,16 +146,23 @@ absl::Status CheckName(absl::string_view flag, absl::string_view value,
 }
 
 absl::Status ParseFormat(Request& request) {
-  std::string name = absl::GetFlag(FLAGS_format);
+  constexpr absl::string_view kPictures[] = {"svg", "png", "pdf"};
   std::vector<std::string> names;
   for (const DumpFormat& format : DumpFormats())
     names.emplace_back(format.name);
-  for (const char* picture : {"svg", "png", "pdf"}) {
-    names.emplace_back(picture);
-    if (name != picture) continue;
-    request.picture = std::exchange(name, "dot");
+  for (const absl::string_view picture : kPictures) names.emplace_back(picture);
+
+  std::string name = absl::GetFlag(FLAGS_format);
+  if (name.empty()) {
+    const std::string out = absl::GetFlag(FLAGS_out);
+    const std::string end = out.substr(out.rfind('.') + 1);
+    // The texts that replace a graph are no format of one.
+    const bool known = absl::c_linear_search(names, end) && !request.texts();
+    name = known && end.size() < out.size() ? end : "text";
   }
-  WEFT_RETURN_IF_ERROR(CheckName("format", absl::GetFlag(FLAGS_format), names));
+  WEFT_RETURN_IF_ERROR(CheckName("format", name, names));
+  if (absl::c_linear_search(kPictures, name))
+    request.picture = std::exchange(name, "dot");
   request.format = FindDumpFormat(name);
   return absl::OkStatus();
 }
@@ -181,8 +190,6 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   WEFT_ASSIGN_OR_RETURN(const PackWhen pack, PackFromFlags());
   // What a machine has room for would make dumps differ from one to another.
   request.pack_weights = pack == PackWhen::kAlways;
-  WEFT_RETURN_IF_ERROR(ParseFormat(request));
-  WEFT_RETURN_IF_ERROR(ParseAfter(args, request));
   request.explain = args.Given("explain");
   request.rule = absl::GetFlag(FLAGS_explain);
   request.diff = absl::GetFlag(FLAGS_diff);
@@ -191,6 +198,8 @@ absl::StatusOr<Request> ParseRequest(const Arguments& args) {
   const std::string profile = absl::GetFlag(FLAGS_profile);
   request.run = profile == kRun;
   if (!request.run) request.profile_file = profile;
+  WEFT_RETURN_IF_ERROR(ParseFormat(request));
+  WEFT_RETURN_IF_ERROR(ParseAfter(args, request));
   request.graph =
       args.Given("after") || args.Given("format") || !request.texts();
   if (request.graph && request.format->name != "text" && request.texts())
