@@ -223,12 +223,14 @@ class Planner {
   // the first is as good as any in 9 of 10; layers of a transformer are often a
   // fifth above the least at first and reach it.
   void AssignOffsets() {
-    constexpr int kAttempts = 16;
     const std::vector<Sized> sorted = BuffersByPressure();
     if (sorted.empty()) return;
+    // An attempt compares each buffer with all that are placed: 0.1 s in all.
+    const auto n = static_cast<int64_t>(sorted.size());
+    const int64_t attempts = std::clamp<int64_t>((1 << 26) / (n * n), 1, 16);
     std::vector<Placement*> buffers, best;
     for (const Sized& s : sorted) buffers.push_back(s.buffer);
-    for (int i = 0; i < kAttempts; ++i) {
+    for (int64_t i = 0; i < attempts; ++i) {
       const int64_t bytes = FirstFit(buffers);
       if (best.empty() || bytes < plan_.arena_bytes)
         plan_.arena_bytes = bytes, best = buffers;

@@ -31,7 +31,8 @@ constexpr int64_t kChunksPerWorker = 4;
 constexpr double kMinChunkNs = 2000;
 // Nor much longer than this: a cancelled step ends between two chunks. (3 ms
 // were no faster; a prefill of TinyLlama's shape then ended after 6 to 12 ms on
-// a busy machine, now after 4.)
+// a busy machine, now after 4. A task of `gated_qmatmul` may take longer: 512
+// tokens of TinyLlama's shape 3 ms.)
 constexpr double kMaxChunkNs = 1e6;
 
 // Pieces in which to hand out tasks that take that long; 1 = stay on this

@@ -39,14 +39,17 @@ constexpr int64_t kTokens = 512;
 bool IsQuantized(const KernelArgs& a) { return a.out[0].dtype != DType::kF32; }
 
 // Whether tasks compute whole blocks of a quantised result, which then needs no
-// other memory: unless so few tasks would leave threads idle for more than a
-// tenth of the time. Otherwise f32 values, which all threads share, are
-// quantised in a second stage.
+// other memory: where every thread gets some, so that others can take the last
+// of one that lost its core, and none is idle for more than a tenth of the
+// time. Elsewhere f32 values, which all threads share, are quantised in a
+// second stage.
 bool MakesBlocks(const KernelArgs& a) {
+  constexpr int64_t kTasksPerThread = 4;
   if (!IsQuantized(a)) return false;
   const int64_t blocks = (a.in[1].dim(0) + kBlock - 1) / kBlock;
   const int64_t turns = (blocks + a.threads - 1) / a.threads;
-  return turns * a.threads * 10 <= blocks * 11;
+  return a.threads == 1 || (blocks >= kTasksPerThread * a.threads &&
+                            turns * a.threads * 10 <= blocks * 11);
 }
 
 // Rows of one product that are computed together.
@@ -61,7 +64,7 @@ int64_t RowsPerTask(const KernelArgs& a) {
 // What is computed at a time: `part` rows of both products, of so many tokens,
 // that go to the result when there are `rows` of them.
 struct Steps {
-  explicit Steps(const KernelArgs& a) {
+  explicit Steps(const KernelArgs& a) : makes_blocks(MakesBlocks(a)) {
     const int64_t unit = UnitRows(a), task = RowsPerTask(a);
     tokens = std::min(a.in[0].rows(), kTokens);
     // Few tokens: long streams of weights.
@@ -69,6 +72,7 @@ struct Steps {
     rows = std::max(task, std::min(kBlock, turns * task) / task * task);
     part = std::min(turns * unit, rows);
   }
+  bool makes_blocks;
   int64_t tokens, rows, part;
 };
 
@@ -121,18 +125,6 @@ void Multiply(const KernelArgs& a, const View& x, const View& w, int64_t first,
   a.inner->run(inner, first / per_task, (last + per_task - 1) / per_task);
 }
 
-// gate[i] = f(gate[i]) * up[i].
-template <class F>
-HWY_INLINE void GateRow(F f, const float* up, int64_t n, float* gate) {
-  ForEachVector(hn::ScalableTag<float>(), n,
-                [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
-                __attribute__((always_inline)) {
-                  const auto activated = f(d, LoadPart(d, gate + i, lanes));
-                  StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d,
-                            gate + i, lanes);
-                });
-}
-
 // Rows [row, row + rows) of tokens [t, t + x.dim(0)), whose rows are x.
 void RunRows(const KernelArgs& a, const Steps& steps, const View& x, int64_t t,
              int64_t row, int64_t rows) {
@@ -144,13 +136,15 @@ void RunRows(const KernelArgs& a, const Steps& steps, const View& x, int64_t t,
     Multiply(a, x, a.in[1], first, first + n, rows, gate + at);
     Multiply(a, x, a.in[2], first, first + n, n, up);
     WithActivation(a.params->activation, [&](auto f) HWY_ATTR {
-      for (int64_t i = 0; i < x.dim(0); ++i)
-        GateRow(f, up + i * n, n, gate + i * rows + at);
+      for (int64_t i = 0; i < x.dim(0); ++i) {
+        float* y = gate + i * rows + at;
+        GateRow(f, y, up + i * n, n, y);
+      }
     });
   }
   for (int64_t i = 0; i < x.dim(0); ++i) {
     const float* from = gate + i * rows;
-    if (MakesBlocks(a))
+    if (steps.makes_blocks)
       QuantizeRow(from, rows, a.out[0], t + i, row);
     else
       std::copy_n(from, rows, FloatRow(a, t + i) + row);
@@ -197,9 +191,12 @@ double TaskNs(const KernelArgs& a) {
   return static_cast<double>(2 * RowsPerTask(a) / inner) * a.inner->task_ns(a);
 }
 
-bool SameFormat(const Graph& graph, const Node& node) {
-  return graph.value(node.inputs[1]).type.dtype ==
-         graph.value(node.inputs[2]).type.dtype;
+// Matrices of one type whose rows are known when memory is planned.
+bool SameMatrices(const Graph& graph, const Node& node) {
+  const TensorType& gate = graph.value(node.inputs[1]).type;
+  const TensorType& up = graph.value(node.inputs[2]).type;
+  return gate.dtype == up.dtype && gate.shape == up.shape &&
+         gate.shape.rank() == 2 && gate.shape.dim(0).is_constant();
 }
 
 void AddKernels(KernelList& out) {
@@ -208,7 +205,7 @@ void AddKernels(KernelList& out) {
     if (kernel.op != &kQMatMul || kernel.rows_per_task == nullptr) continue;
     more.push_back({.op = &kGatedQMatMul,
                     .name = kernel.name,
-                    .supports = SameFormat,
+                    .supports = SameMatrices,
                     .tasks = Tasks,
                     .task_ns = TaskNs,
                     .scratch_bytes = ScratchBytes,

@@ -182,6 +182,19 @@ HWY_INLINE void WithActivation(Activation activation, const F& f) {
   }
 }
 
+// y[i] = f(gate[i]) * up[i] for i < n; y may be either of them.
+template <class F>
+HWY_INLINE void GateRow(F f, const float* gate, const float* up, int64_t n,
+                        float* y) {
+  ForEachVector(hn::ScalableTag<float>(), n,
+                [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
+                __attribute__((always_inline)) {
+                  const auto activated = f(d, LoadPart(d, gate + i, lanes));
+                  StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d,
+                            y + i, lanes);
+                });
+}
+
 // y[i] = activation(y[i]) for i < n.
 inline void Activate(Activation activation, float* y, int64_t n) {
   if (activation == Activation::kNone) return;

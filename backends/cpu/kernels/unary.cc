@@ -59,14 +59,7 @@ void GatedBy(const KernelArgs& a, int64_t begin, int64_t end) {
         const float* gate = a.in[0].RowAs<const float>(r) + first;
         const float* up = a.in[1].RowAs<const float>(r) + first;
         float* y = quantized ? values : a.out[0].RowAs<float>(r) + first;
-        ForEachVector(
-            D(), n,
-            [&](auto d, int64_t i, int64_t lanes) HWY_ATTR
-            __attribute__((always_inline)) {
-              const auto activated = F()(d, LoadPart(d, gate + i, lanes));
-              StorePart(hn::Mul(activated, LoadPart(d, up + i, lanes)), d,
-                        y + i, lanes);
-            });
+        GateRow(F(), gate, up, n, y);
         if (quantized) QuantizeRow(values, n, a.out[0], r, first);
       });
 }

@@ -68,8 +68,10 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
       fast = QMatMulBlocks<C, FastTiles<C, Dots::kExtension>>;
   }
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
-  if ((targets & kAmxTarget) != 0)
-    fast = QMatMulAmx<C>, rows_together = kAmxRows;
+  if ((targets & kAmxTarget) != 0) {
+    fast = QMatMulAmx<C>;
+    rows_together = kAmxRows;
+  }
 #endif
   out.push_back({.op = &kQMatMul,
                  .name = FastName<C>(),

@@ -422,8 +422,10 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
   }
 }
 
-// Larger results than that (128 tokens times 2048 rows) are written past the
-// caches: no line is read first (Zen 4, q4_k, 512 tokens: 695 -> 715 GOP/s).
+// Results of so many tokens and bytes are larger than caches and are written
+// past them: no line is read first (Zen 4, q4_k, 512 tokens, two threads: 695 ->
+// 715 GOP/s). Few bytes are scratch of another kernel.
+constexpr int64_t kStreamTokens = 128;
 constexpr int64_t kStreamBytes = 1 << 20;
 
 // `rows` sums of each of the tokens [first, first + count), which lie `stride`
@@ -451,7 +453,7 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
   const bool may_stream =
-      !HasEpilogue(a) &&
+      !HasEpilogue(a) && tokens >= kStreamTokens &&
       m.y->elements() * int64_t{sizeof(float)} >= kStreamBytes;
   for (int64_t row = begin * kTaskRows;
        row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
