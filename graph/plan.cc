@@ -220,8 +220,8 @@ class Planner {
 
   // While that takes more than the fullest step holds, the buffer at the top is
   // placed before all others: the least of some attempts. Of 600 random graphs
-  // the first is as good as any in 9 of 10; layers of a transformer are often a
-  // fifth above the least at first and reach it.
+  // the first is as good as any in 9 of 10; a few layers of a transformer are often
+  // a fifth above the least at first and reach it, 22 are a tenth above.
   void AssignOffsets() {
     const std::vector<Sized> sorted = BuffersByPressure();
     if (sorted.empty()) return;

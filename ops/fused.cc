@@ -325,9 +325,9 @@ Value Gated(Value gate, Value up, absl::string_view activation,
 const OpDef kGatedQMatMul = {
     .name = "gated_qmatmul",
     .doc =
-        "The first half of a gated feed-forward layer: y = activation(x "
-        "gate^T) "
-        "* (x up^T). x as in qmatmul; gate and up [N, K] of one stored format.",
+        "The first half of a gated feed-forward layer: "
+        "y = activation(x gate^T) * (x up^T). x as in qmatmul; gate and up "
+        "[N, K] of one stored format.",
     .expand = [](const ExpandCall& c) -> Values {
       const Value x = Dequant(c.in[0]);
       const Value gate = MatMul(x, Transpose(Dequant(c.in[1])));
