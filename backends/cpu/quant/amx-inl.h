@@ -4,14 +4,27 @@
 // The same definition as in dot-inl.h, and the same bits. A tile instruction
 // sums over 64 columns at once. Formats with integer scales are multiplied with
 // them first: scale * (code - bias) has 16 bits, whose low and high bytes are
-// two operands; their products are exact, and a group needs two results of 16
-// tokens x 16 rows. Formats with floats as scales need a result of each
-// sub-block, and tiles of 32 columns.
+// two operands (planes); their products are exact, and a group needs two
+// results of 16 tokens x 16 rows. Formats with floats as scales need a result
+// of each sub-block, and tiles of 32 columns.
 //
-// A unit is what four result tiles hold. The tile registers work while vectors
-// turn the unit before into floats; what limits is the slower of the two (on
-// Sapphire Rapids 16 cycles for each instruction on tiles; 16 for storing each
-// result).
+// 256 rows are computed together, group by group: their panels are unpacked
+// into L2, and 32 tokens, copied side by side into L1, pass by all of them
+// before the next 32 do. Two panels and 32 tokens are a stage. While its tiles
+// are multiplied, vectors turn those of the stage before into floats.
+//
+// Measured on Emerald Rapids, one thread, 2048 x 2048, 512 tokens, GOP/s,
+// medians in seconds in which the core's second thread seemed idle (busy: a
+// load of a tile then waits for the products before it, 16 of each take 440 ns
+// instead of 100): q4_k 786 (408), q6_k 772 (470), q8_0 503 (372); vectors 335
+// (263), 299 (240), 287 (287). Products of tiles alone would reach 2,300 with
+// two planes. What takes the rest, by leaving it out: floats of results 27 %,
+// panels that come from L2 and not L1 15, sums that do 9, unpacking 9, the
+// tokens' copies 6. Tried, with q4_k, this one being 1: two panels in L1 and
+// tokens from L2 as they lie 0.87 to 0.97, copied side by side 0.9; 128 rows
+// 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two groups before the
+// next tokens 0.9; results that wait for a second stage 0.93; asking for sums
+// ahead 0.94.
 #if defined(WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
@@ -22,8 +35,8 @@
 #include <algorithm>
 
 #include "backends/cpu/quant/matmul-inl.h"
+#include "backends/cpu/quant/tiles-inl.h"
 
-// CPUs with AMX have all of AVX3_DL.
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
 
 HWY_BEFORE_NAMESPACE();
@@ -32,69 +45,7 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 
 // With fewer tokens vectors are as fast: the planes of a panel do not pay.
-constexpr int64_t kLeastAmxTokens = 40;
-constexpr int kTileRows = 16;
-
-// ---- Instructions. Assembly, because no compiler flag of the target allows
-// the intrinsics. ----
-
-// The shapes of tile registers: 0..3 are results, 4 and 5 activations, 6 and 7
-// weights.
-struct alignas(64) TileConfig {
-  uint8_t palette = 1, start_row = 0, reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-
-  // `tokens0` in the results 0, 1 and activations 4; `tokens1` in 2, 3 and 5;
-  // instructions sum over `columns`.
-  TileConfig(int tokens0, int tokens1, int columns) {
-    for (const int i : {0, 1, 2, 3}) row_bytes[i] = 64;
-    for (const int i : {4, 5}) row_bytes[i] = static_cast<uint16_t>(columns);
-    for (const int i : {0, 1, 4}) rows[i] = static_cast<uint8_t>(tokens0);
-    for (const int i : {2, 3, 5}) rows[i] = static_cast<uint8_t>(tokens1);
-    for (const int i : {6, 7}) {
-      row_bytes[i] = 64;
-      rows[i] = static_cast<uint8_t>(columns / 4);
-    }
-  }
-  void Load() const { asm volatile("ldtilecfg %0" : : "m"(*this)); }
-};
-static_assert(sizeof(TileConfig) == 64);
-
-HWY_INLINE void ReleaseTiles() { asm volatile("tilerelease"); }
-
-template <int kTile>
-HWY_INLINE void ZeroTile() {
-  asm volatile("tilezero %%tmm%c0" : : "i"(kTile));
-}
-template <int kTile>
-HWY_INLINE void LoadTile(const void* from, size_t stride) {
-  asm volatile("tileloadd (%1,%2,1), %%tmm%c0"
-               :
-               : "i"(kTile), "r"(from), "r"(stride)
-               : "memory");
-}
-template <int kTile>
-HWY_INLINE void StoreTile(void* to, size_t stride) {
-  asm volatile("tilestored %%tmm%c0, (%1,%2,1)"
-               :
-               : "i"(kTile), "r"(to), "r"(stride)
-               : "memory");
-}
-// kOut += signed bytes of kX times unsigned ones of kW, by fours.
-template <int kOut, int kX, int kW>
-HWY_INLINE void MultiplyUnsigned() {
-  asm volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0"
-               :
-               : "i"(kOut), "i"(kX), "i"(kW));
-}
-template <int kOut, int kX, int kW>
-HWY_INLINE void MultiplySigned() {
-  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0"
-               :
-               : "i"(kOut), "i"(kX), "i"(kW));
-}
-
+constexpr int64_t kLeastAmxTokens = 32;
 // ---- Panels ----
 
 // Formats with integer scales: codes times scales, low and high bytes.
@@ -106,29 +57,34 @@ struct alignas(64) AmxPanel {
 
   HWY_INLINE void Prepare() {
     const DI di;
-    const DU du;
+    const DI8 d8;
+    const DU8 du8;
+    const DI16 d16;
     constexpr int kSteps = C::kSub / 4;
-    const VU bytes = hn::Set(du, 0x00FF00FFu);
-    const auto bias = hn::Set(DI16(), static_cast<int16_t>(kBias<C>));
     for (int j = 0; j < Panel<C>::kSubs; ++j) {
+      // A product of pairs of which one is zero: at most 255 * 128.
       const VI scale = hn::Load(di, panel.scales[j]);
+      const VI byte = hn::And(scale, hn::Set(di, 0xFF));
+      const VI even = hn::Or(byte, hn::ShiftLeft<16>(byte));
+      const auto of_even = hn::BitCast(d8, even);
+      const auto of_odd = hn::BitCast(d8, hn::ShiftLeft<8>(even));
       const auto twice =
-          hn::BitCast(DI16(), hn::Or(hn::And(scale, hn::Set(di, 0xFFFF)),
-                                     hn::ShiftLeft<16>(scale)));
-      const auto Scaled = [&](VU codes) HWY_ATTR {
-        auto c = hn::BitCast(DI16(), hn::And(codes, bytes));
-        if (kBias<C> != 0) c = hn::Sub(c, bias);
-        return hn::BitCast(du, hn::Mul(c, twice));
-      };
+          hn::BitCast(d16, hn::Or(hn::And(scale, hn::Set(di, 0xFFFF)),
+                                  hn::ShiftLeft<16>(scale)));
+      const auto bias =
+          hn::Mul(twice, hn::Set(d16, static_cast<int16_t>(kBias<C>)));
       for (int i = j * kSteps; i < (j + 1) * kSteps; ++i) {
-        const VU codes = hn::BitCast(du, hn::Load(DU8(), panel.codes[i]));
-        const VU even = Scaled(codes), odd = Scaled(hn::ShiftRight<8>(codes));
-        StoreCodes(
-            hn::Or(hn::And(even, bytes), hn::ShiftLeft<8>(hn::And(odd, bytes))),
-            low[i]);
-        StoreCodes(hn::Or(hn::And(hn::ShiftRight<8>(even), bytes),
-                          hn::AndNot(bytes, odd)),
-                   high[i]);
+        const auto codes = hn::Load(du8, panel.codes[i]);
+        auto evens = hn::SatWidenMulPairwiseAdd(d16, codes, of_even);
+        auto odds = hn::SatWidenMulPairwiseAdd(d16, codes, of_odd);
+        if constexpr (kBias<C> != 0)
+          evens = hn::Sub(evens, bias), odds = hn::Sub(odds, bias);
+        hn::Store(hn::OddEven(hn::BitCast(du8, hn::ShiftLeft<8>(odds)),
+                              hn::BitCast(du8, evens)),
+                  du8, low[i]);
+        hn::Store(hn::OddEven(hn::BitCast(du8, odds),
+                              hn::BitCast(du8, hn::ShiftRight<8>(evens))),
+                  du8, high[i]);
       }
     }
   }
@@ -149,32 +105,35 @@ struct alignas(64) AmxPanel<C> {
   }
 };
 
-// ---- Units ----
+// ---- Stages ----
 
-// Rows whose sums are kept until they go to the result: a row of the result is
-// often in a page of its own, which 256 bytes are worth visiting for.
-constexpr int64_t kAmxRows = 64;
+// Rows that are computed together (`rows` of KernelArgs permitting).
+constexpr int64_t kAmxRows = 256;
+constexpr int kPair = 2;
+static_assert(kPair * kLanes == kTaskRows && kAmxRows % kTaskRows == 0);
+constexpr int kStageTokens = 2 * kTileRows;
 
 template <class C>
 constexpr bool kPlanes = C::kScales == Scales::kInteger;
 
-// Results of a unit, and its tokens.
-template <class C>
-constexpr int kUnitTiles = kPlanes<C> ? 4 : kGroupSize / C::kSub;
-template <class C>
-constexpr int kUnitTokens = kPlanes<C> ? 2 * kTileRows : kTileRows;
+// Results of a stage, two times what result tiles hold: of a panel, for 16
+// tokens and then the next 16, low and high bytes; without planes of a
+// sub-block, for the same tokens, both panels.
 using TileResult = int32_t[kTileRows][kLanes];
+constexpr int kStageTiles = 8;
+constexpr int kStageSubs = 2;
 
-// One panel, one group, some tokens.
+// Two panels, one group or two sub-blocks of one, 32 tokens.
 template <class C>
-struct AmxUnit {
-  const AmxPanel<C>* panel;
+struct AmxStage {
+  const AmxPanel<C>* panels;
+  const int8_t* q;          // [tokens][kGroupSize]
   const Activations<C>* x;  // of the first token
   size_t x_stride;          // bytes
-  int tokens;
-  int subs;
-  bool first;  // y holds nothing yet
-  float* y;    // [tokens][kAmxRows]
+  int tokens = 0;           // 0: there is nothing to be done
+  int sub, subs;            // without planes: the first, and how many
+  bool first;               // y holds nothing yet
+  float* y;                 // [tokens][kTaskRows]
   TileResult* results;
 
   HWY_INLINE const Activations<C>& Token(int t) const {
@@ -184,227 +143,318 @@ struct AmxUnit {
   }
 };
 
-// A unit's tile instructions come in kUnitSteps steps, and between them goes
-// the vectors' work for the unit before: out of order execution does not reach
-// from one end of a unit to the other.
-constexpr int kUnitSteps = 4;
-
-// 64 columns: four products of two token tiles and two planes.
+// What vectors have to do comes between a stage's steps: out of order execution
+// does not reach from one end of a stage to the other.
 template <class C>
-HWY_INLINE void MultiplyPlanes(const AmxUnit<C>& u, int step) {
-  const AmxPanel<C>& p = *u.panel;
-  const int8_t* x = u.x->q + 64 * step;
+constexpr int kStageSteps = kPlanes<C> ? 8 : kStageSubs;
+
+// Stores a result where it is needed again and not before: it is long complete.
+template <int kTile>
+HWY_INLINE void NextTile(TileResult* before) {
+  StoreTile<kTile>(before[kTile], 64);
+  ZeroTile<kTile>();
+}
+
+// Step k of a panel: 64 columns, four products of two token tiles and two
+// planes. Loads come first: where they have to wait for products, they do it
+// once.
+template <class C, int kK>
+HWY_INLINE void MultiplyPlanes(const AmxStage<C>& s, const AmxPanel<C>& p,
+                               TileResult* before) {
+  const int8_t* q = s.q + 64 * kK;
   // A second tile of tokens that does not exist reads the first one.
-  const size_t second = u.tokens > kTileRows ? kTileRows * u.x_stride : 0;
-  if (step == 0) ZeroTile<0>(), ZeroTile<1>(), ZeroTile<2>(), ZeroTile<3>();
-  LoadTile<4>(x, u.x_stride);
-  LoadTile<6>(p.low[16 * step], 64);
+  const int second = s.tokens > kTileRows ? kTileRows * kGroupSize : 0;
+  LoadTile<4>(q, kGroupSize);
+  LoadTile<6>(p.low[16 * kK], 64);
+  LoadTile<7>(p.high[16 * kK], 64);
+  LoadTile<5>(q + second, kGroupSize);
+  if (kK == 0) NextTile<0>(before);
   MultiplyUnsigned<0, 4, 6>();
-  LoadTile<7>(p.high[16 * step], 64);
+  if (kK == 0) NextTile<1>(before);
   MultiplySigned<1, 4, 7>();
-  LoadTile<5>(x + second, u.x_stride);
+  if (kK == 0) NextTile<2>(before);
   MultiplyUnsigned<2, 5, 6>();
+  if (kK == 0) NextTile<3>(before);
   MultiplySigned<3, 5, 7>();
-  if (step == kUnitSteps - 1) {
-    StoreTile<0>(u.results[0], 64), StoreTile<1>(u.results[1], 64);
-    StoreTile<2>(u.results[2], 64), StoreTile<3>(u.results[3], 64);
-  }
 }
 
-// Two sub-blocks, each with its own result.
+// Sub-block j: four products of two token tiles and two panels.
 template <class C>
-HWY_INLINE void MultiplySubs(const AmxUnit<C>& u, int step) {
+HWY_INLINE void MultiplySub(const AmxStage<C>& s, int j, TileResult* before) {
   constexpr int kSteps = C::kSub / 4;
-  static_assert(kUnitTiles<C> == 2 * kUnitSteps);
-  const int j = 2 * step;
-  if (j >= u.subs) return;
-  ZeroTile<0>(), ZeroTile<1>();
-  LoadTile<4>(u.x->q + j * C::kSub, u.x_stride);
-  LoadTile<6>(u.panel->panel.codes[j * kSteps], 64);
+  const int8_t* q = s.q + j * C::kSub;
+  const int second = s.tokens > kTileRows ? kTileRows * kGroupSize : 0;
+  LoadTile<4>(q, kGroupSize);
+  LoadTile<6>(s.panels[0].panel.codes[j * kSteps], 64);
+  LoadTile<7>(s.panels[1].panel.codes[j * kSteps], 64);
+  LoadTile<5>(q + second, kGroupSize);
+  NextTile<0>(before);
   MultiplySigned<0, 4, 6>();
-  StoreTile<0>(u.results[j], 64);
-  if (j + 1 >= u.subs) return;
-  LoadTile<5>(u.x->q + (j + 1) * C::kSub, u.x_stride);
-  LoadTile<7>(u.panel->panel.codes[(j + 1) * kSteps], 64);
-  MultiplySigned<1, 5, 7>();
-  StoreTile<1>(u.results[j + 1], 64);
+  NextTile<1>(before);
+  MultiplySigned<1, 4, 7>();
+  NextTile<2>(before);
+  MultiplySigned<2, 5, 6>();
+  NextTile<3>(before);
+  MultiplySigned<3, 5, 7>();
 }
 
-// What FinishTokens needs of a panel, in registers: it writes memory that the
-// compiler could take for the panel.
+// Adds the results of tokens [begin, end) to y, of both panels side by side:
+// they share what is read of a token.
 template <class C>
-struct PanelFactors {
-  static constexpr int kPairs =
-      C::kMins == Mins::kPaired ? Panel<C>::kSubs / 2 : 0;
-  static constexpr int kSubs = kPlanes<C> ? 0 : Panel<C>::kSubs;
-  VI min_pairs[kPairs + 1];
-  VF32 scales[kSubs + 1], mins[kSubs + 1];
-
-  explicit HWY_INLINE PanelFactors(const Panel<C>& p) {
-    const DF32 df;
+  requires(kPlanes<C>)
+HWY_INLINE void FinishTokens(const AmxStage<C>& s, int begin, int end) {
+  const DF32 df;
+  const DI di;
+  const DI16 d16;
+  constexpr int kPairs = C::kMins == Mins::kPaired ? Panel<C>::kSubs / 2 : 0;
+  end = std::min(end, s.tokens);
+  if (begin >= end) return;
+  // In registers: y could be the panel's memory for all that the compiler
+  // knows.
+  VI min_pairs[kPair][kPairs + 1];
+  VF32 d[kPair], min_d[kPair];
+  HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
+    const Panel<C>& p = s.panels[r].panel;
     HWY_UNROLL(8)
     for (int j = 0; j < kPairs; ++j)
-      min_pairs[j] = hn::Load(DI(), p.min_pairs[j]);
-    if constexpr (kPlanes<C>) {
-      scales[0] = hn::Load(df, p.d);
-      if constexpr (kPairs != 0) mins[0] = hn::Load(df, p.mins[0]);
-    } else {
-      HWY_UNROLL(8)
-      for (int j = 0; j < kSubs; ++j) scales[j] = hn::Load(df, p.scales[j]);
-      if constexpr (C::kMins == Mins::kFloat) HWY_UNROLL(8)
-      for (int j = 0; j < kSubs; ++j) mins[j] = hn::Load(df, p.mins[j]);
-    }
+      min_pairs[r][j] = hn::Load(di, p.min_pairs[j]);
+    d[r] = hn::Load(df, p.d);
+    if constexpr (kPairs != 0) min_d[r] = hn::Load(df, p.mins[0]);
   }
-
-  // The sums of sub-blocks 2j and 2j + 1 in every lane.
-  static HWY_INLINE hn::Vec<DI16> SumPair(const Activations<C>& x, int j) {
-    int32_t pair;
-    std::memcpy(&pair, SumsOf<C>(x) + 2 * j, sizeof(pair));
-    return hn::BitCast(DI16(), hn::Set(DI(), pair));
-  }
-
-  // y of a token after this group; its results are row `row` of those from
-  // `from` on.
-  HWY_INLINE VF32 Add(VF32 y, const TileResult* from, int row,
-                      [[maybe_unused]] int subs,
-                      const Activations<C>& x) const {
-    const DF32 df;
-    const DI di;
-    [[maybe_unused]] VF32 part = hn::Zero(df);
-    if constexpr (kPairs != 0) {
-      VI even = hn::Zero(di), odd = even;
-      HWY_UNROLL(8)
-      for (int j = 0; j < kPairs; ++j)
-        even = hn::ReorderWidenMulAccumulate(
-            di, hn::BitCast(DI16(), min_pairs[j]), SumPair(x, j), even, odd);
-      part = hn::Mul(hn::ConvertTo(df, hn::Add(even, odd)), mins[0]);
-    }
-    if constexpr (kPlanes<C>) {
-      const VI sum = hn::Add(hn::Load(di, from[0][row]),
-                             hn::ShiftLeft<8>(hn::Load(di, from[1][row])));
-      part = hn::MulSub(hn::ConvertTo(df, sum), scales[0], part);
-      return hn::MulAdd(part, hn::Set(df, x.d), y);
-    } else {
-      HWY_UNROLL(8) for (int j = 0; j < kSubs; ++j) {
-        if (j == subs) break;
-        const VF32 d = hn::Mul(scales[j], hn::Set(df, x.d[j]));
-        y = hn::MulAdd(hn::ConvertTo(df, hn::Load(di, from[j][row])), d, y);
-        if constexpr (C::kMins == Mins::kFloat)
-          y = hn::NegMulAdd(
-              mins[j],
-              hn::Set(df, x.d[j] * static_cast<float>(SumsOf<C>(x)[j])), y);
-      }
-      return y;
-    }
-  }
-};
-
-// Adds the results of a unit's tokens [begin, end), all of one tile, to y.
-template <class C>
-HWY_INLINE void FinishTokens(const AmxUnit<C>& u, int begin, int end) {
-  const DF32 df;
-  end = std::min(end, u.tokens);
-  if (begin >= end) return;
-  const TileResult* from = u.results + begin / kTileRows * 2;
-  const PanelFactors<C> panel(u.panel->panel);
   for (int t = begin; t < end; ++t) {
-    float* y = u.y + t * kAmxRows;
-    const VF32 before = u.first ? hn::Zero(df) : hn::Load(df, y);
-    hn::Store(panel.Add(before, from, t % kTileRows, u.subs, u.Token(t)), df,
-              y);
-  }
-}
-
-// `now` on tile registers while `before` ends on vectors.
-template <class C>
-HWY_INLINE void RunUnit(const AmxUnit<C>& now, const AmxUnit<C>& before) {
-  constexpr int kTokens = kUnitTokens<C> / kUnitSteps;
-  HWY_UNROLL(4) for (int step = 0; step < kUnitSteps; ++step) {
-    if constexpr (kPlanes<C>) {
-      MultiplyPlanes(now, step);
-    } else {
-      MultiplySubs(now, step);
+    const Activations<C>& x = s.Token(t);
+    const TileResult* results = s.results + 2 * (t / kTileRows);
+    VI even[kPair], odd[kPair];
+    HWY_UNROLL(2)
+    for (int r = 0; r < kPair; ++r) even[r] = odd[r] = hn::Zero(di);
+    HWY_UNROLL(8) for (int j = 0; j < kPairs; ++j) {
+      int32_t pair;
+      std::memcpy(&pair, SumsOf<C>(x) + 2 * j, sizeof(pair));
+      const auto sums = hn::BitCast(d16, hn::Set(di, pair));
+      HWY_UNROLL(2)
+      for (int r = 0; r < kPair; ++r)
+        even[r] = hn::ReorderWidenMulAccumulate(
+            di, hn::BitCast(d16, min_pairs[r][j]), sums, even[r], odd[r]);
     }
-    FinishTokens(before, step * kTokens, (step + 1) * kTokens);
+    HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
+      float* y = s.y + t * kTaskRows + r * kLanes;
+      VF32 part = hn::Zero(df);
+      if constexpr (kPairs != 0)
+        part = hn::Mul(hn::ConvertTo(df, hn::Add(even[r], odd[r])), min_d[r]);
+      const TileResult* low = results + 4 * r;
+      const VI sum =
+          hn::Add(hn::Load(di, low[0][t % kTileRows]),
+                  hn::ShiftLeft<8>(hn::Load(di, low[1][t % kTileRows])));
+      part = hn::MulSub(hn::ConvertTo(df, sum), d[r], part);
+      const VF32 before = s.first ? hn::Zero(df) : hn::Load(df, y);
+      hn::Store(hn::MulAdd(part, hn::Set(df, x.d), before), df, y);
+    }
   }
 }
 
-// Two panels (and all else) stay in L1 while tokens pass by from L2: 950 GOP/s
-// of one thread, four only 820. Where all tokens do not fit into L2, four read
-// them half as often: 755 against 640.
-constexpr int64_t kActivationsInCache = 1536 * 1024;
+template <class C>
+  requires(!kPlanes<C>)
+HWY_INLINE void FinishTokens(const AmxStage<C>& s, int begin, int end) {
+  const DF32 df;
+  const DI di;
+  end = std::min(end, s.tokens);
+  if (begin >= end) return;
+  VF32 scales[kStageSubs][kPair], mins[kStageSubs][kPair];
+  HWY_UNROLL(2)
+  for (int j = 0; j < kStageSubs; ++j) {
+    HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
+      const Panel<C>& p = s.panels[r].panel;
+      scales[j][r] = hn::Load(df, p.scales[s.sub + j]);
+      if constexpr (C::kMins == Mins::kFloat)
+        mins[j][r] = hn::Load(df, p.mins[s.sub + j]);
+    }
+  }
+  for (int t = begin; t < end; ++t) {
+    const Activations<C>& x = s.Token(t);
+    const TileResult* results = s.results + 2 * (t / kTileRows);
+    float* to = s.y + t * kTaskRows;
+    VF32 y[kPair];
+    HWY_UNROLL(2)
+    for (int r = 0; r < kPair; ++r)
+      y[r] = s.first ? hn::Zero(df) : hn::Load(df, to + r * kLanes);
+    HWY_UNROLL(2) for (int j = 0; j < kStageSubs; ++j) {
+      if (j == s.subs) break;
+      const float d = x.d[s.sub + j];
+      HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
+        const VI dots = hn::Load(di, results[4 * j + r][t % kTileRows]);
+        y[r] = hn::MulAdd(hn::ConvertTo(df, dots),
+                          hn::Mul(scales[j][r], hn::Set(df, d)), y[r]);
+        if constexpr (C::kMins == Mins::kFloat) {
+          const auto sum = static_cast<float>(SumsOf<C>(x)[s.sub + j]);
+          y[r] = hn::NegMulAdd(mins[j][r], hn::Set(df, d * sum), y[r]);
+        }
+      }
+    }
+    HWY_UNROLL(2)
+    for (int r = 0; r < kPair; ++r) hn::Store(y[r], df, to + r * kLanes);
+  }
+}
+
+// One stage on tile registers, the one before on vectors.
+template <class C>
+class AmxPipeline {
+ public:
+  using Results = TileResult[2][kStageTiles];
+
+  // Tile registers keep their shape, and so what they hold, until it is ended.
+  HWY_INLINE AmxPipeline(int tokens, Results& results)
+      : results_(results), open_(results[0]) {
+    TileConfig(std::min(tokens, kTileRows), std::max(1, tokens - kTileRows),
+               kPlanes<C> ? 64 : C::kSub)
+        .Load();
+  }
+
+  HWY_INLINE void Run(const AmxStage<C>& next) {
+    AmxStage<C>& now = stages_[at_];
+    const AmxStage<C>& before = stages_[at_ ^ 1];
+    now = next;
+    now.results = results_[at_];
+    at_ ^= 1;
+    int token = 0;
+    for (int i = 0; i < 2; ++i) {
+      if constexpr (kPlanes<C>) {
+        MultiplyPlanes<C, 0>(now, now.panels[i], open_);
+        token = FinishSome(before, token);
+        MultiplyPlanes<C, 1>(now, now.panels[i], nullptr);
+        token = FinishSome(before, token);
+        MultiplyPlanes<C, 2>(now, now.panels[i], nullptr);
+        token = FinishSome(before, token);
+        MultiplyPlanes<C, 3>(now, now.panels[i], nullptr);
+      } else {
+        // A sub-block that does not exist is another one again.
+        MultiplySub(now, now.sub + (i < now.subs ? i : 0), open_);
+      }
+      open_ = now.results + 4 * i;
+      token = FinishSome(before, token);
+    }
+  }
+
+  // What is left of the last stages.
+  HWY_INLINE void End() {
+    StoreTile<0>(open_[0], 64), StoreTile<1>(open_[1], 64);
+    StoreTile<2>(open_[2], 64), StoreTile<3>(open_[3], 64);
+    const AmxStage<C>& last = stages_[at_ ^ 1];
+    FinishTokens(last, 0, last.tokens);
+  }
+
+ private:
+  // A step's share of a stage's tokens, from `token` on; returns where it ends.
+  static HWY_INLINE int FinishSome(const AmxStage<C>& s, int token) {
+    const int end = token + kStageTokens / kStageSteps<C>;
+    FinishTokens(s, token, end);
+    return end;
+  }
+
+  Results& results_;
+  AmxStage<C> stages_[2];
+  int at_ = 0;
+  TileResult* open_;  // where what result tiles hold goes
+};
 
 template <class C>
 struct AmxScratch {
-  alignas(64) float y[kTokenChunk][kAmxRows];
+  alignas(64) float y[kAmxRows / kTaskRows][kTokenChunk][kTaskRows];
   alignas(64) uint8_t rows[kLanes * kGroupBytes<C>];
   AmxPanel<C> panels[kAmxRows / kLanes];
-  // Two of each: of the unit at work and the one before.
-  alignas(64) TileResult results[2][kUnitTiles<C>];
+  alignas(64) int8_t q[kStageTokens][kGroupSize];
+  alignas(64) TileResult results[2][kStageTiles];
 };
 
-// Group g of `rows` rows from `row` on, tokens [first, first + count), to
-// column `at` of the scratch's y. Panels take turns, so that all but the first
-// find the tokens in L1.
+// Rows and tokens of one group: `panels` of the scratch, and tokens [first,
+// first + count) that begin `at` places behind a chunk's first.
+struct AmxGroup {
+  int group;
+  int panels;
+  int64_t first, count, at;
+};
+
+// `some` tokens at a time, as many as tile registers are set up for.
 template <class C>
-HWY_NOINLINE void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows,
-                                int64_t at, int g, int64_t first, int64_t count,
-                                AmxScratch<C>& s) {
+HWY_NOINLINE void MultiplyTokens(const MatMulArgs& m, const AmxGroup& g,
+                                 int some, AmxScratch<C>& s) {
+  const DI8 d8;
+  AmxPipeline<C> pipeline(some, s.results);
+  AmxStage<C> stage;
+  stage.q = s.q[0];
+  stage.x_stride = static_cast<size_t>(m.x->Row(1) - m.x->Row(0));
+  stage.tokens = some;
+  const int subs = SubsOf<C>(m, g.group);
+  for (int64_t t = 0; t < g.count; t += some) {
+    stage.x = m.x->template RowAs<const Activations<C>>(g.first + t) + g.group;
+    for (int i = 0; i < some; ++i) {
+      const auto* q = stage.Token(i).q;
+      for (int k = 0; k < kGroupSize; k += 4 * kLanes)
+        hn::Store(hn::LoadU(d8, q + k), d8, s.q[i] + k);
+      if (t + i + some >= g.count) continue;
+      const auto* next =
+          reinterpret_cast<const uint8_t*>(&stage.Token(i + some));
+      for (size_t line = 0; line < sizeof(Activations<C>); line += 64)
+        PrefetchL2(next + line);
+    }
+    for (int r = 0; r < g.panels; r += kPair) {
+      stage.panels = &s.panels[r];
+      stage.y = s.y[r / kPair][g.at + t];
+      stage.first = g.group == 0;
+      if constexpr (kPlanes<C>) {
+        pipeline.Run(stage);
+      } else {
+        for (int j = 0; j < subs; j += kStageSubs) {
+          stage.sub = j, stage.subs = std::min(kStageSubs, subs - j);
+          pipeline.Run(stage);
+          stage.first = false;
+        }
+      }
+    }
+  }
+  pipeline.End();
+}
+
+// Group g of `rows` rows from `row` on, tokens [first, first + count), to the
+// scratch's y. Of a last panel without company the other one's results are
+// nobody's.
+template <class C>
+void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
+                   int64_t first, int64_t count, AmxScratch<C>& s) {
   const auto panels = static_cast<int>((rows + kLanes - 1) / kLanes);
   for (int r = 0; r < panels; ++r) {
     UnpackPanel<C>(m, row + r * kLanes, g, s.rows, s.panels[r].panel);
     s.panels[r].Prepare();
   }
-  AmxUnit<C> before{}, now{};
-  now.x_stride = static_cast<size_t>(m.x->Row(1) - m.x->Row(0));
-  now.subs = SubsOf<C>(m, g);
-  now.first = g == 0;
-  int turn = 0;
-  for (int64_t t = 0; t < count; t += kUnitTokens<C>) {
-    now.tokens = static_cast<int>(std::min<int64_t>(kUnitTokens<C>, count - t));
-    if (t == 0 || now.tokens < kUnitTokens<C>) {
-      const int tokens0 = std::min(now.tokens, kTileRows);
-      TileConfig(tokens0,
-                 kPlanes<C> ? std::max(1, now.tokens - kTileRows) : tokens0,
-                 kPlanes<C> ? 64 : C::kSub)
-          .Load();
-    }
-    now.x = m.x->template RowAs<const Activations<C>>(first + t) + g;
-    for (int r = 0; r < panels; ++r, turn ^= 1) {
-      now.panel = &s.panels[r];
-      now.y = &s.y[t][at + r * kLanes];
-      now.results = s.results[turn];
-      RunUnit(now, before);
-      before = now;
-    }
-  }
-  for (int t = 0; t < before.tokens; t += kTileRows)
-    FinishTokens(before, t, t + kTileRows);
+  const int64_t whole = count / kStageTokens * kStageTokens;
+  if (whole > 0)
+    MultiplyTokens(m, {g, panels, first, whole, 0}, kStageTokens, s);
+  if (whole < count)
+    MultiplyTokens(m, {g, panels, first + whole, count - whole, whole},
+                   static_cast<int>(count - whole), s);
 }
 
 template <class C>
 void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   const int64_t tokens = m.x->rows();
-  if (tokens < kLeastAmxTokens || !(m.x->dense || m.x->rank <= 2))
+  if (tokens < kLeastAmxTokens || !m.even())
     return QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>(a, begin, end);
   auto& scratch = *reinterpret_cast<AmxScratch<C>*>(a.scratch);
+  const bool may_stream = MayStream(a);
   const int64_t rows = std::min(m.w->dim(0), end * kTaskRows);
   for (int64_t row = begin * kTaskRows; row < rows; row += kAmxRows) {
     const int64_t some = std::min(kAmxRows, rows - row);
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
       const int64_t count = std::min(kTokenChunk, tokens - first);
-      const int64_t x_bytes =
-          count * m.groups() * int64_t{sizeof(Activations<C>)};
-      const int64_t step = x_bytes > kActivationsInCache ? kAmxRows : kTaskRows;
-      for (int64_t at = 0; at < some; at += step)
-        for (int g = 0; g < m.groups(); ++g)
-          MultiplyGroup<C>(m, row + at, std::min(step, some - at), at, g, first,
-                           count, scratch);
-      StoreRows(m, row, some, first, count, scratch.y[0], kAmxRows);
+      for (int g = 0; g < m.groups(); ++g)
+        MultiplyGroup<C>(m, row, some, g, first, count, scratch);
+      for (int64_t at = 0; at < some; at += kTaskRows)
+        StoreRows(m, row + at, std::min(kTaskRows, some - at), first, count,
+                  scratch.y[at / kTaskRows][0], kTaskRows, may_stream);
     }
   }
   ReleaseTiles();
+  hwy::FlushStream();
   AddBiasAndActivate(a, begin * kTaskRows, rows);
 }
 

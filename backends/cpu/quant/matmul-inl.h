@@ -428,9 +428,14 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
 constexpr int64_t kStreamTokens = 128;
 constexpr int64_t kStreamBytes = 1 << 20;
 
+// Whether StoreRows() may: the call writes enough and does not read it again.
+HWY_INLINE bool MayStream(const KernelArgs& a) {
+  return !HasEpilogue(a) && a.in[0].rows() >= kStreamTokens &&
+         a.out[0].elements() * int64_t{sizeof(float)} >= kStreamBytes;
+}
+
 // `rows` sums of each of the tokens [first, first + count), which lie `stride`
-// apart in scratch, to the result; past the caches if they `may_stream`, that
-// is if this kernel does not read them again.
+// apart in scratch, to the result; past the caches if they `may_stream`.
 HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
                           int64_t first, int64_t count, const float* from,
                           int64_t stride, bool may_stream = false) {
@@ -452,9 +457,7 @@ void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ahead};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
-  const bool may_stream =
-      !HasEpilogue(a) && tokens >= kStreamTokens &&
-      m.y->elements() * int64_t{sizeof(float)} >= kStreamBytes;
+  const bool may_stream = MayStream(a);
   for (int64_t row = begin * kTaskRows;
        row < std::min(m.w->dim(0), end * kTaskRows); row += kTaskRows) {
     for (int64_t first = 0; first < tokens; first += kTokenChunk) {
