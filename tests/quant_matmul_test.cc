@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 // do, the best of the CPU that it shows (kernel_test runs on all), and fewer
 // tokens.
 constexpr bool kEmulated = sizeof(WEFT_EMULATOR) > 1;
-constexpr int64_t kMostTokens = kEmulated ? 8 : kSanitized ? 64 : 512;
+constexpr int64_t kMostTokens = kEmulated ? 8 : kSanitized ? 64 : 545;
 // 33 rows: a whole task of 32 and one row more.
 constexpr int64_t kRows = 33;
 
@@ -58,7 +58,7 @@ class Product {
  public:
   Product(const Case& c, int64_t k)
       : Product(c, HostTensor(c.type, {kRows, k})) {}
-  Product(const Case& c, HostTensor w)
+  Product(const Case& c, HostTensor w, int threads = 2)
       : rows_(w.dim(0)), k_(w.dim(1)), w_(std::move(w)) {
     auto graph = std::make_shared<Graph>();
     Value x =
@@ -66,7 +66,8 @@ class Product {
     if (c.fast) x = Quantize(x, PerScaleFor(c.type));
     graph->Output("y", QMatMul(x, graph->Weight("w", w_.dtype, {rows_, k_})));
     EXPECT_TRUE(graph->Finish().ok()) << graph->status();
-    const auto backend = MakeBackend("cpu", {.threads = 2, .target = c.target});
+    const auto backend =
+        MakeBackend("cpu", {.threads = threads, .target = c.target});
     EXPECT_TRUE(backend.ok()) << backend.status();
     auto made = (*backend)->Compile(
         graph, [this](const Node&) { return absl::MakeConstSpan(w_.bytes); });
@@ -186,20 +187,26 @@ TEST_P(QuantMatMul, NothingOverflows) {
     FillRandom(product.w(), Seed());
     FillCodes(product.w(), static_cast<unsigned char>(bits));
     for (const int pattern : {0, 1, 2}) {
-      std::vector<float> x(512 * 2);
+      // Few tokens and as many as tile registers are used for, all alike.
+      std::vector<float> x(512 * std::min<int64_t>(34, kMostTokens));
       for (size_t i = 0; i < x.size(); ++i)
         x[i] = pattern == 0   ? 1.0f
                : pattern == 1 ? -1.0f
                               : (i % 2 == 0 ? 1.0f : -1.0f);
-      const std::vector<double> want = product.Truth(x);
+      const std::vector<double> want =
+          product.Truth(absl::MakeConstSpan(x).first(512));
       double scale = 1e-6;
       for (const float w : product.w().ToFloats())
         scale = std::max(scale, std::abs(double{w}) * 512);
-      const std::vector<float> got = product.Run(x);
-      for (size_t i = 0; i < want.size(); ++i)
-        // f32 sums of 512 products.
-        ASSERT_NEAR(got[i], want[i], scale * 1e-6)
-            << "bits " << bits << ", pattern " << pattern;
+      for (const size_t tokens : {size_t{2}, x.size() / 512}) {
+        const std::vector<float> got =
+            product.Run(absl::MakeConstSpan(x).first(512 * tokens));
+        for (size_t i = 0; i < got.size(); ++i)
+          // f32 sums of 512 products.
+          ASSERT_NEAR(got[i], want[i % kRows], scale * 1e-6)
+              << "bits " << bits << ", pattern " << pattern << ", " << tokens
+              << " tokens";
+      }
     }
   }
 }
@@ -277,6 +284,26 @@ TEST_P(QuantMatMul, EachTokenIsAsIfAlone) {
   if (Info(GetParam().type).block_values == 1)
     for (const int64_t k : {64, 172, 256})
       ExpectAsIfAlone(GetParam(), k, {3, 4, 7});
+}
+
+// More rows and tokens than any kernel takes at once, in one call: a last panel
+// of rows without company and a last token without a tile's other 15.
+TEST_P(QuantMatMul, ManyRowsAndTokens) {
+  constexpr int64_t kN = 304, kK = 512;
+  constexpr int64_t kTokens = 545;
+  if (kTokens > kMostTokens) GTEST_SKIP() << "takes too long here";
+  HostTensor w(GetParam().type, {kN, kK});
+  FillRandom(w, Seed());
+  Product product(GetParam(), std::move(w), /*threads=*/1);
+  const std::vector<float> x = NormalValues(kTokens * kK, Seed() + 1);
+  const std::vector<float> y = product.Run(x);
+  for (const int64_t t : {0, 31, 32, 511, 512, 543, 544}) {
+    const std::vector<float> alone = product.Run(
+        absl::MakeConstSpan(x).subspan(static_cast<size_t>(t * kK), kK));
+    ASSERT_EQ(0, std::memcmp(alone.data(), &y[static_cast<size_t>(t * kN)],
+                             kN * sizeof(float)))
+        << "token " << t << ", seed " << Seed();
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, QuantMatMul, ::testing::ValuesIn(AllCases()),
