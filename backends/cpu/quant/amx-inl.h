@@ -13,18 +13,20 @@
 // before the next 32 do. Two panels and 32 tokens are a stage. While its tiles
 // are multiplied, vectors turn those of the stage before into floats.
 //
-// Measured on Emerald Rapids, one thread, 2048 x 2048, 512 tokens, GOP/s,
-// medians in seconds in which the core's second thread seemed idle (busy: a
-// load of a tile then waits for the products before it, 16 of each take 440 ns
-// instead of 100): q4_k 786 (408), q6_k 772 (470), q8_0 503 (372); vectors 335
-// (263), 299 (240), 287 (287). Products of tiles alone would reach 2,300 with
-// two planes. What takes the rest, by leaving it out: floats of results 27 %,
-// panels that come from L2 and not L1 15, sums that do 9, unpacking 9, the
-// tokens' copies 6. Tried, with q4_k, this one being 1: two panels in L1 and
-// tokens from L2 as they lie 0.87 to 0.97, copied side by side 0.9; 128 rows
+// Emerald Rapids, one thread, 2048 x 2048, 512 tokens, GOP/s, medians of three
+// sittings, vectors | two panels in L1 and tokens from L2, as was done before |
+// this: q4_k 318 .. 382 | 458 .. 634 | 610 .. 754, q6_k 227 .. 298 | 339 .. 634
+// | 456 .. 774, q8_0 314 .. 391 | 356 .. 430 | 428 .. 477; two threads 1.36,
+// 1.33 and 1.22 times what was before. In some seconds, it seems while another
+// guest has the core's second thread, a load of a tile waits for the products
+// before it (16 of each take 440 ns, not 100): so loads come first.
+//
+// Tiles alone would reach 2,300 with two planes. What the rest is, by leaving
+// it out: floats of results 27 %, panels that come from L2 and not L1 15, sums
+// that do 9, unpacking 9, copies of tokens 6. Tried, this being 1: 128 rows
 // 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two groups before the
 // next tokens 0.9; results that wait for a second stage 0.93; asking for sums
-// ahead 0.94.
+// ahead 0.94, for the next group's weights 1.
 #if defined(WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
@@ -44,8 +46,16 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// With fewer tokens vectors are as fast: the planes of a panel do not pay.
-constexpr int64_t kLeastAmxTokens = 32;
+template <class C>
+constexpr bool kPlanes = C::kScales == Scales::kInteger;
+
+// With fewer tokens vectors are as fast. Prefill of TinyLlama's shape,
+// tokens/s, tiles and vectors: 32 tokens q4_k 188 and 198 (ratio of
+// turns 1.02), q6_k 202 and 179, q8_0 179 and 211; 48 tokens 228 and 211, 239
+// and 200, 212 and 208.
+template <class C>
+constexpr int64_t kLeastAmxTokens = kPlanes<C> ? 32 : 48;
+
 // ---- Panels ----
 
 // Formats with integer scales: codes times scales, low and high bytes.
@@ -112,9 +122,6 @@ constexpr int64_t kAmxRows = 256;
 constexpr int kPair = 2;
 static_assert(kPair * kLanes == kTaskRows && kAmxRows % kTaskRows == 0);
 constexpr int kStageTokens = 2 * kTileRows;
-
-template <class C>
-constexpr bool kPlanes = C::kScales == Scales::kInteger;
 
 // Results of a stage, two times what result tiles hold: of a panel, for 16
 // tokens and then the next 16, low and high bytes; without planes of a
@@ -437,7 +444,7 @@ template <class C>
 void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   const int64_t tokens = m.x->rows();
-  if (tokens < kLeastAmxTokens || !m.even())
+  if (tokens < kLeastAmxTokens<C> || !m.even())
     return QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>(a, begin, end);
   auto& scratch = *reinterpret_cast<AmxScratch<C>*>(a.scratch);
   const bool may_stream = MayStream(a);
