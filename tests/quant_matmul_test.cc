@@ -188,7 +188,7 @@ TEST_P(QuantMatMul, NothingOverflows) {
     FillCodes(product.w(), static_cast<unsigned char>(bits));
     for (const int pattern : {0, 1, 2}) {
       // Few tokens and as many as tile registers are used for, all alike.
-      std::vector<float> x(512 * std::min<int64_t>(34, kMostTokens));
+      std::vector<float> x(512 * std::min<int64_t>(50, kMostTokens));
       for (size_t i = 0; i < x.size(); ++i)
         x[i] = pattern == 0   ? 1.0f
                : pattern == 1 ? -1.0f
@@ -275,10 +275,10 @@ TEST_P(QuantMatMul, PackedRowsGiveTheSameBits) {
 }
 
 TEST_P(QuantMatMul, EachTokenIsAsIfAlone) {
-  ExpectAsIfAlone(GetParam(), 512, {1, 2, 3, 4, 7, 8, 16, 33, 512});
+  ExpectAsIfAlone(GetParam(), 512, {1, 2, 3, 4, 7, 8, 16, 33, 81, 512});
   // Rows of 15 blocks: the last group of blocks is short.
   if (Info(GetParam().type).block_values == 32)
-    ExpectAsIfAlone(GetParam(), 480, {3, 16, 33});
+    ExpectAsIfAlone(GetParam(), 480, {3, 16, 33, 81});
   // Short rows of plain values, of which one token takes many at once: whole
   // vectors by four, one by one, and a part of one.
   if (Info(GetParam().type).block_values == 1)

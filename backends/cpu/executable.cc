@@ -32,7 +32,8 @@ constexpr double kMinChunkNs = 2000;
 // Nor much longer than this: a cancelled step ends between two chunks. (3 ms
 // were no faster; a prefill of TinyLlama's shape then ended after 6 to 12 ms on
 // a busy machine, now after 4. A task of `gated_qmatmul` may take longer: 512
-// tokens of TinyLlama's shape 3 ms.)
+// tokens of TinyLlama's shape 3 ms; and so may rows that a kernel computes
+// together.)
 constexpr double kMaxChunkNs = 1e6;
 
 // Pieces in which to hand out tasks that take that long; 1 = stay on this
@@ -54,7 +55,11 @@ int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
 int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
                     int threads) {
   if (tasks < 2 || kernel.task_ns == nullptr) return 1;
-  return CountChunks(tasks, kernel.task_ns(args), threads);
+  const int64_t chunks = CountChunks(tasks, kernel.task_ns(args), threads);
+  if (kernel.rows_together == 0) return chunks;
+  const int64_t rows = tasks * kernel.rows_per_task(args);
+  return std::min(chunks, std::max(threads * kChunksPerWorker,
+                                   rows / kernel.rows_together));
 }
 
 // The first of the tasks in that chunk.

@@ -19,8 +19,8 @@ namespace weft::inline v0 {
 // One scale for 256 and not for 32 leaves the integer products of whole
 // super-blocks to be summed before they meet it; on N(0,1) rows the error is
 // 4.5e-5 of the power (2.8e-5 with 32). The size keeps the
-// values of an aligned tensor aligned to cache lines: tile registers load 16
-// rows six times as fast when no row crosses one.
+// values of an aligned tensor aligned to cache lines, so that no load of a
+// vector crosses one.
 struct BlockQ8_A {
   static constexpr DType kType = DType::kQ8_A;
   static constexpr char kName[] = "q8_a";

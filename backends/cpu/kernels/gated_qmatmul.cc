@@ -33,7 +33,8 @@ static_assert(kBlock % BlockQ8_A32::kCount == 0);
 // Tokens whose values are in scratch at a time, as many as the products of
 // blocks compute at a time. Of 32 rows they are 64 KB, which stay in L2 beside
 // what the products read. (64 or 128 rows instead: prefill 6 and 7 % slower on
-// Zen 5; 256 or 128 tokens: no difference.)
+// Zen 5; 256 or 128 tokens: no difference. Tile registers compute 256 rows: 128
+// or 64 instead 6 and 4 % slower on Emerald Rapids.)
 constexpr int64_t kTokens = 512;
 
 bool IsQuantized(const KernelArgs& a) { return a.out[0].dtype != DType::kF32; }
@@ -43,8 +44,8 @@ bool IsQuantized(const KernelArgs& a) { return a.out[0].dtype != DType::kF32; }
 // of one that lost its core, and none is idle for more than a tenth of the
 // time. Elsewhere f32 values, which all threads share, are quantised in a
 // second stage.
+constexpr int64_t kTasksPerThread = 4;
 bool MakesBlocks(const KernelArgs& a) {
-  constexpr int64_t kTasksPerThread = 4;
   if (!IsQuantized(a)) return false;
   const int64_t blocks = (a.in[1].dim(0) + kBlock - 1) / kBlock;
   const int64_t turns = (blocks + a.threads - 1) / a.threads;
@@ -52,9 +53,14 @@ bool MakesBlocks(const KernelArgs& a) {
                             turns * a.threads * 10 <= blocks * 11);
 }
 
-// Rows of one product that are computed together.
+// Rows of one product that are computed together: as many as its kernel would,
+// where that leaves each thread enough tasks.
 int64_t UnitRows(const KernelArgs& a) {
-  return std::max(a.inner->rows_per_task(a), a.inner->rows_together);
+  const int64_t task = a.inner->rows_per_task(a);
+  const int64_t together = std::max(task, a.inner->rows_together);
+  if (MakesBlocks(a)) return together;
+  const int64_t share = a.in[1].dim(0) / (kTasksPerThread * a.threads);
+  return std::clamp(share / task * task, task, together);
 }
 
 int64_t RowsPerTask(const KernelArgs& a) {

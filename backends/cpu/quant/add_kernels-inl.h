@@ -44,11 +44,7 @@ bool SupportsBlocks(const Graph& graph, const Node& node, DType x) {
 
 template <class C>
 int64_t QuantScratch(const KernelArgs&) {
-  size_t bytes = sizeof(MatMulScratch<C>);
-#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
-  bytes = std::max(bytes, sizeof(AmxScratch<C>));
-#endif
-  return static_cast<int64_t>(bytes);
+  return int64_t{sizeof(MatMulScratch<C>)};
 }
 
 template <class C>
@@ -63,6 +59,7 @@ template <class C>
 void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
   auto fast = QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>;
   int64_t rows_together = kTaskRows;
+  auto scratch = QuantScratch<C>;
   if constexpr (kHasDotExtension) {
     if ((targets & kDotTarget) != 0)
       fast = QMatMulBlocks<C, FastTiles<C, Dots::kExtension>>;
@@ -71,6 +68,7 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
   if ((targets & kAmxTarget) != 0) {
     fast = QMatMulAmx<C>;
     rows_together = kAmxRows;
+    scratch = AmxScratchBytes<C>;
   }
 #endif
   out.push_back({.op = &kQMatMul,
@@ -83,7 +81,7 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
                  .strided = 1,
                  .tasks = BlockTasks,
                  .task_ns = BlockTaskNs<C, true>,
-                 .scratch_bytes = QuantScratch<C>,
+                 .scratch_bytes = scratch,
                  .run = fast,
                  .rows_per_task = BlockTaskRows,
                  .rows_together = rows_together});

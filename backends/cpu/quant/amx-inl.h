@@ -50,9 +50,9 @@ template <class C>
 constexpr bool kPlanes = C::kScales == Scales::kInteger;
 
 // With fewer tokens vectors are as fast. Prefill of TinyLlama's shape,
-// tokens/s, tiles and vectors: 32 tokens q4_k 188 and 198 (ratio of
-// turns 1.02), q6_k 202 and 179, q8_0 179 and 211; 48 tokens 228 and 211, 239
-// and 200, 212 and 208.
+// tokens/s, medians of seven, tiles and vectors: 32 tokens Q4_K_M 188 and 198
+// (but tiles 1.02 times vectors, turn by turn), Q6_K 202 and 179, Q8_0 179 and
+// 211; 48 tokens 228 and 211, 239 and 200, 212 and 208.
 template <class C>
 constexpr int64_t kLeastAmxTokens = kPlanes<C> ? 32 : 48;
 
@@ -117,15 +117,15 @@ struct alignas(64) AmxPanel<C> {
 
 // ---- Stages ----
 
-// Rows that are computed together (`rows` of KernelArgs permitting).
+// Rows that are computed together, if a call has as many tasks.
 constexpr int64_t kAmxRows = 256;
 constexpr int kPair = 2;
 static_assert(kPair * kLanes == kTaskRows && kAmxRows % kTaskRows == 0);
 constexpr int kStageTokens = 2 * kTileRows;
 
-// Results of a stage, two times what result tiles hold: of a panel, for 16
-// tokens and then the next 16, low and high bytes; without planes of a
-// sub-block, for the same tokens, both panels.
+// Results of a stage, two times what result tiles hold. With planes: of each
+// panel, for 16 tokens and then the next 16, low and high bytes. Without: of
+// each sub-block, for the same tokens, both panels.
 using TileResult = int32_t[kTileRows][kLanes];
 constexpr int kStageTiles = 8;
 constexpr int kStageSubs = 2;
@@ -162,7 +162,7 @@ HWY_INLINE void NextTile(TileResult* before) {
   ZeroTile<kTile>();
 }
 
-// Step k of a panel: 64 columns, four products of two token tiles and two
+// Step kK of a panel: 64 columns, four products of two token tiles and two
 // planes. Loads come first: where they have to wait for products, they do it
 // once.
 template <class C, int kK>
@@ -380,13 +380,14 @@ struct AmxGroup {
   int64_t first, count, at;
 };
 
-// `some` tokens at a time, as many as tile registers are set up for.
+// `some` tokens at a time, as many as tile registers are set up for; they
+// divide g.count.
 template <class C>
 HWY_NOINLINE void MultiplyTokens(const MatMulArgs& m, const AmxGroup& g,
                                  int some, AmxScratch<C>& s) {
   const DI8 d8;
   AmxPipeline<C> pipeline(some, s.results);
-  AmxStage<C> stage;
+  AmxStage<C> stage{};
   stage.q = s.q[0];
   stage.x_stride = static_cast<size_t>(m.x->Row(1) - m.x->Row(0));
   stage.tokens = some;
@@ -438,6 +439,13 @@ void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
   if (whole < count)
     MultiplyTokens(m, {g, panels, first + whole, count - whole, whole},
                    static_cast<int>(count - whole), s);
+}
+
+// Few tokens take the other kernel's.
+template <class C>
+int64_t AmxScratchBytes(const KernelArgs&) {
+  return static_cast<int64_t>(
+      std::max(sizeof(AmxScratch<C>), sizeof(MatMulScratch<C>)));
 }
 
 template <class C>

@@ -113,11 +113,11 @@ constexpr size_t kStreams = 8;
 
 HWY_INLINE void PrefetchNextTask(const MatMulArgs& m, int64_t row, int g) {
   if (m.w->dim(0) - row < 2 * kTaskRows) return;
-  constexpr int64_t kTileRows = kTilePanels * kLanes;
+  constexpr int64_t kRows = kTilePanels * kLanes;
   const int64_t in_task = row % kTaskRows;
   const auto share =
-      static_cast<size_t>((in_task / kTileRows * m.groups() + g) * kTilePanels +
-                          in_task % kTileRows / kLanes);
+      static_cast<size_t>((in_task / kRows * m.groups() + g) * kTilePanels +
+                          in_task % kRows / kLanes);
   const auto shares = static_cast<size_t>(m.groups() * (kTaskRows / kLanes));
   const size_t stream =
       static_cast<size_t>(kTaskRows * m.w->stride(0)) / kStreams;
@@ -146,7 +146,6 @@ HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
   if (m.packed()) return C::Unpack(PackedPanel(m, row).At(offset), blocks, out);
   const auto* data = reinterpret_cast<const uint8_t*>(m.w->Row(row));
   const int64_t rows = m.w->dim(0) - row;
-  PrefetchNextTask(m, row, g);
   if (rows >= kLanes) {
     C::Unpack(Rows{data + offset, stride}, blocks, out);
     return;
@@ -409,9 +408,12 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
   for (int g = 0; g < groups; g += step) {
     const int n = std::min(step, groups - g);
     for (int r = 0; r < kR; ++r)
-      for (int i = 0; i < n; ++i)
-        UnpackPanel<C>(m, row + r * kLanes, g + i, scratch.rows,
+      for (int i = 0; i < n; ++i) {
+        const int64_t from = row + r * kLanes;
+        if (!m.packed()) PrefetchNextTask(m, from, g + i);
+        UnpackPanel<C>(m, from, g + i, scratch.rows,
                        scratch.panels[r * kGroupsForMany + i]);
+      }
     const int last_subs = SubsOf<C>(m, g + n - 1);
     Ahead ahead;
     ahead.Set<C, kR>(m, row, g + n, count);
@@ -423,8 +425,8 @@ void MultiplyPanels(const MatMulArgs& m, int64_t row, int64_t at, int64_t first,
 }
 
 // Results of so many tokens and bytes are larger than caches and are written
-// past them: no line is read first (Zen 4, q4_k, 512 tokens, two threads: 695 ->
-// 715 GOP/s). Few bytes are scratch of another kernel.
+// past them: no line is read first (Zen 4, q4_k, 512 tokens, two threads: 695
+// -> 715 GOP/s). Few bytes are scratch of another kernel.
 constexpr int64_t kStreamTokens = 128;
 constexpr int64_t kStreamBytes = 1 << 20;
 
