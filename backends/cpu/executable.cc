@@ -56,6 +56,9 @@ int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
                     int threads) {
   if (tasks < 2 || kernel.task_ns == nullptr) return 1;
   const int64_t chunks = CountChunks(tasks, kernel.task_ns(args), threads);
+  // In pieces of fewer rows than a kernel computes together all of them take
+  // longer: with tile registers, of 256 rows, prefill of 512 tokens is 1.11
+  // times as fast for this with q4_k, 1.15 times with q8_0.
   if (kernel.rows_together == 0) return chunks;
   const int64_t rows = tasks * kernel.rows_per_task(args);
   return std::min(chunks, std::max(threads * kChunksPerWorker,
