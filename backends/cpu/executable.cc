@@ -38,11 +38,13 @@ constexpr double kMaxChunkNs = 1e6;
 
 // Pieces in which to hand out tasks that take that long; 1 = stay on this
 // thread. As many for each thread: of 9 pieces one of two threads gets 5 (512
-// tokens times 2048 x 2048 of q4_k: 4.15 ms, with 10 pieces 3.93).
-int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
+// tokens times 2048 x 2048 of q4_k: 4.15 ms, with 10 pieces 3.93). Not more
+// than `most` for the sake of kMaxChunkNs.
+int64_t CountChunks(int64_t tasks, double task_ns, int threads, int64_t most) {
   const double total = static_cast<double>(tasks) * task_ns;
   if (tasks < 2 || total < kMinParallelNs) return 1;
-  const int64_t pollable = static_cast<int64_t>(total / kMaxChunkNs) + 1;
+  const int64_t pollable =
+      std::min(static_cast<int64_t>(total / kMaxChunkNs) + 1, most);
   if (threads == 1) return std::min(tasks, pollable);
   const int64_t useful = static_cast<int64_t>(total / kMinChunkNs);
   const int64_t wanted =
@@ -55,14 +57,14 @@ int64_t CountChunks(int64_t tasks, double task_ns, int threads) {
 int64_t CountChunks(const Kernel& kernel, const KernelArgs& args, int64_t tasks,
                     int threads) {
   if (tasks < 2 || kernel.task_ns == nullptr) return 1;
-  const int64_t chunks = CountChunks(tasks, kernel.task_ns(args), threads);
   // In pieces of fewer rows than a kernel computes together all of them take
   // longer: with tile registers, of 256 rows, prefill of 512 tokens is 1.11
   // times as fast for this with q4_k, 1.15 times with q8_0.
-  if (kernel.rows_together == 0) return chunks;
-  const int64_t rows = tasks * kernel.rows_per_task(args);
-  return std::min(chunks, std::max(threads * kChunksPerWorker,
-                                   rows / kernel.rows_together));
+  int64_t most = tasks;
+  if (kernel.rows_together > 0)
+    most = (tasks * kernel.rows_per_task(args) + kernel.rows_together - 1) /
+           kernel.rows_together;
+  return CountChunks(tasks, kernel.task_ns(args), threads, most);
 }
 
 // The first of the tasks in that chunk.
@@ -414,7 +416,8 @@ int CpuExecutable::RunStep(BoundStep& step) {
     return workers;
   const int64_t rest = kernel.finish_tasks(args);
   if (rest == 0) return workers;
-  const int64_t chunks = CountChunks(rest, kernel.finish_ns(args), threads);
+  const int64_t chunks =
+      CountChunks(rest, kernel.finish_ns(args), threads, rest);
   return std::max(workers, RunTasks(args, kernel.finish, rest, chunks));
 }
 

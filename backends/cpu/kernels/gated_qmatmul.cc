@@ -39,12 +39,13 @@ constexpr int64_t kTokens = 512;
 
 bool IsQuantized(const KernelArgs& a) { return a.out[0].dtype != DType::kF32; }
 
-// Whether tasks compute whole blocks of a quantised result, which then needs no
-// other memory: where every thread gets some, so that others can take the last
-// of one that lost its core, and none is idle for more than a tenth of the
-// time. Elsewhere f32 values, which all threads share, are quantised in a
-// second stage.
+// So many, so that others can take the last of a thread that lost its core.
 constexpr int64_t kTasksPerThread = 4;
+
+// Whether tasks compute whole blocks of a quantised result, which then needs no
+// other memory: where every thread gets enough, and none is idle for more than
+// a tenth of the time. Elsewhere f32 values, which all threads share, are
+// quantised in a second stage.
 bool MakesBlocks(const KernelArgs& a) {
   if (!IsQuantized(a)) return false;
   const int64_t blocks = (a.in[1].dim(0) + kBlock - 1) / kBlock;

@@ -22,8 +22,8 @@
 // before it (16 of each take 440 ns, not 100): so loads come first.
 //
 // Tiles alone would reach 2,300 with two planes. What the rest is, by leaving
-// it out: floats of results 27 %, panels that come from L2 and not L1 15, sums
-// that do 9, unpacking 9, copies of tokens 6. Tried, this being 1: 128 rows
+// it out: floats of results 27 %, sums that come from L2 and not L1 9,
+// unpacking 9, copies of tokens 6. Tried, this being 1: 128 rows
 // 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two groups before the
 // next tokens 0.9; results that wait for a second stage 0.93; asking for sums
 // ahead 0.94, for the next group's weights 1.
