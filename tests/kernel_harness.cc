@@ -211,7 +211,7 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   args.params = &params;
   args.inner = kernel.inner.get();
   args.bad_index = &bad_index;
-  args.ahead = 4096;  // beyond the end of most weights
+  args.ahead = cpu::AskOrder::kByTurns;  // beyond the end of most weights
   const Memory scratch(
       HostTensor(DType::kI8, {BytesOf(kernel.scratch_bytes, args)}), false,
       true);

@@ -54,15 +54,18 @@ bool AskForAmx() { return false; }
 
 #if defined(__x86_64__)
 
+bool IsIntel() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx &&
+         c == signature_INTEL_ecx && d == signature_INTEL_edx;
+}
+
 // Family 19h with AVX-512; Zen 3, of the same family, has none.
 bool IsZen4() {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  char vendor[12];
-  if (__get_cpuid(0, &a, &b, &c, &d) == 0) return false;
-  std::memcpy(vendor, &b, 4);
-  std::memcpy(vendor + 4, &d, 4);
-  std::memcpy(vendor + 8, &c, 4);
-  if (std::memcmp(vendor, "AuthenticAMD", 12) != 0) return false;
+  if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_AMD_ebx ||
+      c != signature_AMD_ecx || d != signature_AMD_edx)
+    return false;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
   const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
   if (family != 0x19 || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0)
@@ -101,11 +104,12 @@ bool DotProdUsable() {
 #endif
 }
 
-size_t OneTokenAhead() {
+AskOrder OneTokenAhead() {
 #if defined(__x86_64__)
-  return IsZen4() ? 0 : 16384;
+  if (IsIntel()) return AskOrder::kByTurns;
+  return IsZen4() ? AskOrder::kNever : AskOrder::kInOrder;
 #else
-  return 0;
+  return AskOrder::kNever;
 #endif
 }
 

@@ -3,7 +3,7 @@
 #ifndef WEFT_BACKENDS_CPU_EXTENSIONS_H_
 #define WEFT_BACKENDS_CPU_EXTENSIONS_H_
 
-#include <cstddef>
+#include "backends/cpu/prefetch.h"
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -25,13 +25,16 @@ bool DotProdUsable();
 
 // KernelArgs::ahead for this CPU. Decoding reads each weight once, at the speed
 // at which its code is unpacked, and memory's own prefetchers may not run far
-// enough ahead of that. Tokens per second of a Q4_K_M with 1.1 billion
-// parameters, two threads of Zen 5: without 46, 8 KB ahead 72, 16 KB 85, into
-// L2 75; one thread's GB/s of q4_k 16, 26, 29, 27, of q6_k 16, 30, 31, 27. Zen
-// 4's do, and asking costs 5 % there. Kernels of packed rows ask for pages so
-// far ahead, for lines half as far (matmul-inl.h). 0 on Arm, where it was not
+// enough ahead of that. Zen 5, tokens per second of a Q4_K_M with 1.1 billion
+// parameters, two threads: kNever 46, kInOrder 85; one thread's GB/s of q4_k
+// 16, 29, of q6_k 16, 31. Zen 4's do, and asking costs 5 % there. Intel's
+// (Emerald Rapids) give four fifths of what four places at once do to anyone
+// who reads one place, however early it is asked for; so kByTurns, on Zen 5
+// slower than kInOrder: q4_k, q6_k, q8_0, two threads, from memory, shares of
+// what plain reads of four places give, kNever 0.44, 0.52, 0.74, kInOrder 0.85,
+// 0.86, 0.88, kByTurns 0.96, 0.98, 1.0. kNever on Arm, where it was not
 // measured.
-size_t OneTokenAhead();
+AskOrder OneTokenAhead();
 
 }  // namespace cpu
 }  // namespace weft::inline v0

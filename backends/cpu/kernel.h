@@ -11,6 +11,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "backends/cpu/prefetch.h"
 #include "graph/graph.h"
 
 namespace weft::inline v0 {
@@ -110,9 +111,7 @@ struct KernelArgs {
   std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
   const Kernel* inner = nullptr;  // Kernel::inner
   int threads = 1;                // how many run a step's tasks
-  // Bytes ahead of which a kernel that reads a stream of weights once asks for
-  // it; 0: memory's own prefetchers do (OneTokenAhead in extensions.h).
-  size_t ahead = 0;
+  AskOrder ahead = AskOrder::kNever;  // of weights that one token reads
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };

@@ -288,8 +288,12 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
   const int64_t tokens = x.rows();
   const int64_t y_stride =
       tokens > 1 ? a.out[0].stride(-2) / int64_t{sizeof(float)} : n;
-  auto ahead = static_cast<int64_t>(a.ahead);
-  if (kAsksForRows && ahead == 0) ahead = kTokenRows * w.stride(0);
+  int64_t ahead = 0;
+  if (a.ahead != AskOrder::kNever) {
+    ahead = 16384;
+  } else if (kAsksForRows) {
+    ahead = kTokenRows * w.stride(0);
+  }
   for (int64_t t = 0; t < tokens;) {
     // A tile wants rows at one distance: so they are in a dense tensor and in a
     // slice of a matrix, not in a permuted one of higher rank.

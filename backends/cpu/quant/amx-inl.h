@@ -26,7 +26,7 @@
 // unpacking 9, copies of tokens 6. Tried, this being 1: 128 rows
 // 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two groups before the
 // next tokens 0.9; results that wait for a second stage 0.93; asking for sums
-// ahead 0.94, for the next group's weights 1.
+// ahead 0.94. Of 32 tokens 64 or 32 rows together: 0.88, 0.8.
 #if defined(WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
@@ -36,6 +36,7 @@
 
 #include <algorithm>
 
+#include "backends/cpu/quant/amx_panel-inl.h"
 #include "backends/cpu/quant/matmul-inl.h"
 #include "backends/cpu/quant/tiles-inl.h"
 
@@ -46,74 +47,12 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-template <class C>
-constexpr bool kPlanes = C::kScales == Scales::kInteger;
-
 // With fewer tokens vectors are as fast. Prefill of TinyLlama's shape,
 // tokens/s, medians of seven, tiles and vectors: 32 tokens Q4_K_M 188 and 198
 // (but tiles 1.02 times vectors, turn by turn), Q6_K 202 and 179, Q8_0 179 and
 // 211; 48 tokens 228 and 211, 239 and 200, 212 and 208.
 template <class C>
 constexpr int64_t kLeastAmxTokens = kPlanes<C> ? 32 : 48;
-
-// ---- Panels ----
-
-// Formats with integer scales: codes times scales, low and high bytes.
-template <class C>
-struct alignas(64) AmxPanel {
-  uint8_t low[kGroupSize / 4][4 * kLanes];
-  uint8_t high[kGroupSize / 4][4 * kLanes];
-  Panel<C> panel;
-
-  HWY_INLINE void Prepare() {
-    const DI di;
-    const DI8 d8;
-    const DU8 du8;
-    const DI16 d16;
-    constexpr int kSteps = C::kSub / 4;
-    for (int j = 0; j < Panel<C>::kSubs; ++j) {
-      // A product of pairs of which one is zero: at most 255 * 128.
-      const VI scale = hn::Load(di, panel.scales[j]);
-      const VI byte = hn::And(scale, hn::Set(di, 0xFF));
-      const VI even = hn::Or(byte, hn::ShiftLeft<16>(byte));
-      const auto of_even = hn::BitCast(d8, even);
-      const auto of_odd = hn::BitCast(d8, hn::ShiftLeft<8>(even));
-      const auto twice =
-          hn::BitCast(d16, hn::Or(hn::And(scale, hn::Set(di, 0xFFFF)),
-                                  hn::ShiftLeft<16>(scale)));
-      const auto bias =
-          hn::Mul(twice, hn::Set(d16, static_cast<int16_t>(kBias<C>)));
-      for (int i = j * kSteps; i < (j + 1) * kSteps; ++i) {
-        const auto codes = hn::Load(du8, panel.codes[i]);
-        auto evens = hn::SatWidenMulPairwiseAdd(d16, codes, of_even);
-        auto odds = hn::SatWidenMulPairwiseAdd(d16, codes, of_odd);
-        if constexpr (kBias<C> != 0)
-          evens = hn::Sub(evens, bias), odds = hn::Sub(odds, bias);
-        hn::Store(hn::OddEven(hn::BitCast(du8, hn::ShiftLeft<8>(odds)),
-                              hn::BitCast(du8, evens)),
-                  du8, low[i]);
-        hn::Store(hn::OddEven(hn::BitCast(du8, odds),
-                              hn::BitCast(du8, hn::ShiftRight<8>(evens))),
-                  du8, high[i]);
-      }
-    }
-  }
-};
-
-// Formats with floats as scales: codes as signed bytes, without their bias.
-template <class C>
-  requires(C::kScales == Scales::kFloat)
-struct alignas(64) AmxPanel<C> {
-  Panel<C> panel;
-
-  HWY_INLINE void Prepare() {
-    if constexpr (kBias<C> != 0) {
-      const auto bias = hn::Set(DU8(), static_cast<uint8_t>(kBias<C>));
-      for (auto& codes : panel.codes)
-        hn::Store(hn::Sub(hn::Load(DU8(), codes), bias), DU8(), codes);
-    }
-  }
-};
 
 // ---- Stages ----
 
@@ -192,8 +131,8 @@ HWY_INLINE void MultiplySub(const AmxStage<C>& s, int j, TileResult* before) {
   const int8_t* q = s.q + j * C::kSub;
   const int second = s.tokens > kTileRows ? kTileRows * kGroupSize : 0;
   LoadTile<4>(q, kGroupSize);
-  LoadTile<6>(s.panels[0].panel.codes[j * kSteps], 64);
-  LoadTile<7>(s.panels[1].panel.codes[j * kSteps], 64);
+  LoadTile<6>(s.panels[0].codes[j * kSteps], 64);
+  LoadTile<7>(s.panels[1].codes[j * kSteps], 64);
   LoadTile<5>(q + second, kGroupSize);
   NextTile<0>(before);
   MultiplySigned<0, 4, 6>();
@@ -213,7 +152,7 @@ HWY_INLINE void FinishTokens(const AmxStage<C>& s, int begin, int end) {
   const DF32 df;
   const DI di;
   const DI16 d16;
-  constexpr int kPairs = C::kMins == Mins::kPaired ? Panel<C>::kSubs / 2 : 0;
+  constexpr int kPairs = C::kMins == Mins::kPaired ? AmxPanel<C>::kSubs / 2 : 0;
   end = std::min(end, s.tokens);
   if (begin >= end) return;
   // In registers: y could be the panel's memory for all that the compiler
@@ -221,7 +160,7 @@ HWY_INLINE void FinishTokens(const AmxStage<C>& s, int begin, int end) {
   VI min_pairs[kPair][kPairs + 1];
   VF32 d[kPair], min_d[kPair];
   HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
-    const Panel<C>& p = s.panels[r].panel;
+    const AmxPanel<C>& p = s.panels[r];
     HWY_UNROLL(8)
     for (int j = 0; j < kPairs; ++j)
       min_pairs[r][j] = hn::Load(di, p.min_pairs[j]);
@@ -270,7 +209,7 @@ HWY_INLINE void FinishTokens(const AmxStage<C>& s, int begin, int end) {
   HWY_UNROLL(2)
   for (int j = 0; j < kStageSubs; ++j) {
     HWY_UNROLL(2) for (int r = 0; r < kPair; ++r) {
-      const Panel<C>& p = s.panels[r].panel;
+      const AmxPanel<C>& p = s.panels[r];
       scales[j][r] = hn::Load(df, p.scales[s.sub + j]);
       if constexpr (C::kMins == Mins::kFloat)
         mins[j][r] = hn::Load(df, p.mins[s.sub + j]);
@@ -378,7 +317,25 @@ struct AmxGroup {
   int group;
   int panels;
   int64_t first, count, at;
+  const uint8_t* next;  // packed rows that are unpacked next; null: unknown
 };
+
+// Memory for what the panels [r, r + 2) of the next group are unpacked from:
+// half of it and of its neighbours', so that four pages are read side by side
+// (AskOrder::kByTurns). Of 32 tokens, from memory, one thread, two: q4_k 1.02,
+// 1.13 times, q6_k 1.24, 1.08, q8_0 1.
+template <class C>
+HWY_INLINE void AskForNext(const MatMulArgs& m, const AmxGroup& g, int r) {
+  constexpr int kPanels = 2 * kPair;
+  constexpr size_t kBytes = kPackedRows * kGroupBytes<C>;
+  constexpr size_t kHalf = kBytes / 2 / 64 * 64;
+  const auto stride = static_cast<size_t>(kPackedRows * m.w->stride(0));
+  const uint8_t* from = g.next + static_cast<size_t>(r & -kPanels) * stride;
+  const bool second = (r & kPair) != 0;
+  const size_t end = second ? kBytes : kHalf;
+  for (size_t line = second ? kHalf : 0; line < end; line += 64)
+    for (size_t p = 0; p < kPanels; ++p) PrefetchL2(from + p * stride + line);
+}
 
 // `some` tokens at a time, as many as tile registers are set up for; they
 // divide g.count.
@@ -408,6 +365,7 @@ HWY_NOINLINE void MultiplyTokens(const MatMulArgs& m, const AmxGroup& g,
       stage.panels = &s.panels[r];
       stage.y = s.y[r / kPair][g.at + t];
       stage.first = g.group == 0;
+      if (t == 0 && g.next != nullptr) AskForNext<C>(m, g, r);
       if constexpr (kPlanes<C>) {
         pipeline.Run(stage);
       } else {
@@ -429,15 +387,19 @@ template <class C>
 void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
                    int64_t first, int64_t count, AmxScratch<C>& s) {
   const auto panels = static_cast<int>((rows + kLanes - 1) / kLanes);
-  for (int r = 0; r < panels; ++r) {
-    UnpackPanel<C>(m, row + r * kLanes, g, s.rows, s.panels[r].panel);
-    s.panels[r].Prepare();
+  for (int r = 0; r < panels; ++r)
+    UnpackPanel<C>(m, row + r * kLanes, g, s.rows, s.panels[r]);
+  const uint8_t* next = nullptr;
+  if (m.packed() && g + 1 < m.groups()) {
+    next = PackedPanel(m, row).At((g + 1) * kGroupBytes<C>).data;
+  } else if (m.packed() && row + rows < m.w->dim(0)) {
+    next = PackedPanel(m, row + rows).data;
   }
   const int64_t whole = count / kStageTokens * kStageTokens;
   if (whole > 0)
-    MultiplyTokens(m, {g, panels, first, whole, 0}, kStageTokens, s);
+    MultiplyTokens(m, {g, panels, first, whole, 0, next}, kStageTokens, s);
   if (whole < count)
-    MultiplyTokens(m, {g, panels, first + whole, count - whole, whole},
+    MultiplyTokens(m, {g, panels, first + whole, count - whole, whole, nullptr},
                    static_cast<int>(count - whole), s);
 }
 

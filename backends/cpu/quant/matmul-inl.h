@@ -84,7 +84,7 @@ struct MatMulArgs {
   const View* w;
   const View* x;
   const View* y;
-  size_t ahead = 0;  // KernelArgs::ahead
+  AskOrder ahead = AskOrder::kNever;
   bool packed() const { return IsPacked(w->dtype); }
   // A tile wants tokens at one distance: so they are in a dense tensor and in a
   // slice of a matrix, not in a permuted one of higher rank.
@@ -135,10 +135,11 @@ HWY_INLINE PackedRows<> PackedPanel(const MatMulArgs& m, int64_t row) {
           static_cast<size_t>(lane)};
 }
 
-// Unpacks group g of the panel that begins at row `row`.
-template <class C>
+// Unpacks group g of the panel that begins at row `row`, into a Panel or what
+// is written like one.
+template <class C, class P>
 HWY_NOINLINE void UnpackPanel(const MatMulArgs& m, int64_t row, int g,
-                              uint8_t* rows_copy, Panel<C>& out) {
+                              uint8_t* rows_copy, P& out) {
   using Block = typename C::Block;
   const auto stride = static_cast<size_t>(m.w->stride(0));
   const size_t offset = static_cast<size_t>(g) * kGroupBytes<C>;
@@ -204,19 +205,17 @@ class Ahead {
   int64_t lines_ = 0, tokens_ = 0;  // still to be asked for, still to pass by
 };
 
-// One token reads packed rows once. It asks for the first line of each page
-// KernelArgs::ahead, and for all lines half as far ahead. GB/s of rows in
-// memory, Zen 5, AVX-512, two threads (one), without the first lines, which is
-// best with lines 32 KB ahead | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30)
-// | 63 (33), q6_k 63 (32) | 67 (35), q8_0 45 (23) | 66 (35), where plain reads
-// give 55 to 63 (38) with four streams. Three lines of each page: the same,
-// q8_0 58. Three places read by turns instead: q4_k as much, q6_k 53. Tokens/s:
-// README.md.
-HWY_INLINE size_t LinesAhead(const MatMulArgs& m) { return m.ahead / 2; }
-
+// Where AskOrder::kInOrder is best: GB/s of rows in memory, Zen 5, AVX-512, two
+// threads (one), without the first lines, which is best with lines 32 KB ahead
+// | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30) | 63 (33), q6_k 63 (32) |
+// 67 (35), q8_0 45 (23) | 66 (35), where plain reads give 55 to 63 (38) with
+// four streams. Three lines of each page: the same, q8_0 58. Three places read
+// by turns instead: q4_k as much, q6_k 53. Tokens/s: README.md.
 template <class C>
-HWY_INLINE void AskForPagesOf(const uint8_t* packed, size_t ahead) {
-  if (ahead > 0) AskForPages(packed + ahead, kPackedRows * kGroupBytes<C>);
+HWY_INLINE void AskForPagesOf(const uint8_t* packed, AskOrder ahead) {
+  constexpr size_t kPagesAhead = 2 * kLinesAhead;
+  if (ahead == AskOrder::kInOrder)
+    AskForPages(packed + kPagesAhead, kPackedRows * kGroupBytes<C>);
 }
 
 // What one kind of activations does with unpacked panels.
@@ -246,8 +245,7 @@ struct FastTiles {
         group.y[i] = g == 0 ? hn::Zero(df)
                             : hn::LoadU(df, y + i * kTaskRows + p * kLanes);
       constexpr Ask kAsk = kT > 1 ? Ask::kFew : Ask::kOne;
-      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, LinesAhead(m)}, blocks,
-                group);
+      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, m.ahead}, blocks, group);
       group.EndGroup();
       HWY_UNROLL(8)
       for (int i = 0; i < kT; ++i)
@@ -343,7 +341,7 @@ struct ExactTiles {
     const DF32 df;
     const auto* x = m.x->template RowAs<const float>(0);
     PackedRows<Ask::kOne> rows = {
-        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, LinesAhead(m)};
+        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, m.ahead};
     for (size_t p = 0; p < kPanels; ++p)
       hn::StoreU(hn::Zero(df), df, y + p * kLanes);
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {

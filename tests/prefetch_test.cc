@@ -1,0 +1,48 @@
+#include "backends/cpu/prefetch.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <set>
+
+#include "gtest/gtest.h"
+
+namespace weft::cpu {
+namespace {
+
+constexpr uintptr_t kBlock = 4 * kPage;
+
+const void* At(uintptr_t address) {
+  return reinterpret_cast<const void*>(address);
+}
+
+// What is never asked for is waited for, and results do not show it.
+TEST(LineByTurns, AsksForEachLineOfTheNextBlockOnce) {
+  constexpr uintptr_t kFrom = 7 * kBlock;
+  std::set<const void*> asked;
+  for (uintptr_t line = kFrom; line < kFrom + kBlock; line += 64)
+    asked.insert(LineByTurns(At(line)));
+  EXPECT_EQ(asked.size(), kBlock / 64);
+  EXPECT_EQ(*asked.begin(), At(kFrom + kBlock));
+  EXPECT_EQ(*asked.rbegin(), At(kFrom + 2 * kBlock - 64));
+}
+
+TEST(LineByTurns, AsksForTheSameLineFromAnywhereInOne) {
+  for (const uintptr_t line : {kBlock, kBlock + 64, 2 * kBlock - 64})
+    for (const uintptr_t byte : {uintptr_t{1}, uintptr_t{32}, uintptr_t{63}})
+      EXPECT_EQ(LineByTurns(At(line + byte)), LineByTurns(At(line)));
+}
+
+TEST(LineByTurns, TakesFourPagesByTurns) {
+  const auto page = [](const void* line) {
+    return reinterpret_cast<uintptr_t>(line) / kPage;
+  };
+  for (uintptr_t line = 0; line < kBlock; line += 4 * 64) {
+    std::set<uintptr_t> pages;
+    for (uintptr_t i = 0; i < 4; ++i)
+      pages.insert(page(LineByTurns(At(line + 64 * i))));
+    EXPECT_EQ(pages.size(), 4u) << "from byte " << line;
+  }
+}
+
+}  // namespace
+}  // namespace weft::cpu
