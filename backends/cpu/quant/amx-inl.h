@@ -47,10 +47,10 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// With fewer tokens vectors are as fast. Prefill of TinyLlama's shape,
-// tokens/s, medians of seven, tiles and vectors: 32 tokens Q4_K_M 188 and 198
-// (but tiles 1.02 times vectors, turn by turn), Q6_K 202 and 179, Q8_0 179 and
-// 211; 48 tokens 228 and 211, 239 and 200, 212 and 208.
+// With fewer tokens vectors are as fast. Two threads, weights from memory,
+// GOP/s by turns, vectors | tiles: 24 tokens q4_k 473 | 424, q6_k 427 | 424,
+// q8_0 426 | 377; 32 tokens 454 | 579, 362 | 542, 397 | 415. Whole prefill of
+// 48 tokens, Q8_0, medians of seven: 208 | 212 tokens/s.
 template <class C>
 constexpr int64_t kLeastAmxTokens = kPlanes<C> ? 32 : 48;
 
@@ -322,8 +322,8 @@ struct AmxGroup {
 
 // Memory for what the panels [r, r + 2) of the next group are unpacked from:
 // half of it and of its neighbours', so that four pages are read side by side
-// (AskOrder::kByTurns). Of 32 tokens, from memory, one thread, two: q4_k 1.02,
-// 1.13 times, q6_k 1.24, 1.08, q8_0 1.
+// (AskOrder::kByTurns). 32 tokens from memory, one thread, two: q4_k 1.02, 1.08
+// times as fast, q6_k 1.24, 1.08, q8_0 1.
 template <class C>
 HWY_INLINE void AskForNext(const MatMulArgs& m, const AmxGroup& g, int r) {
   constexpr int kPanels = 2 * kPair;

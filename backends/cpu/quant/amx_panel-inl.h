@@ -24,7 +24,9 @@ constexpr bool kPlanes = C::kScales == Scales::kInteger;
 // as they do a Panel (panel-inl.h).
 //
 // Formats with integer scales: codes times scales, low and high bytes. Codes
-// alone are not kept: what is written leaves L1, and takes its time.
+// alone are not kept: what is written leaves L1, and takes its time (32 tokens,
+// kept in one place for all panels instead of in each: q4_k 1.11 to 1.2 times
+// as fast, q6_k 1.01 to 1.18; not at all: 1.01 to 1.19 on top).
 template <class C>
 struct alignas(64) AmxPanel : PanelScales<C> {
   static constexpr bool kOneSlot = false;
