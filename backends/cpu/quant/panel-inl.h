@@ -117,8 +117,8 @@ HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
   hn::Store(hn::BitCast(DU8(), v), DU8(), to);
 }
 
-// One group of a panel, unpacked. Codecs write it by what stands here; where
-// there is one token, they write into a TokenGroup (token-inl.h) instead.
+// One group of a panel, unpacked. Codecs write it by what stands here, and into
+// a TokenGroup (token-inl.h) or an AmxPanel (amx_panel-inl.h) in the same way.
 template <class C>
 struct alignas(64) Panel : PanelScales<C> {
   // Whether one sub-block at a time is put, where codes of two share bytes.
