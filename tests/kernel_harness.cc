@@ -211,7 +211,9 @@ absl::Status CallKernel(const cpu::Kernel& kernel,
   args.params = &params;
   args.inner = kernel.inner.get();
   args.bad_index = &bad_index;
-  args.ahead = cpu::AskOrder::kByTurns;  // beyond the end of most weights
+  // For what stands beyond the end of most weights; each order in some test.
+  args.ask_order =
+      options.one_by_one ? cpu::AskOrder::kInOrder : cpu::AskOrder::kByTurns;
   const Memory scratch(
       HostTensor(DType::kI8, {BytesOf(kernel.scratch_bytes, args)}), false,
       true);

@@ -120,7 +120,7 @@ CpuExecutable::CpuExecutable(std::shared_ptr<const Graph> graph, CpuPlan plan,
       worker_scratch_(plan.worker_scratch),
       max_bytes_(options.max_bytes),
       memory_(options.memory),
-      ahead_(OneTokenAhead()),
+      ask_order_(AskOrderOfCpu()),
       next_bytes_(NextBytes()),
       pool_(threads, options.executor),
       arena_(nullptr, FreeDeleter{}),
@@ -301,7 +301,7 @@ KernelArgs CpuExecutable::ArgsOf(const BoundStep& step) {
   args.scratch = scratch_.get();
   args.shared = scratch_.get() + worker_scratch_ * pool_.threads();
   args.bad_index = &bad_index_;
-  args.ahead = ahead_;
+  args.ask_order = ask_order_;
   return args;
 }
 

@@ -105,7 +105,7 @@ class CpuExecutable : public Executable {
   int64_t worker_scratch_;            // bytes of each worker's
   int64_t max_bytes_;
   HostMemory memory_;
-  const AskOrder ahead_;  // KernelArgs::ahead
+  const AskOrder ask_order_;  // KernelArgs::ask_order
   const size_t next_bytes_;  // of FirstRead, at most
   WorkerPool pool_;
   Memory arena_, states_;

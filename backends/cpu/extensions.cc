@@ -10,7 +10,6 @@
 #endif
 
 #include <cstdint>
-#include <cstring>
 
 namespace weft::inline v0 {
 namespace cpu {
@@ -54,18 +53,22 @@ bool AskForAmx() { return false; }
 
 #if defined(__x86_64__)
 
-bool IsIntel() {
+bool IsMadeBy(unsigned ebx, unsigned ecx, unsigned edx) {
   unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_INTEL_ebx &&
-         c == signature_INTEL_ecx && d == signature_INTEL_edx;
+  return __get_cpuid(0, &a, &b, &c, &d) != 0 && b == ebx && c == ecx &&
+         d == edx;
+}
+
+bool IsIntel() {
+  return IsMadeBy(signature_INTEL_ebx, signature_INTEL_ecx,
+                  signature_INTEL_edx);
 }
 
 // Family 19h with AVX-512; Zen 3, of the same family, has none.
 bool IsZen4() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(0, &a, &b, &c, &d) == 0 || b != signature_AMD_ebx ||
-      c != signature_AMD_ecx || d != signature_AMD_edx)
+  if (!IsMadeBy(signature_AMD_ebx, signature_AMD_ecx, signature_AMD_edx))
     return false;
+  unsigned a = 0, b = 0, c = 0, d = 0;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
   const unsigned family = (a >> 8 & 0xf) + (a >> 20 & 0xff);
   if (family != 0x19 || __get_cpuid_count(7, 0, &a, &b, &c, &d) == 0)
@@ -104,7 +107,7 @@ bool DotProdUsable() {
 #endif
 }
 
-AskOrder OneTokenAhead() {
+AskOrder AskOrderOfCpu() {
 #if defined(__x86_64__)
   if (IsIntel()) return AskOrder::kByTurns;
   return IsZen4() ? AskOrder::kNever : AskOrder::kInOrder;

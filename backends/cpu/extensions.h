@@ -23,18 +23,20 @@ bool AvxVnniUsable();
 // later); Highway's first target with it wants bf16 too, 2020's CPUs.
 bool DotProdUsable();
 
-// KernelArgs::ahead for this CPU. Decoding reads each weight once, at the speed
-// at which its code is unpacked, and memory's own prefetchers may not run far
-// enough ahead of that. Zen 5, tokens per second of a Q4_K_M with 1.1 billion
+// KernelArgs::ask_order for this CPU. Decoding reads each weight once, at the
+// speed at which its code is unpacked, and memory's own prefetchers may not run
+// far enough ahead of that.
+//
+// AMD: Zen 5 kInOrder. Tokens per second of a Q4_K_M with 1.1 billion
 // parameters, two threads: kNever 46, kInOrder 85; one thread's GB/s of q4_k
-// 16, 29, of q6_k 16, 31. Zen 4's do, and asking costs 5 % there. Intel's
-// (Emerald Rapids) give four fifths of what four places at once do to anyone
-// who reads one place, however early it is asked for; so kByTurns, on Zen 5
-// slower than kInOrder: q4_k, q6_k, q8_0, two threads, from memory, shares of
-// what plain reads of four places give, kNever 0.44, 0.52, 0.74, kInOrder 0.85,
-// 0.86, 0.88, kByTurns 0.96, 0.98, 1.0. kNever on Arm, where it was not
-// measured.
-AskOrder OneTokenAhead();
+// 16, 29, of q6_k 16, 31; by turns is slower. Zen 4 kNever: asking costs 5 %.
+//
+// Intel kByTurns. Memory gives who reads one place, however early it is asked
+// for, four fifths of what it gives who reads four. Emerald Rapids, two
+// threads, q4_k, q6_k, q8_0 from memory, shares of what plain reads of four
+// places give: kNever 0.44, 0.52, 0.74, kInOrder 0.85, 0.86, 0.88, kByTurns
+// 0.96, 0.98, 1.0. Others of Intel, and Arm (kNever), were not measured.
+AskOrder AskOrderOfCpu();
 
 }  // namespace cpu
 }  // namespace weft::inline v0

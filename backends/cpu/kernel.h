@@ -111,7 +111,7 @@ struct KernelArgs {
   std::byte* shared = nullptr;   // all workers', Kernel::shared_bytes long
   const Kernel* inner = nullptr;  // Kernel::inner
   int threads = 1;                // how many run a step's tasks
-  AskOrder ahead = AskOrder::kNever;  // of weights that one token reads
+  AskOrder ask_order = AskOrder::kNever;  // of weights
   // Set to an index that lies outside its table; the step then fails.
   std::atomic<int64_t>* bad_index = nullptr;
 };

@@ -27,9 +27,10 @@ inline __attribute__((always_inline)) void AskForPages(const void* from,
 }
 
 // How one token, which reads each weight once, asks memory for what it reads
-// next (OneTokenAhead in extensions.h).
+// next. A few tokens ask by turns too, where that is said, and in order
+// otherwise.
 enum class AskOrder : uint8_t {
-  kNever,    // memory's own prefetchers keep up
+  kNever,    // memory's own prefetchers keep up, or it was not measured
   kInOrder,  // as it will be read, and earlier for the first line of each page
   kByTurns,  // for lines of four pages by turns: see LineByTurns()
 };

@@ -127,7 +127,7 @@ void Multiply(const KernelArgs& a, const View& x, const View& w, int64_t first,
   inner.out = absl::MakeConstSpan(&out, 1);
   inner.params = &params;
   inner.scratch = a.scratch;
-  inner.ahead = a.ahead;
+  inner.ask_order = a.ask_order;
   const int64_t per_task = a.inner->rows_per_task(inner);
   a.inner->run(inner, first / per_task, (last + per_task - 1) / per_task);
 }

@@ -113,7 +113,7 @@ void Multiply(const ById& m, int64_t id, int64_t first, int64_t last,
   inner.params = &params;
   inner.scratch = memory;
   inner.bad_index = m.args.bad_index;
-  inner.ahead = m.args.ahead;
+  inner.ask_order = m.args.ask_order;
   m.args.inner->run(inner, 0, m.args.inner->tasks(inner));
   for (int64_t i = 0; i < n; ++i) {
     float* row = out + pairs[i] * m.w.dim(1) + first;

@@ -69,11 +69,14 @@ constexpr int kShortRows = kFloatLanes;
 #endif
 constexpr int64_t kShortRow = 256;
 
-// Whether one token asks for the rows that follow where KernelArgs::ahead does
-// not say how far (TinyLlama's shape in BF16 on Zen 4, tokens/s: AVX2 without
-// 13.2, with 15.4; AVX-512 15.7 and 14.6). Where it does, on Zen 5 with
-// AVX-512: F16 12.9 -> 16.0 at 16 KB, 15.0 at 32; BF16 19, 18.
+// Whether one token asks for the rows that follow where memory's own
+// prefetchers keep up (TinyLlama's shape in BF16 on Zen 4, tokens/s: AVX2
+// without 13.2, with 15.4; AVX-512 15.7 and 14.6).
 constexpr bool kAsksForRows = HWY_TARGET == HWY_AVX2;
+// Elsewhere so many bytes ahead, whatever the AskOrder: its rows are places
+// that are read side by side anyway. Zen 5 with AVX-512: F16 12.9 -> 16.0 at 16
+// KB, 15.0 at 32; BF16 19, 18.
+constexpr int64_t kBytesAhead = 16384;
 
 // What a tile multiplies.
 struct Operands {
@@ -289,8 +292,8 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
   const int64_t y_stride =
       tokens > 1 ? a.out[0].stride(-2) / int64_t{sizeof(float)} : n;
   int64_t ahead = 0;
-  if (a.ahead != AskOrder::kNever) {
-    ahead = 16384;
+  if (a.ask_order != AskOrder::kNever) {
+    ahead = kBytesAhead;
   } else if (kAsksForRows) {
     ahead = kTokenRows * w.stride(0);
   }

@@ -23,10 +23,10 @@
 //
 // Tiles alone would reach 2,300 with two planes. What the rest is, by leaving
 // it out: floats of results 27 %, sums that come from L2 and not L1 9,
-// unpacking 9, copies of tokens 6. Tried, this being 1: 128 rows
-// 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two groups before the
-// next tokens 0.9; results that wait for a second stage 0.93; asking for sums
-// ahead 0.94. Of 32 tokens 64 or 32 rows together: 0.88, 0.8.
+// unpacking (before amx_panel-inl.h) 9, copies of tokens 6. Tried, this being
+// 1: 128 rows 0.94; 64, 96, 128 or 512 tokens at a time 0.93 to 0.97; two
+// groups before the next tokens 0.9; results that wait for a second stage 0.93;
+// asking for sums ahead 0.94. Of 32 tokens 64 or 32 rows together: 0.88, 0.8.
 #if defined(WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_AMX_INL_H_
@@ -47,10 +47,10 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// With fewer tokens vectors are as fast. Two threads, weights from memory,
-// GOP/s by turns, vectors | tiles: 24 tokens q4_k 473 | 424, q6_k 427 | 424,
-// q8_0 426 | 377; 32 tokens 454 | 579, 362 | 542, 397 | 415. Whole prefill of
-// 48 tokens, Q8_0, medians of seven: 208 | 212 tokens/s.
+// With fewer tokens vectors are about as fast. Two threads, weights from
+// memory, GOP/s by turns, vectors | tiles: 24 tokens q4_k 473 | 424, q6_k 427 |
+// 424, q8_0 426 | 377; 32 tokens 454 | 579, 362 | 542, 397 | 415. Whole prefill
+// of 48 tokens, Q8_0, medians of seven: 208 | 212 tokens/s.
 template <class C>
 constexpr int64_t kLeastAmxTokens = kPlanes<C> ? 32 : 48;
 
@@ -317,24 +317,27 @@ struct AmxGroup {
   int group;
   int panels;
   int64_t first, count, at;
-  const uint8_t* next;  // packed rows that are unpacked next; null: unknown
+  const uint8_t* next;  // what is unpacked next, so far as is known, or null
 };
 
-// Memory for what the panels [r, r + 2) of the next group are unpacked from:
-// half of it and of its neighbours', so that four pages are read side by side
-// (AskOrder::kByTurns). 32 tokens from memory, one thread, two: q4_k 1.02, 1.08
-// times as fast, q6_k 1.24, 1.08, q8_0 1.
+// Asks for what the panels [r, r + 2) of the next group are unpacked from, or,
+// where there are two more, for half of it and of theirs, so that four pages
+// are read side by side (AskOrder::kByTurns). 32 tokens from memory, one
+// thread, two: q4_k 1.02, 1.08 times as fast, q6_k 1.24, 1.08, q8_0 1.
 template <class C>
 HWY_INLINE void AskForNext(const MatMulArgs& m, const AmxGroup& g, int r) {
-  constexpr int kPanels = 2 * kPair;
   constexpr size_t kBytes = kPackedRows * kGroupBytes<C>;
   constexpr size_t kHalf = kBytes / 2 / 64 * 64;
   const auto stride = static_cast<size_t>(kPackedRows * m.w->stride(0));
-  const uint8_t* from = g.next + static_cast<size_t>(r & -kPanels) * stride;
-  const bool second = (r & kPair) != 0;
-  const size_t end = second ? kBytes : kHalf;
-  for (size_t line = second ? kHalf : 0; line < end; line += 64)
-    for (size_t p = 0; p < kPanels; ++p) PrefetchL2(from + p * stride + line);
+  const int first = r / (2 * kPair) * (2 * kPair);
+  const bool four = first + 2 * kPair <= g.panels;
+  const int begin = four ? first : r;
+  const int end = four ? first + 2 * kPair : std::min(r + kPair, g.panels);
+  const size_t from_line = four && r != first ? kHalf : 0;
+  const size_t to_line = four && r == first ? kHalf : kBytes;
+  for (size_t line = from_line; line < to_line; line += 64)
+    for (int p = begin; p < end; ++p)
+      PrefetchL2(g.next + static_cast<size_t>(p) * stride + line);
 }
 
 // `some` tokens at a time, as many as tile registers are set up for; they
@@ -392,6 +395,8 @@ void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
   const uint8_t* next = nullptr;
   if (m.packed() && g + 1 < m.groups()) {
     next = PackedPanel(m, row).At((g + 1) * kGroupBytes<C>).data;
+  } else if (m.packed() && first + count < m.x->rows()) {
+    next = PackedPanel(m, row).data;
   } else if (m.packed() && row + rows < m.w->dim(0)) {
     next = PackedPanel(m, row + rows).data;
   }

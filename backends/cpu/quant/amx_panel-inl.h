@@ -41,9 +41,7 @@ struct alignas(64) AmxPanel : PanelScales<C> {
     const DI di;
     for (size_t slot = 0; slot < kSlots; ++slot) {
       const VI scale = hn::Load(di, this->scales[j + slot * stride]);
-      const VI twice =
-          hn::Or(hn::And(scale, hn::Set(di, 0xFFFF)), hn::ShiftLeft<16>(scale));
-      hn::Store(hn::BitCast(DI16(), twice), DI16(), open[slot]);
+      hn::Store(hn::BitCast(DI16(), Twice(scale)), DI16(), open[slot]);
     }
   }
   template <int kSlots>

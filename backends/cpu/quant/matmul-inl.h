@@ -84,7 +84,7 @@ struct MatMulArgs {
   const View* w;
   const View* x;
   const View* y;
-  AskOrder ahead = AskOrder::kNever;
+  AskOrder ask_order = AskOrder::kNever;
   bool packed() const { return IsPacked(w->dtype); }
   // A tile wants tokens at one distance: so they are in a dense tensor and in a
   // slice of a matrix, not in a permuted one of higher rank.
@@ -205,16 +205,17 @@ class Ahead {
   int64_t lines_ = 0, tokens_ = 0;  // still to be asked for, still to pass by
 };
 
-// Where AskOrder::kInOrder is best: GB/s of rows in memory, Zen 5, AVX-512, two
+// AskOrder::kInOrder: the first line of each page kPagesAhead, all lines
+// kLinesAhead (PackedRows::Ask). GB/s of rows in memory, Zen 5, AVX-512, two
 // threads (one), without the first lines, which is best with lines 32 KB ahead
 // | with them: q4_k 56 (29) | 60 (32), q5_k 58 (30) | 63 (33), q6_k 63 (32) |
 // 67 (35), q8_0 45 (23) | 66 (35), where plain reads give 55 to 63 (38) with
 // four streams. Three lines of each page: the same, q8_0 58. Three places read
 // by turns instead: q4_k as much, q6_k 53. Tokens/s: README.md.
 template <class C>
-HWY_INLINE void AskForPagesOf(const uint8_t* packed, AskOrder ahead) {
+HWY_INLINE void AskForPagesOf(const uint8_t* packed, AskOrder order) {
   constexpr size_t kPagesAhead = 2 * kLinesAhead;
-  if (ahead == AskOrder::kInOrder)
+  if (order == AskOrder::kInOrder)
     AskForPages(packed + kPagesAhead, kPackedRows * kGroupBytes<C>);
 }
 
@@ -245,7 +246,8 @@ struct FastTiles {
         group.y[i] = g == 0 ? hn::Zero(df)
                             : hn::LoadU(df, y + i * kTaskRows + p * kLanes);
       constexpr Ask kAsk = kT > 1 ? Ask::kFew : Ask::kOne;
-      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, m.ahead}, blocks, group);
+      C::Unpack(PackedRows<kAsk>{packed, p * kLanes, m.ask_order}, blocks,
+                group);
       group.EndGroup();
       HWY_UNROLL(8)
       for (int i = 0; i < kT; ++i)
@@ -264,7 +266,7 @@ struct FastTiles {
       // 8 tokens 250 -> 290 tokens/s. Others lose: q4_k 360 -> 280, q6_k 285 ->
       // 268.
       if (tokens == 1 || kPackedRows * kGroupBytes<C> > kPage)
-        AskForPagesOf<C>(packed, m.ahead);
+        AskForPagesOf<C>(packed, m.ask_order);
       for (int64_t t = 0; t < tokens;) {
         const int64_t left = m.even() ? tokens - t : 1;
         float* to = y + t * kTaskRows;
@@ -341,11 +343,11 @@ struct ExactTiles {
     const DF32 df;
     const auto* x = m.x->template RowAs<const float>(0);
     PackedRows<Ask::kOne> rows = {
-        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, m.ahead};
+        reinterpret_cast<const uint8_t*>(m.w->Row(row)), 0, m.ask_order};
     for (size_t p = 0; p < kPanels; ++p)
       hn::StoreU(hn::Zero(df), df, y + p * kLanes);
     for (int g = 0; g < m.groups(); ++g, rows = rows.At(kGroupBytes<C>)) {
-      AskForPagesOf<C>(rows.data, m.ahead);
+      AskForPagesOf<C>(rows.data, m.ask_order);
       const int blocks = m.template blocks_of<typename C::Block>(g);
       const int subs = SubsOf<C>(m, g);
       for (size_t p = 0; p < kPanels; ++p) {
@@ -454,7 +456,7 @@ HWY_INLINE void StoreRows(const MatMulArgs& m, int64_t row, int64_t rows,
 
 template <class C, class Tiles>
 void QMatMulBlocks(const KernelArgs& a, int64_t begin, int64_t end) {
-  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ahead};
+  const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0], a.ask_order};
   auto& scratch = *reinterpret_cast<MatMulScratch<C>*>(a.scratch);
   const int64_t tokens = m.x->rows();
   const bool may_stream = MayStream(a);

@@ -209,7 +209,7 @@ enum class Ask {
   kFew,  // several tokens use what is there: kFewAhead bytes ahead, into L2,
          // or AskOrder::kByTurns, which is 1.25, 1.15 and 1.05 times as fast
          // for 2, 4 and 8 tokens on Emerald Rapids (q4_k; into L1 or L2)
-  kOne,  // one does: as PackedRows::ahead says, into L1
+  kOne,  // one does: as PackedRows::order says, into L1
 };
 // Memory's own prefetchers do not keep up with streams that are read slowly
 // (Zen 4, one thread, 8 tokens, GOP/s: q4_k without 201, 4 KB ahead into L1
@@ -226,9 +226,9 @@ template <Ask kAsk = Ask::kNever>
 struct PackedRows {
   const uint8_t* data;
   size_t lane;
-  AskOrder ahead = AskOrder::kNever;
+  AskOrder order = AskOrder::kNever;
   PackedRows At(size_t offset) const {
-    return {data + kPackedRows * offset, lane, ahead};
+    return {data + kPackedRows * offset, lane, order};
   }
   template <class Block>
   PackedRows Unit(size_t offset) const {
@@ -242,11 +242,11 @@ struct PackedRows {
   HWY_INLINE void Ask(size_t i = 0) const {
     if (kAsk == Ask::kNever || lane != 0) return;
     const uint8_t* line = data + 64 * i;
-    if (ahead == AskOrder::kByTurns) {
+    if (order == AskOrder::kByTurns) {
       hwy::Prefetch(LineByTurns(line));
     } else if (kAsk == Ask::kFew) {
       PrefetchL2(line + kFewAhead);
-    } else if (ahead == AskOrder::kInOrder) {
+    } else if (order == AskOrder::kInOrder) {
       hwy::Prefetch(line + kLinesAhead);
     }
   }
@@ -390,13 +390,15 @@ HWY_INLINE VU Signed(VU codes) {
   return kVnni ? hn::Xor(codes, Bytes(128)) : codes;
 }
 
+// int16 in both halves of each lane.
+HWY_INLINE VI Twice(VI v) {
+  return hn::Or(hn::And(v, hn::Set(DI(), 0xFFFF)), hn::ShiftLeft<16>(v));
+}
+
 // A sub-block's integer scale of each row.
 HWY_INLINE void StoreScale(VI scale, int32_t* to) {
   const DI d;
-  if constexpr (kPairwise)
-    scale =
-        hn::Or(hn::And(scale, hn::Set(d, 0xFFFF)), hn::ShiftLeft<16>(scale));
-  hn::Store(scale, d, to);
+  hn::Store(kPairwise ? Twice(scale) : scale, d, to);
 }
 
 // A scale as a float.
