@@ -302,8 +302,14 @@ class Runner {
 
   absl::Status RunLines() {
     WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(true));
-    return ForEachLine(
-        [&](const std::string& line) { return RunLine(generator, line); });
+    StopReason reason = StopReason::kEndOfText;
+    WEFT_RETURN_IF_ERROR(ForEachLine([&](const std::string& line) {
+      return RunLine(generator, line, reason);
+    }));
+    // One that came between two texts: lines may be left.
+    if (cancel_ && reason != StopReason::kInterrupted && !StdinIsTerminal())
+      Say(absl::StrCat("stopped ", Describe(StopReason::kInterrupted)));
+    return absl::OkStatus();
   }
 
   absl::Status RunChat(ChatTemplate chat_template) {
@@ -354,10 +360,10 @@ class Runner {
     return absl::OkStatus();
   }
 
-  absl::Status RunLine(Generator& generator, const std::string& line) {
-    WEFT_ASSIGN_OR_RETURN(const StopReason reason, line.empty()
-                                                       ? generator.Continue()
-                                                       : generator.Begin(line));
+  absl::Status RunLine(Generator& generator, const std::string& line,
+                       StopReason& reason) {
+    WEFT_ASSIGN_OR_RETURN(
+        reason, line.empty() ? generator.Continue() : generator.Begin(line));
     return Finish(generator.stats(), reason);
   }
 
