@@ -289,6 +289,7 @@ class Runner {
 
   absl::Status Finish(const GeneratorStats& stats, StopReason reason) {
     progress_.reset();
+    last_reason_ = reason;
     if (separate_ || StdoutIsTerminal()) WEFT_RETURN_IF_ERROR(Print("\n"));
     Say(absl::StrCat(weft::Describe(stats), "\nstopped ", Describe(reason)));
     return absl::OkStatus();
@@ -302,14 +303,8 @@ class Runner {
 
   absl::Status RunLines() {
     WEFT_ASSIGN_OR_RETURN(Generator generator, MakeGenerator(true));
-    StopReason reason = StopReason::kEndOfText;
-    WEFT_RETURN_IF_ERROR(ForEachLine([&](const std::string& line) {
-      return RunLine(generator, line, reason);
-    }));
-    // One that came between two texts: lines may be left.
-    if (cancel_ && reason != StopReason::kInterrupted && !StdinIsTerminal())
-      Say(absl::StrCat("stopped ", Describe(StopReason::kInterrupted)));
-    return absl::OkStatus();
+    return ForEachLine(
+        [&](const std::string& line) { return RunLine(generator, line); });
   }
 
   absl::Status RunChat(ChatTemplate chat_template) {
@@ -357,13 +352,17 @@ class Runner {
       if (!StdinIsTerminal() || IsReaderGone(status)) return status;
       Say(absl::StrCat(ProgramName(), ": ", status.message()));
     }
+    // An interrupt between two texts: lines may be left.
+    if (cancel_ && last_reason_ != StopReason::kInterrupted &&
+        !StdinIsTerminal())
+      Say(absl::StrCat("stopped ", Describe(StopReason::kInterrupted)));
     return absl::OkStatus();
   }
 
-  absl::Status RunLine(Generator& generator, const std::string& line,
-                       StopReason& reason) {
-    WEFT_ASSIGN_OR_RETURN(
-        reason, line.empty() ? generator.Continue() : generator.Begin(line));
+  absl::Status RunLine(Generator& generator, const std::string& line) {
+    WEFT_ASSIGN_OR_RETURN(const StopReason reason, line.empty()
+                                                       ? generator.Continue()
+                                                       : generator.Begin(line));
     return Finish(generator.stats(), reason);
   }
 
@@ -372,6 +371,7 @@ class Runner {
   SamplerOptions sampler_;
   const std::atomic<bool>& cancel_;
   bool separate_ = false;
+  StopReason last_reason_ = StopReason::kEndOfText;  // of the last text
   std::unique_ptr<Progress> progress_;
 };
 
