@@ -114,10 +114,10 @@ constexpr DTypeInfo PackedRow() {
   return row;
 }
 
-// Of formats in blocks; the others leave a row that no type finds.
+// Of what is packed; the others leave a row that no type finds.
 template <class... Bs>
 constexpr auto MakePackedTable(TypeList<Bs...>) {
-  return std::array{(Bs::kCount > 1 ? PackedRow<Bs>() : kUnknownRow)...};
+  return std::array{(kCanPack<Bs> ? PackedRow<Bs>() : kUnknownRow)...};
 }
 
 constexpr auto kPackedTable = MakePackedTable(Blocks());

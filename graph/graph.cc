@@ -66,6 +66,10 @@ Value Graph::AddSource(const OpDef& op, absl::string_view name, TensorType type,
                              ": only matrices with a multiple of ", kPackedRows,
                              " rows are packed"),
                 at);
+  if (IsPacked(type.dtype) && !CanPackLength(RowsType(type.dtype), row))
+    return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
+                             ": rows are packed by two values"),
+                at);
   if (type.BoundBytes() > kMaxTensorBytes)
     return Fail(absl::StrCat(op.name, " ", name, " ", type.ToString(),
                              ": is larger than any machine's memory"),

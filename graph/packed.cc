@@ -18,12 +18,23 @@ void CopyUnit(std::byte* block, std::byte* packed, size_t offset, size_t r) {
     std::memcpy(block + offset, there, kBytes);
 }
 
+// Where codes begin in a block.
+template <class Block>
+constexpr size_t CodesAt() {
+  if constexpr (Block::kCount > 1) {
+    return offsetof(Block, q);
+  } else {
+    return 0;
+  }
+}
+
 template <class Block, bool kPack>
 void CopyRow(std::byte* row, std::byte* packed, int64_t row_bytes, size_t r) {
-  constexpr size_t kOdd = sizeof(Block) % 4, kDwords = sizeof(Block) - kOdd;
+  constexpr size_t kBytes = kPackedBlocks<Block> * sizeof(Block);
+  constexpr size_t kOdd = kBytes % 4, kDwords = kBytes - kOdd;
   static_assert(kOdd != 3, "one unit of two bytes or of one");
-  constexpr size_t kFirst = offsetof(Block, q) % 4 != 0 ? kOdd : 0;
-  for (int64_t at = 0; at < row_bytes; at += sizeof(Block)) {
+  constexpr size_t kFirst = CodesAt<Block>() % 4 != 0 ? kOdd : 0;
+  for (int64_t at = 0; at < row_bytes; at += kBytes) {
     for (size_t i = kFirst; i < kFirst + kDwords; i += 4)
       CopyUnit<Block, 4, kPack>(row + at, packed + kPackedRows * at, i, r);
     if constexpr (kOdd != 0)
@@ -36,7 +47,7 @@ using CopyRowFn = void (*)(std::byte*, std::byte*, int64_t, size_t);
 
 template <class Block, bool kPack>
 void Find(DType type, CopyRowFn& found) {
-  if constexpr (Block::kCount > 1)
+  if constexpr (kCanPack<Block>)
     if (type == Block::kType) found = CopyRow<Block, kPack>;
 }
 
@@ -61,6 +72,10 @@ void CopyRows(DType type, std::byte* rows, int64_t n, int64_t row_bytes,
 }  // namespace
 
 bool CanPack(DType rows) { return FindCopy<true>(rows, Blocks()) != nullptr; }
+
+bool CanPackLength(DType rows, int64_t n) {
+  return n % (rows == DType::kBF16 ? kPackedBlocks<BlockBF16> : 1) == 0;
+}
 
 void PackRows(DType type, const std::byte* rows, int64_t n, int64_t row_bytes,
               std::byte* packed) {

@@ -1,10 +1,10 @@
-// Packed weights: block formats whose rows lie together by 16, for kernels that
-// turn rows into the lanes of vectors.
+// Packed weights: rows that lie together by 16, for kernels that turn rows into
+// the lanes of vectors.
 //
 // Layout of w [N, K], N a multiple of 16. The bytes of a row are cut into
 // units: a block's dwords and, where its size is no multiple of four, one unit
-// of two bytes or one (the scale, which then stands first or last). The unit of
-// s bytes at byte o of a row is, for row r of 16 rows,
+// of two bytes or one (the scale, which then stands first or last); of bf16 two
+// values. The unit of s bytes at byte o of a row is, for row r of 16 rows,
 //   at 16 * o + s * r
 // from the start of these 16: units of 16 rows stand side by side, blocks in
 // the order of the row, no byte is added. Within a block bytes keep their order
@@ -19,7 +19,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
+#include "graph/blocks/plain.h"
 #include "graph/blocks/q2_k.h"
 #include "graph/blocks/q3_k.h"
 #include "graph/blocks/q6_k.h"
@@ -88,8 +90,20 @@ constexpr size_t PackedOffset<BlockQ6_K>(size_t offset) {
   return kParts + part * kPart + 16 + offset % 64 / 32 * 16 + offset % 16;
 }
 
-// Formats of integer codes: all in blocks that weft decodes.
+// Blocks that are packed as one: of bf16 two values, which instructions for it
+// take as one number.
+template <class Block>
+constexpr int kPackedBlocks = 1;
+template <>
+constexpr int kPackedBlocks<BlockBF16> = 2;
+
+// Blocks of integer codes that weft decodes, and bf16.
+template <class Block>
+constexpr bool kCanPack =
+    Block::kCount > 1 || std::is_same_v<Block, BlockBF16>;
 bool CanPack(DType rows);
+// Rows of n values, whole blocks of a format that CanPack(), can be packed.
+bool CanPackLength(DType rows, int64_t n);
 
 // Packs `n` rows of `row_bytes` bytes, whole blocks of `type`, n a multiple of
 // kPackedRows; the ranges do not overlap.

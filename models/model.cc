@@ -177,23 +177,26 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   build.adapters = UsesOf(o);
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph,
                         BuildModel(file_, *architecture_, build));
+  OptimizeOptions optimize = {.numerics = o.numerics,
+                              .pack_weights = o.pack_weights};
+  if (o.pack_weights) {
+    WEFT_ASSIGN_OR_RETURN(const auto backend,
+                          MakeBackend(o.backend, o.backend_options));
+    optimize.pack_bf16 = backend->PacksBF16();
+  }
   // What an architecture expects is about its own nodes.
   const bool adapted =
       absl::c_any_of(o.adapter_scales, [](float scale) { return scale != 0; });
+  optimize.check_expectations = !adapted;
   Built out;
-  WEFT_ASSIGN_OR_RETURN(out.report,
-                        Optimize(*graph, {.check_expectations = !adapted,
-                                          .numerics = o.numerics,
-                                          .pack_weights = o.pack_weights}));
+  WEFT_ASSIGN_OR_RETURN(out.report, Optimize(*graph, optimize));
   if (!o.taps.empty()) {
     const FusionReport without = std::move(out.report);
     WEFT_ASSIGN_OR_RETURN(graph, BuildModel(file_, *architecture_, build));
     WEFT_ASSIGN_OR_RETURN(out.taps, AddTaps(*graph, o.taps));
     // What the model expects is what the taps may prevent.
-    WEFT_ASSIGN_OR_RETURN(out.report,
-                          Optimize(*graph, {.check_expectations = false,
-                                            .numerics = o.numerics,
-                                            .pack_weights = o.pack_weights}));
+    optimize.check_expectations = false;
+    WEFT_ASSIGN_OR_RETURN(out.report, Optimize(*graph, optimize));
     out.tap_costs = TapCosts(without, out.report);
   }
   out.graph = std::move(graph);

@@ -29,7 +29,8 @@ std::vector<Pass> AllPasses(const OptimizeOptions& options,
         Rewrite("fuse_quantize", QuantizeRules(), report, options.allow));
   }
   passes.push_back(DeadCode());
-  if (options.fuse && options.pack_weights) passes.push_back(PackWeights());
+  if (options.fuse && options.pack_weights)
+    passes.push_back(PackWeights(options.pack_bf16));
   return passes;
 }
 

@@ -12,27 +12,30 @@ namespace {
 
 constexpr char kPassName[] = "pack_weights";
 
-bool IsPackable(const Graph& graph, ValueId w) {
+bool IsPackable(const Graph& graph, ValueId w, bool bf16) {
   const TensorType& type = graph.value(w).type;
   return graph.producer(w).op == &kWeightOp && CanPack(type.dtype) &&
-         type.shape.rank() == 2 && type.shape.dim(0).bound() % kPackedRows == 0;
+         (bf16 || type.dtype != DType::kBF16) && type.shape.rank() == 2 &&
+         type.shape.dim(0).bound() % kPackedRows == 0 &&
+         CanPackLength(type.dtype, type.shape.dim(1).bound());
 }
 
 // The inputs of a matrix product that are packed: all its weights or none,
 // which are to have one type.
-std::vector<size_t> PackableInputs(const Graph& graph, const Node& product) {
+std::vector<size_t> PackableInputs(const Graph& graph, const Node& product,
+                                   bool bf16) {
   std::vector<size_t> weights;
   if (product.op == &kQMatMul) weights = {1};
   if (product.op == &kGatedQMatMul) weights = {1, 2};
   for (const size_t input : weights)
-    if (!IsPackable(graph, product.inputs[input])) return {};
+    if (!IsPackable(graph, product.inputs[input], bf16)) return {};
   return weights;
 }
 
-absl::StatusOr<bool> Pack(Graph& graph) {
+absl::StatusOr<bool> Pack(Graph& graph, bool bf16) {
   std::vector<std::pair<NodeId, size_t>> uses;
   for (const NodeId id : graph.order())
-    for (const size_t input : PackableInputs(graph, graph.node(id)))
+    for (const size_t input : PackableInputs(graph, graph.node(id), bf16))
       uses.emplace_back(id, input);
   std::map<ValueId, Value> packed;  // by what it is packed from
   for (const auto& [id, input] : uses) {
@@ -64,6 +67,8 @@ int64_t PackedBytes(const Graph& graph) {
   return bytes;
 }
 
-Pass PackWeights() { return {kPassName, Pack}; }
+Pass PackWeights(bool bf16) {
+  return {kPassName, [bf16](Graph& graph) { return Pack(graph, bf16); }};
+}
 
 }  // namespace weft::inline v0

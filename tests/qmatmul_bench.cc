@@ -98,7 +98,8 @@ class WeightMemory {
 };
 
 // The graph that is run; what the passes make of a product is what models get.
-absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c) {
+absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c,
+                                                   bool pack_bf16) {
   auto graph = std::make_shared<Graph>();
   const Value x = graph->Input("x", DType::kF32, {c.tokens, c.k});
   for (int64_t i = 0; i < c.matrices; ++i) {
@@ -113,19 +114,20 @@ absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c) {
   }
   const auto numerics =
       c.form == Form::kFast ? Numerics::kFast : Numerics::kExact;
-  const auto report =
-      Optimize(*graph, {.numerics = numerics, .pack_weights = true});
+  const auto report = Optimize(
+      *graph,
+      {.numerics = numerics, .pack_weights = true, .pack_bf16 = pack_bf16});
   if (!report.ok()) return report.status();
   return graph;
 }
 
 absl::StatusOr<std::unique_ptr<Executable>> Compile(
     const Case& c, const std::string& target, const WeightMemory& memory) {
-  const auto graph = Build(c);
-  if (!graph.ok()) return graph.status();
   const auto backend =
       MakeBackend("cpu", {.threads = c.threads, .target = target});
   if (!backend.ok()) return backend.status();
+  const auto graph = Build(c, (*backend)->PacksBF16());
+  if (!graph.ok()) return graph.status();
   auto executable = (*backend)->Compile(
       *graph,
       [&](const Node& w) -> absl::StatusOr<absl::Span<const std::byte>> {

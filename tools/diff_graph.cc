@@ -112,6 +112,7 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
   optimize.numerics = options.numerics;
   optimize.last_pass = last_pass;
   optimize.pack_weights = true;  // the last pass of all
+  optimize.pack_bf16 = true;
   optimize.allow = allow;
   optimize.fusion_rules = options.fusion_rules;
   optimize.observer = [&](absl::string_view pass, const Graph& now) {

@@ -23,8 +23,9 @@ bool CpuHasAmx() {
   constexpr unsigned kOsXsave = 1u << 27;
   if ((c & kOsXsave) == 0) return false;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;
-  return (d & kTile) != 0 && (d & kInt8) != 0;
+  constexpr unsigned kBF16 = 1u << 22, kTile = 1u << 24, kInt8 = 1u << 25;
+  constexpr unsigned kAll = kBF16 | kTile | kInt8;
+  return (d & kAll) == kAll;
 }
 
 // Whether the kernel saves tiles when it switches threads.

@@ -10,7 +10,8 @@ namespace cpu {
 
 // Tile registers of x86 server CPUs (AMX): a unit that multiplies 16 rows of 64
 // bytes with 16 columns in one instruction, 8 times as fast as vectors do.
-// Whether the CPU has them for int8 and the system lets this process use them.
+// Whether the CPU has them for int8 and bf16 and the system lets this process
+// use them.
 // Linux must be asked once (the state is 8 KB, which enlarges signal frames);
 // the first call does so.
 bool AmxUsable();

@@ -42,6 +42,7 @@ KernelList AllKernels(TargetMask targets) {
   AddMatMulKernels(targets, list);
   AddNormKernels(targets, list);
   AddQMatMulKernels(targets, list);
+  AddQMatMulBF16Kernels(targets, list);
   AddQMatMulCodebooksKernels(targets, list);
   AddQMatMulQ2Q3KKernels(targets, list);
   AddQMatMulQ4Kernels(targets, list);

@@ -1,5 +1,5 @@
 // Tile registers of x86 (AMX): their shapes and the instructions that products
-// of bytes take. Per-target code.
+// of bytes, and of bf16, take. Per-target code.
 #if defined(WEFT_BACKENDS_CPU_QUANT_TILES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_TILES_INL_H_
 #undef WEFT_BACKENDS_CPU_QUANT_TILES_INL_H_
@@ -76,6 +76,15 @@ HWY_INLINE void MultiplyUnsigned() {
 template <int kOut, int kX, int kW>
 HWY_INLINE void MultiplySigned() {
   asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0"
+               :
+               : "i"(kOut), "i"(kX), "i"(kW));
+}
+
+// kOut += pairs of bf16 in kX times those in kW: the even ones are a chain of
+// multiply-adds from zero, the odd ones another, both sums are added.
+template <int kOut, int kX, int kW>
+HWY_INLINE void MultiplyBF16() {
+  asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0"
                :
                : "i"(kOut), "i"(kX), "i"(kW));
 }

@@ -1,0 +1,108 @@
+// Products with packed rows of bf16, on every instruction set: close to
+// the truth, the same bits for any number of tokens.
+#include <cstring>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "graph/half.h"
+#include "graph/packed.h"
+#include "graph/sample.h"
+#include "gtest/gtest.h"
+#include "ops/quantize.h"
+#include "tests/sample_data.h"
+#include "tests/sanitizer.h"
+#include "tests/weight_product.h"
+
+namespace weft::inline v0 {
+namespace {
+
+// See quant_matmul_test.
+constexpr bool kEmulated = sizeof(WEFT_EMULATOR) > 1;
+constexpr int64_t kMostTokens = kEmulated ? 20 : kSanitized ? 80 : 545;
+
+struct Case {
+  bool rounds;  // activations to bf16
+  std::string target;
+};
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const std::string& target : (*MakeBackend("cpu"))->Targets()) {
+    cases.push_back({false, target});
+    cases.push_back({true, target});
+  }
+  return cases;
+}
+
+uint64_t Seed() {
+  return static_cast<uint64_t>(
+      ::testing::UnitTest::GetInstance()->random_seed());
+}
+
+WeightProduct Packed(const Case& c, const HostTensor& rows) {
+  HostTensor packed(PackedType(DType::kBF16), rows.dims);
+  PackRows(DType::kBF16, rows.bytes.data(), rows.dim(0),
+           *RowBytes(DType::kBF16, rows.dim(1)), packed.bytes.data());
+  EXPECT_EQ(packed.ToFloats(), rows.ToFloats());
+  return {std::move(packed),
+          {c.target, c.rounds ? PerScaleFor(DType::kBF16) : 0, kMostTokens}};
+}
+
+HostTensor RandomRows(int64_t n, int64_t k) {
+  HostTensor rows(DType::kBF16, {n, k});
+  FillRandom(rows, Seed());
+  return rows;
+}
+
+class PackedBF16 : public ::testing::TestWithParam<Case> {};
+
+TEST_P(PackedBF16, EqualsDecodingAndMultiplying) {
+  SCOPED_TRACE(absl::StrCat("seed ", Seed()));
+  constexpr int64_t k = 1132;  // 12 columns more than whole steps
+  WeightProduct product = Packed(GetParam(), RandomRows(48, k));
+  for (const int64_t tokens : {1, 3, 20, 64}) {
+    if (tokens > kMostTokens) continue;
+    std::vector<float> x = NormalValues(tokens * k, Seed() + 1);
+    if (GetParam().rounds)
+      for (float& v : x) v = BF16ToF32(F32ToBF16(v));
+    EXPECT_LE(Nmse(product.Run(x), product.Truth(x)), 1e-11)
+        << tokens << " tokens";
+  }
+}
+
+// Tiles of every size, those of tile registers, chunks of tokens, a last task
+// of few rows, a last step of few columns: each token has the bits that it has
+// alone.
+TEST_P(PackedBF16, EachTokenIsAsIfAlone) {
+  for (const auto& [n, k] :
+       {std::pair<int64_t, int64_t>{48, 1132}, {304, 544}, {16, 6}, {32, 2}}) {
+    WeightProduct product = Packed(GetParam(), RandomRows(n, k));
+    const std::vector<float> x = NormalValues(kMostTokens * k, Seed() + 1);
+    std::map<int64_t, std::vector<float>> alone;
+    for (const int64_t tokens : {2, 3, 7, 8, 13, 16, 17, 31, 33, 64, 545}) {
+      if (tokens > kMostTokens) continue;
+      const std::vector<float> y = product.Run(
+          absl::MakeConstSpan(x).first(static_cast<size_t>(tokens * k)));
+      for (int64_t t = 0; t < tokens; t += t < 70 ? 1 : 95) {
+        std::vector<float>& one = alone[t];
+        if (one.empty())
+          one = product.Run(absl::MakeConstSpan(x).subspan(
+              static_cast<size_t>(t * k), static_cast<size_t>(k)));
+        ASSERT_EQ(0, std::memcmp(one.data(), &y[static_cast<size_t>(t * n)],
+                                 static_cast<size_t>(n) * sizeof(float)))
+            << "token " << t << " of " << tokens << ", " << n << " rows of "
+            << k << ", seed " << Seed();
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, PackedBF16, ::testing::ValuesIn(AllCases()),
+                         [](const auto& param) {
+                           return absl::StrCat(
+                               param.param.rounds ? "bf16" : "f32", "_",
+                               param.param.target);
+                         });
+
+}  // namespace
+}  // namespace weft::inline v0
