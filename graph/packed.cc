@@ -1,6 +1,7 @@
 #include "graph/packed.h"
 
 #include <cstring>
+#include <type_traits>
 
 #include "graph/blocks/blocks.h"
 
@@ -17,6 +18,11 @@ void CopyUnit(std::byte* block, std::byte* packed, size_t offset, size_t r) {
   else
     std::memcpy(block + offset, there, kBytes);
 }
+
+// Blocks that are packed as one: of bf16 two values, which instructions for it
+// take as one number.
+template <class Block>
+constexpr int kPackedBlocks = std::is_same_v<Block, BlockBF16> ? 2 : 1;
 
 // Where codes begin in a block.
 template <class Block>

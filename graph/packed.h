@@ -90,13 +90,6 @@ constexpr size_t PackedOffset<BlockQ6_K>(size_t offset) {
   return kParts + part * kPart + 16 + offset % 64 / 32 * 16 + offset % 16;
 }
 
-// Blocks that are packed as one: of bf16 two values, which instructions for it
-// take as one number.
-template <class Block>
-constexpr int kPackedBlocks = 1;
-template <>
-constexpr int kPackedBlocks<BlockBF16> = 2;
-
 // Blocks of integer codes that weft decodes, and bf16.
 template <class Block>
 constexpr bool kCanPack =
