@@ -98,8 +98,8 @@ bool CanPack(DType rows);
 // Rows of n values, whole blocks of a format that CanPack(), can be packed.
 bool CanPackLength(DType rows, int64_t n);
 
-// Packs `n` rows of `row_bytes` bytes, whole blocks of `type`, n a multiple of
-// kPackedRows; the ranges do not overlap.
+// Packs `n` rows of `row_bytes` bytes, of a length that CanPackLength() of
+// `type`, n a multiple of kPackedRows; the ranges do not overlap.
 void PackRows(DType type, const std::byte* rows, int64_t n, int64_t row_bytes,
               std::byte* packed);
 // The inverse.

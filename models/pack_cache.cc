@@ -13,8 +13,9 @@
 //      24 u64         their checksum
 //   then the packed bytes, each after the one before
 //
-// Every target reads the same packed forms, so that the key has none: one that
-// wants another form gets another dtype, which the entries tell apart.
+// Every target reads the same packed forms, so that the key has none (some do
+// without that of bf16): one that wants another form gets another dtype, which
+// the entries tell apart.
 #include "models/pack_cache.h"
 
 #include <sys/stat.h>

@@ -1,6 +1,7 @@
 // Marks of what is kept for the backward pass, and what computing again begins
 // with.
 #include "absl/strings/str_cat.h"
+#include "graph/packed.h"
 #include "graph/sample.h"
 #include "graph/status_macros.h"
 #include "ops/gradient.h"
@@ -11,10 +12,10 @@ namespace weft::inline v0 {
 namespace {
 
 absl::StatusOr<TensorTypes> InferSame(const Call& call) {
-  WEFT_RETURN_IF_ERROR(
-      call.Require(Info(call.in[0].dtype).block_values == 1,
-                   absl::StrCat("C1: operand 0 is ", Name(call.in[0].dtype),
-                                ", whose blocks hold more than one value")));
+  WEFT_RETURN_IF_ERROR(call.Require(
+      Info(call.in[0].dtype).block_values == 1 && !IsPacked(call.in[0].dtype),
+      absl::StrCat("C1: operand 0 is ", Name(call.in[0].dtype),
+                   ", whose blocks hold more than one value")));
   return OneType(call.in[0].dtype, call.in[0].shape);
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "graph/packed.h"
 #include "graph/status_macros.h"
 
 namespace weft::inline v0 {
@@ -49,7 +50,8 @@ absl::Status RequirePlain(const Call& call, absl::string_view id) {
   for (size_t i = 0; i < call.in.size(); ++i) {
     const DTypeInfo& info = Info(call.in[i].dtype);
     WEFT_RETURN_IF_ERROR(call.Require(
-        info.block_values == 1 && info.block_bytes > 0,
+        info.block_values == 1 && info.block_bytes > 0 &&
+            !IsPacked(call.in[i].dtype),
         absl::StrCat(id, ": operand ", i, " is ", info.name,
                      ", whose elements cannot be moved one by one")));
   }

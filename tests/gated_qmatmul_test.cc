@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "graph/packed.h"
 #include "graph/sample.h"
 #include "gtest/gtest.h"
 #include "ops/fused.h"
@@ -32,10 +33,11 @@ std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const std::string& target : targets)
     for (const DType type :
-         {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_K})
+         {DType::kF32, DType::kF16, DType::kBF16, PackedType(DType::kBF16),
+          DType::kQ8_0, DType::kQ4_K})
       for (const bool fast : {false, true})
         for (const int per_scale : {0, 32, 256})
-          if (!fast || WantsQuantized(type))
+          if (!fast || WantsQuantized(IsPacked(type) ? RowsType(type) : type))
             cases.push_back({type, fast, per_scale, target});
   return cases;
 }
@@ -97,7 +99,9 @@ void ExpectBitsOfParts(const Case& c, int64_t rows, std::vector<int> threads,
   const uint64_t seed = 1 + static_cast<uint64_t>(GTEST_FLAG_GET(random_seed));
   HostTensor x(DType::kF32, {kMostTokens, kColumns});
   FillRandom(x, seed);
-  std::vector<HostTensor> weights(2, HostTensor(c.type, {rows, kColumns}));
+  // Packed or not: numbers of the same format, in some order.
+  const DType format = IsPacked(c.type) ? RowsType(c.type) : c.type;
+  std::vector<HostTensor> weights(2, HostTensor(format, {rows, kColumns}));
   FillRandom(weights[0], seed + 1);
   FillRandom(weights[1], seed + 2);
   Layer parts(c, rows, kMostTokens, 2, false, weights);
@@ -114,7 +118,8 @@ void ExpectBitsOfParts(const Case& c, int64_t rows, std::vector<int> threads,
 
 // Less than two blocks: one thread makes them, several have a second stage.
 TEST_P(GatedProduct, HasTheBitsOfItsParts) {
-  ExpectBitsOfParts(GetParam(), 300, {1, 2}, {1, 5, 40, 70});
+  ExpectBitsOfParts(GetParam(), IsPacked(GetParam().type) ? 304 : 300, {1, 2},
+                    {1, 5, 40, 70});
 }
 
 // Tokens of several calls, the last of one, and blocks made by two threads.

@@ -103,6 +103,19 @@ TEST_F(PackWeightsTest, OnlyMatricesWithAMultipleOf16Rows) {
                         "16 rows are packed"));
 }
 
+TEST_F(PackWeightsTest, NoOddRowsOfBF16) {
+  Weight("w", {32, 7}, PackedType(DType::kBF16));
+  EXPECT_THAT(std::string(graph_.Finish().message()),
+              HasSubstr("w bf16_r16[32,7]: rows are packed by two values"));
+}
+
+TEST_F(PackWeightsTest, WhatIsPackedIsNotMovedByElements) {
+  Transpose(Weight("w", {32, 8}, PackedType(DType::kBF16)));
+  EXPECT_THAT(std::string(graph_.Finish().message()),
+              HasSubstr("operand 0 is bf16_r16, whose elements cannot be moved "
+                        "one by one"));
+}
+
 std::vector<float> Logits(const Model& model, SessionOptions options,
                           bool pack) {
   options.pack_weights = pack;

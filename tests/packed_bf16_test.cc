@@ -8,7 +8,9 @@
 #include "graph/packed.h"
 #include "graph/sample.h"
 #include "gtest/gtest.h"
+#include "ops/fused.h"
 #include "ops/quantize.h"
+#include "ops/shape_ops.h"
 #include "tests/sample_data.h"
 #include "tests/sanitizer.h"
 #include "tests/weight_product.h"
@@ -95,6 +97,44 @@ TEST_P(PackedBF16, EachTokenIsAsIfAlone) {
       }
     }
   }
+}
+
+// With what follows a product, and tokens that lie at no one distance.
+TEST_P(PackedBF16, PermutedTokensGiveTheirBits) {
+  constexpr int64_t kA = 3, kB = 7, kN = 48, kK = 70;
+  auto graph = std::make_shared<Graph>();
+  const Value x = graph->Input("x", DType::kF32, {kA, kB, kK});
+  const Value in = GetParam().rounds ? Quantize(x, 1) : x;
+  const Value w = graph->Weight("w", PackedType(DType::kBF16), {kN, kK});
+  const Value bias = graph->Weight("bias", DType::kF32, {kN});
+  graph->Output("straight", QMatMul(in, w, bias, "silu"));
+  graph->Output("turned", QMatMul(Permute(in, {1, 0, 2}), w, bias, "silu"));
+  ASSERT_TRUE(graph->Finish().ok()) << graph->status();
+  const HostTensor rows = RandomRows(kN, kK);
+  const std::vector<float> biases = NormalValues(kN, Seed() + 2);
+  const auto backend =
+      MakeBackend("cpu", {.threads = 1, .target = GetParam().target});
+  ASSERT_TRUE(backend.ok()) << backend.status();
+  const auto made = (*backend)->Compile(graph, [&](const Node& node) {
+    return node.name == "w"
+               ? absl::MakeConstSpan(rows.bytes)  // in some order
+               : absl::MakeConstSpan(
+                     reinterpret_cast<const std::byte*>(biases.data()),
+                     biases.size() * sizeof(float));
+  });
+  ASSERT_TRUE(made.ok()) << made.status();
+  const std::vector<float> values = NormalValues(kA * kB * kK, Seed() + 1);
+  std::memcpy((*made)->Input("x")->data(), values.data(),
+              values.size() * sizeof(float));
+  ASSERT_TRUE((*made)->Run({}).ok());
+  const std::byte* straight = (*made)->Output("straight")->data();
+  const std::byte* turned = (*made)->Output("turned")->data();
+  constexpr int64_t kRow = kN * int64_t{sizeof(float)};
+  for (int64_t a = 0; a < kA; ++a)
+    for (int64_t b = 0; b < kB; ++b)
+      EXPECT_EQ(0, std::memcmp(straight + (a * kB + b) * kRow,
+                               turned + (b * kA + a) * kRow, kRow))
+          << a << ", " << b << ", seed " << Seed();
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, PackedBF16, ::testing::ValuesIn(AllCases()),

@@ -203,6 +203,11 @@ absl::StatusOr<DumpedModel> Load(const std::string& path, Numerics numerics,
   options.check_expectations = false;  // when all is shown
   options.numerics = numerics;
   options.pack_weights = pack_weights;
+  if (pack_weights) {
+    WEFT_ASSIGN_OR_RETURN(const auto backend,
+                          MakeBackend("cpu", BackendFromFlags()));
+    options.pack_bf16 = backend->PacksBF16();
+  }
   options.observer = recorder.observer();
   WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));
   model.dump = recorder.Take();

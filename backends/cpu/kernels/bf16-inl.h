@@ -130,7 +130,7 @@ HWY_NOINLINE void RunTile(const BF16Tile& t) {
     const int64_t end = std::min(at + kStepColumns, t.columns);
     auto even = hn::Zero(d), odd = even;
     for (int64_t k = at; k < end; k += 2, line += kLine) {
-      AskFor(line, t.order);
+      if (t.lane == 0) AskFor(line, t.order);
       const VU w = RowPairs(t, line, t.lane);
       even = hn::MulAdd(Even(w), hn::Set(d, t.x[k]), even);
       odd = hn::MulAdd(Odd(w), hn::Set(d, t.x[k + 1]), odd);

@@ -3,10 +3,10 @@
 //
 // Two columns of 16 rows lie in memory as a tile's row wants them: tiles are
 // loaded from the weights themselves. An instruction is a step of bf16-inl.h,
-// with its bits (but that it takes numbers below 2^-126 as 0). 256 rows are
-// computed together, 512 columns at a time, which stay in L2; 32 tokens, copied
-// side by side into L1, pass by all of them before the next 32 do, and sums
-// wait in L2.
+// with its bits (but that it takes, and gives, numbers below 2^-126 as 0). 256
+// rows are computed together, 512 columns at a time, which stay in L2; 32
+// tokens, copied side by side into L1, pass by all of them before the next 32
+// do, and sums wait in L2.
 #if defined(WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_
@@ -31,8 +31,8 @@ namespace HWY_NAMESPACE {
 constexpr int64_t kBF16AmxRows = 256;
 constexpr int64_t kPairRows = 2 * kPackedRows;  // of two tiles of weights
 constexpr int64_t kBF16AmxColumns = 512;
-constexpr int64_t kBF16Tokens = 2 * kTileRows;  // that pass by
-constexpr int64_t kBF16TokenChunk = 512;        // whose sums wait
+constexpr int64_t kBF16Tokens = 2 * kTileRows;           // that pass by
+constexpr int64_t kBF16TokenChunk = 512;                 // whose sums wait
 constexpr size_t kStepBytes = kStepColumns / 2 * kLine;  // of 16 rows: a tile
 
 struct BF16AmxScratch {
@@ -99,7 +99,7 @@ HWY_INLINE void AskForNext(const BF16AmxBlock& b, int64_t pack) {
       PrefetchL2(b.next + static_cast<size_t>(p) * b.pack_stride + at);
 }
 
-// The block's columns, from k on, of tokens [first, first + count), to the sums.
+// The block's columns, from k on, of tokens [first, first + count).
 HWY_INLINE void MultiplyBF16Tokens(const View& x, int64_t k, int64_t first,
                                    int64_t count, const BF16AmxBlock& b,
                                    BF16AmxScratch& s) {

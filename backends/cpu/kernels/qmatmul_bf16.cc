@@ -2,7 +2,8 @@
 // bf16. Rows as files have them: qmatmul.cc.
 //
 // Every sum is added up in the order of bf16-inl.h, for one token and for many,
-// whatever their tiles and threads.
+// whatever their tiles and threads. (Only numbers below 2^-126 are 0 to tile
+// registers and not to vectors.)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/qmatmul_bf16.cc"
 #include "hwy/foreach_target.h"
@@ -74,23 +75,14 @@ class Multiplication {
         sums_(*reinterpret_cast<Sums*>(a.scratch)),
         floats_(reinterpret_cast<float*>(a.scratch + sizeof(Sums))) {}
 
+  // As many rows as stay in L2 while all tokens pass by.
   void RunFew() {
-    for (int64_t t = 0; t < x_.rows();)
-      t += WithTokens(x_.rows() - t, [&](auto count) HWY_ATTR {
-        constexpr int kT = decltype(count)::value;
-        alignas(64) float y[kT][kPackedRows];
-        BF16Tile tile = TileOf(t, kT, 0, w_.dim(1));
-        tile.y = y[0], tile.y_stride = kPackedRows;
-        // The first tokens ask; the others find the rows in L2.
-        if (t == 0) tile.order = order_;
-        for (int64_t row = first_; row < last_; row += kPackedRows) {
-          std::memset(y, 0, sizeof(y));
-          SetRows(tile, row, 0);
-          RunRows<kFewVectors, kT>(tile, kPackedRows);
-          for (int64_t i = 0; i < kT; ++i)
-            std::copy_n(y[i], kPackedRows, y_.RowAs<float>(t + i) + row);
-        }
-      });
+    for (int64_t row = first_; row < last_; row += kRowsForFew)
+      for (int64_t t = 0; t < x_.rows();)
+        t += WithTokens(x_.rows() - t, [&](auto count) HWY_ATTR {
+          RunRowsOf<decltype(count)::value>(
+              row, std::min(row + kRowsForFew, last_), t);
+        });
   }
 
   void RunMany() {
@@ -101,6 +93,22 @@ class Multiplication {
   }
 
  private:
+  // Rows [row, end) times kT tokens from t on.
+  template <int kT>
+  void RunRowsOf(int64_t row, int64_t end, int64_t t) {
+    alignas(64) float y[kT][kPackedRows];
+    BF16Tile tile = TileOf(t, kT, 0, w_.dim(1));
+    tile.y = y[0], tile.y_stride = kPackedRows;
+    if (t == 0) tile.order = order_;  // the others find the rows in L2
+    for (; row < end; row += kPackedRows) {
+      std::memset(y, 0, sizeof(y));
+      SetRows(tile, row, 0);
+      RunRows<kFewVectors, kT>(tile, kPackedRows);
+      for (int64_t i = 0; i < kT; ++i)
+        std::copy_n(y[i], kPackedRows, y_.RowAs<float>(t + i) + row);
+    }
+  }
+
   // `rows` rows from `row` on times tokens [first, first + count).
   void RunBlock(int64_t row, int64_t rows, int64_t first, int64_t count) {
     std::memset(sums_.y, 0, static_cast<size_t>(count) * sizeof(sums_.y[0]));
