@@ -5,7 +5,6 @@
 #include <cstring>
 #include <map>
 #include <memory>
-#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"

@@ -64,13 +64,9 @@ HWY_INLINE VF32 Odd(VU pairs) {
   return hn::BitCast(DF32(), hn::And(pairs, hn::Set(DU(), 0xFFFF0000u)));
 }
 
-// Asks for what stands further on than `line`, which one token reads once.
-HWY_INLINE void AskFor(const uint8_t* line, AskOrder order) {
-  if (order == AskOrder::kByTurns) {
-    hwy::Prefetch(LineByTurns(line));
-  } else if (order == AskOrder::kInOrder) {
-    hwy::Prefetch(line + kLinesAhead);
-  }
+// Asks for what stands further on than `line`, of tiles that begin there.
+HWY_INLINE void AskFor(const BF16Tile& t, const uint8_t* line) {
+  PackedRows<Ask::kOne>{line, t.lane, t.order}.Ask();
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -80,7 +76,6 @@ template <int kV, int kT>
 HWY_NOINLINE void RunTile(const BF16Tile& t) {
   const DF32 d;
   const uint8_t* line = t.w;
-  const AskOrder order = t.lane == 0 ? t.order : AskOrder::kNever;
   for (int64_t at = 0; at < t.columns; at += kStepColumns) {
     VF32 even[kV * kT], odd[kV * kT];
     HWY_UNROLL(12) for (int i = 0; i < kV * kT; ++i) {
@@ -90,7 +85,7 @@ HWY_NOINLINE void RunTile(const BF16Tile& t) {
     const int64_t pairs = std::min(kStepColumns, t.columns - at) / 2;
     const float* x = t.x + at;
     for (int64_t p = 0; p < pairs; ++p, line += kLine, x += 2) {
-      AskFor(line, order);
+      AskFor(t, line);
       VU w[kV];
       HWY_UNROLL(4)
       for (size_t v = 0; v < kV; ++v)
@@ -130,7 +125,7 @@ HWY_NOINLINE void RunTile(const BF16Tile& t) {
     const int64_t end = std::min(at + kStepColumns, t.columns);
     auto even = hn::Zero(d), odd = even;
     for (int64_t k = at; k < end; k += 2, line += kLine) {
-      if (t.lane == 0) AskFor(line, t.order);
+      AskFor(t, line);
       const VU w = RowPairs(t, line, t.lane);
       even = hn::MulAdd(Even(w), hn::Set(d, t.x[k]), even);
       odd = hn::MulAdd(Odd(w), hn::Set(d, t.x[k + 1]), odd);
