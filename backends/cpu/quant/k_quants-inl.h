@@ -185,13 +185,10 @@ struct CodecQ6_K {
     const F16Rows d_rows(rows.template Unit<Block>(offsetof(Block, d)));
     VU s0, s1, s2, s3;
     Load4(rows.template Unit<Block>(offsetof(Block, scales)), s0, s1, s2, s3);
-    const auto PutScales = [&](VU s, size_t i) HWY_ATTR {
-      StoreScale(SignedByteOf<0>(s), out.scales[i]);
-      StoreScale(SignedByteOf<1>(s), out.scales[i + 1]);
-      StoreScale(SignedByteOf<2>(s), out.scales[i + 2]);
-      StoreScale(SignedByteOf<3>(s), out.scales[i + 3]);
-    };
-    PutScales(s0, 0), PutScales(s1, 4), PutScales(s2, 8), PutScales(s3, 12);
+    StoreScales<0, true>(s0, out.scales);
+    StoreScales<0, true>(s1, out.scales + 4);
+    StoreScales<0, true>(s2, out.scales + 8);
+    StoreScales<0, true>(s3, out.scales + 12);
     const VU low4 = Bytes(15), bits45 = Bytes(48);
     // Low and high nibbles of q, with bits 4 and 5 of h.
     const auto Low = [&](VU q, VU h) HWY_ATTR {

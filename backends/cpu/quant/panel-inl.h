@@ -237,10 +237,14 @@ struct PackedRows {
   // The same, to be read once more.
   PackedRows<> Again() const { return {data, lane}; }
 
-  // Asks for the line that the `i`th line from here on has ahead. Panels of the
-  // same lines follow: the first asks.
+  // Asks for the line that the `i`th line from here on has ahead. The panels
+  // that lines are parted into read them one after the other, and ask by turns,
+  // so that memory has something to do all the time (AVX2, Emerald Rapids, one
+  // token from memory, one thread: q4_k and q5_k 1.06 times as fast as when the
+  // first asks for all, q6_k 1.04, q8_0 1.05; two threads 1.01 to 1.05).
   HWY_INLINE void Ask(size_t i = 0) const {
-    if (kAsk == Ask::kNever || lane != 0) return;
+    constexpr size_t kPanels = kPackedRows / kLanes;
+    if (kAsk == Ask::kNever || lane / kLanes != i % kPanels) return;
     const uint8_t* line = data + 64 * i;
     if (order == AskOrder::kByTurns) {
       hwy::Prefetch(LineByTurns(line));
@@ -406,27 +410,65 @@ HWY_INLINE VF32 FloatScale(const int32_t* from) {
   return hn::ConvertTo(DF32(), IntScale(from));
 }
 
+// Bytes of each lane by their numbers; kNoByte: 0.
+constexpr uint8_t kNoByte = 128;
+template <uint8_t k0, uint8_t k1, uint8_t k2, uint8_t k3>
+HWY_INLINE VI PickBytes(VU v) {
+  constexpr auto At = [](uint8_t k, int lane) {
+    return k == kNoByte ? k : static_cast<uint8_t>(k + 4 * lane);
+  };
+  alignas(16) static constexpr uint8_t kNumbers[16] = {
+      At(k0, 0), At(k1, 0), At(k2, 0), At(k3, 0), At(k0, 1), At(k1, 1),
+      At(k2, 1), At(k3, 1), At(k0, 2), At(k1, 2), At(k2, 2), At(k3, 2),
+      At(k0, 3), At(k1, 3), At(k2, 3), At(k3, 3)};
+  const DU8 d8;
+  return hn::BitCast(DI(),
+                     hn::TableLookupBytesOr0(hn::BitCast(d8, v),
+                                             hn::LoadDup128(d8, kNumbers)));
+}
+
+// Byte kByte of each lane, less kBase, as a scale. Where scales stand twice
+// (kPairwise) one shuffle of bytes does what five shifts and masks would.
+template <uint8_t kByte, int kBase, bool kSigned>
+HWY_INLINE void StoreByteScale(VU bytes, int32_t* to) {
+  if constexpr (kPairwise) {
+    const DI16 d16;
+    auto twice =
+        kSigned ? hn::ShiftRight<8>(hn::BitCast(
+                      d16, PickBytes<kNoByte, kByte, kNoByte, kByte>(bytes)))
+                : hn::BitCast(d16,
+                              PickBytes<kByte, kNoByte, kByte, kNoByte>(bytes));
+    if (kBase != 0) twice = hn::Sub(twice, hn::Set(d16, kBase));
+    hn::Store(hn::BitCast(DI(), twice), DI(), to);
+  } else {
+    const VI scale =
+        kSigned ? SignedByteOf<kByte>(bytes) : ByteOf<kByte>(bytes);
+    StoreScale(kBase != 0 ? hn::Sub(scale, hn::Set(DI(), kBase)) : scale, to);
+  }
+}
+
 // Four scales, one in each byte of a lane, to four rows. kBase is taken off
 // each.
-template <int kBase>
+template <int kBase, bool kSigned = false>
 HWY_INLINE void StoreScales(VU bytes, int32_t (*to)[kLanes]) {
-  const VI base = hn::Set(DI(), kBase);
-  const auto Put = [&](VI s, int32_t* row) HWY_ATTR {
-    StoreScale(kBase != 0 ? hn::Sub(s, base) : s, row);
-  };
-  Put(ByteOf<0>(bytes), to[0]);
-  Put(ByteOf<1>(bytes), to[1]);
-  Put(ByteOf<2>(bytes), to[2]);
-  Put(ByteOf<3>(bytes), to[3]);
+  StoreByteScale<0, kBase, kSigned>(bytes, to[0]);
+  StoreByteScale<1, kBase, kSigned>(bytes, to[1]);
+  StoreByteScale<2, kBase, kSigned>(bytes, to[2]);
+  StoreByteScale<3, kBase, kSigned>(bytes, to[3]);
 }
 
 // Four mins, one in each byte of a lane, to two rows of pairs of int16.
 HWY_INLINE void StoreMinPairs(VU bytes, int32_t (*to)[kLanes]) {
   const DI d;
-  const VI low = hn::Or(ByteOf<0>(bytes), hn::ShiftLeft<16>(ByteOf<1>(bytes)));
-  const VI high = hn::Or(ByteOf<2>(bytes), hn::ShiftLeft<16>(ByteOf<3>(bytes)));
-  hn::Store(low, d, to[0]);
-  hn::Store(high, d, to[1]);
+  if constexpr (kPairwise) {
+    hn::Store(PickBytes<0, kNoByte, 1, kNoByte>(bytes), d, to[0]);
+    hn::Store(PickBytes<2, kNoByte, 3, kNoByte>(bytes), d, to[1]);
+  } else {
+    hn::Store(hn::Or(ByteOf<0>(bytes), hn::ShiftLeft<16>(ByteOf<1>(bytes))), d,
+              to[0]);
+    hn::Store(hn::Or(ByteOf<2>(bytes), hn::ShiftLeft<16>(ByteOf<3>(bytes))), d,
+              to[1]);
+  }
 }
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
