@@ -66,16 +66,24 @@ HWY_INLINE VF SumLanes(const VF (&v)[kN]) {
   }
 }
 
-// sums[i] = the sum of v[i]'s lanes; kN is a power of two.
+// The largest power of two up to n, at most kFloatLanes.
+constexpr int SumsTogether(int n) {
+  int together = kFloatLanes;
+  while (together > n) together /= 2;
+  return together;
+}
+
+// sums[i] = the sum of v[i]'s lanes.
 template <int kN>
 HWY_INLINE void StoreLaneSums(const VF (&v)[kN], float* sums) {
   const DF d;
-  if constexpr (kN > kFloatLanes) {
-    VF part[kN / 2];
-    HWY_UNROLL(8) for (int i = 0; i < kN / 2; ++i) part[i] = v[i];
-    StoreLaneSums(part, sums);
-    HWY_UNROLL(8) for (int i = 0; i < kN / 2; ++i) part[i] = v[i + kN / 2];
-    StoreLaneSums(part, sums + kN / 2);
+  constexpr int kFirst = SumsTogether(kN);
+  if constexpr (kN > kFirst) {
+    VF first[kFirst], rest[kN - kFirst];
+    HWY_UNROLL(16) for (int i = 0; i < kFirst; ++i) first[i] = v[i];
+    StoreLaneSums(first, sums);
+    HWY_UNROLL(16) for (int i = kFirst; i < kN; ++i) rest[i - kFirst] = v[i];
+    StoreLaneSums(rest, sums + kFirst);
   } else if constexpr (kN == kFloatLanes) {
     hn::StoreU(SumLanes<kFloatLanes / 2>(v), d, sums);
   } else if constexpr (kN == 1) {
