@@ -13,6 +13,14 @@
 #include "backends/cpu/kernel.h"
 #include "hwy/highway.h"
 
+namespace weft::inline v0 {
+namespace cpu {
+// That of an instruction set, or of the one before it that has its code.
+using Epilogue = void (*)(const KernelArgs& a, int64_t first, int64_t last);
+Epilogue EpilogueOf(TargetMask target);
+}  // namespace cpu
+}  // namespace weft::inline v0
+
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
@@ -25,7 +33,10 @@ inline bool HasEpilogue(const KernelArgs& a) {
 
 // Adds input 2, when there is one, to columns [first, last) of output 0, then
 // applies the activation.
-void AddBiasAndActivate(const KernelArgs& a, int64_t first, int64_t last);
+inline void AddBiasAndActivate(const KernelArgs& a, int64_t first,
+                               int64_t last) {
+  if (HasEpilogue(a)) EpilogueOf(HWY_TARGET)(a, first, last);
+}
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
 }  // namespace HWY_NAMESPACE

@@ -1,6 +1,4 @@
-// Bias and activation of the qmatmul kernels: the same for every format, so
-// that it is compiled once (it was a twelfth of the time of each format's file,
-// a fifth of its bytes).
+// Bias and activation of the qmatmul kernels.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/epilogue.cc"
 #include "hwy/foreach_target.h"
@@ -9,6 +7,7 @@
 //
 #include "backends/cpu/kernels/epilogue-inl.h"
 #include "backends/cpu/kernels/math-inl.h"
+#include "backends/cpu/pick_target.h"
 #include "backends/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -28,10 +27,7 @@ void AddRow(float* y, const float* bias, int64_t n) {
                 });
 }
 
-}  // namespace
-
-void AddBiasAndActivate(const KernelArgs& a, int64_t first, int64_t last) {
-  if (!HasEpilogue(a)) return;
+void Finish(const KernelArgs& a, int64_t first, int64_t last) {
   const bool bias = a.in.size() > 2;
   for (int64_t t = 0; t < a.out[0].rows(); ++t) {
     float* y = a.out[0].RowAs<float>(t) + first;
@@ -40,7 +36,19 @@ void AddBiasAndActivate(const KernelArgs& a, int64_t first, int64_t last) {
   }
 }
 
+}  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace cpu
 }  // namespace weft::inline v0
 HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace weft::inline v0 {
+namespace cpu {
+HWY_EXPORT(Finish);
+Epilogue EpilogueOf(TargetMask target) {
+  return PickTarget(HWY_DISPATCH_TABLE(Finish), target);
+}
+}  // namespace cpu
+}  // namespace weft::inline v0
+#endif  // HWY_ONCE

@@ -80,9 +80,9 @@ HWY_INLINE void StoreLaneSums(const VF (&v)[kN], float* sums) {
   constexpr int kFirst = SumsTogether(kN);
   if constexpr (kN > kFirst) {
     VF first[kFirst], rest[kN - kFirst];
-    HWY_UNROLL(16) for (int i = 0; i < kFirst; ++i) first[i] = v[i];
+    HWY_UNROLL(24) for (int i = 0; i < kFirst; ++i) first[i] = v[i];
     StoreLaneSums(first, sums);
-    HWY_UNROLL(16) for (int i = kFirst; i < kN; ++i) rest[i - kFirst] = v[i];
+    HWY_UNROLL(24) for (int i = kFirst; i < kN; ++i) rest[i - kFirst] = v[i];
     StoreLaneSums(rest, sums + kFirst);
   } else if constexpr (kN == kFloatLanes) {
     hn::StoreU(SumLanes<kFloatLanes / 2>(v), d, sums);

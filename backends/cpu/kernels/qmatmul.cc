@@ -32,9 +32,8 @@ namespace {
 namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows of w per task. For one token: small, so that two workers finish
-// together. For many: 64 rows of 2048 values at 8.5 bits are 140 KB, which stay
-// in L2 while the tokens pass by; each tile of tokens is then read from L1 64
-// times.
+// together. For many: 64 rows of 2048 values of f16 are 256 KB, which stay in
+// L2 while the tokens pass by; each tile of tokens meets 64 rows.
 constexpr int64_t kRowsForOneToken = 16;
 constexpr int64_t kRowsForMany = 64;
 
@@ -44,11 +43,12 @@ constexpr int64_t kRowsForMany = 64;
 // weights. SVE vectors cannot stand in arrays: one sum at a time.
 //
 // A weight of f16 is converted once for all tokens of a tile, which takes
-// Intel's CPUs as long as 2 to 3 products (Emerald Rapids, two threads, 8 to
-// 512 tokens, 6 tokens instead of 4: f16 1.03 to 1.11 times as fast with
-// AVX-512, 1.02 to 1.14 with AVX2; f32 1.06, 1.0). Tried besides, 512 columns
-// of rows unpacked to f32 for 96 tokens: f16 1.06 to 1.27 times from 128 tokens
-// on, f32 and bf16 1.0, 8 and 16 tokens slower.
+// Intel's CPUs as long as 2 to 3 products (Emerald Rapids, this kernel alone,
+// two threads, 8 to 512 tokens, 6 tokens instead of 4: f16 1.03 to 1.11 times
+// as fast with AVX-512, 1.02 to 1.14 with AVX2; f32 1.06, 1.0; not measured on
+// other CPUs). Tried besides, 512 columns of rows unpacked to f32 for 96
+// tokens: f16 1.06 to 1.27 times from 128 tokens on, f32 and bf16 1.0, 8 and 16
+// tokens slower: not worth 190 lines.
 #if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
 constexpr int kTileRows = 1;
 template <class X>
@@ -218,6 +218,11 @@ struct Tile {
         for (int r = 0; r < kR; ++r)
           acc[t * kR + r] = w[r].AddProducts(x, acc[t * kR + r]);
       }
+    } else if constexpr (kT == 1) {
+      const VF x = LoadValues(d, Token(o, 0) + k, n);
+      HWY_UNROLL(16)
+      for (int r = 0; r < kR; ++r)
+        acc[r] = hn::MulAdd(LoadValues(d, Row(o, r) + k, n), x, acc[r]);
     } else {
       VF w[kR];
       HWY_UNROLL(16)
@@ -288,19 +293,19 @@ int64_t RowsPerTask(const KernelArgs& a) {
   return a.in[0].rows() == 1 ? kRowsForOneToken : kRowsForMany;
 }
 
-// Tokens of the smaller tile, which takes what the larger one leaves.
-constexpr int kSmallTile = HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE ? 1 : 4;
+// A smaller tile takes what the larger one leaves.
+template <class X>
+constexpr int kSmallTile = std::min(4, kTileTokens<X>);
 
-// Tokens of the next tile when so many are left: few are to be left over, since
-// those are alone.
+// Tokens of the next tile when so many are left: with 6 to a tile, 10 are 4 +
+// 6, 9 are 4 + 4 + 1 and 8 are 4 + 4, since each that is alone reads all rows
+// again.
 template <class X>
 int64_t NextTile(int64_t left) {
-  constexpr int64_t kMost = kTileTokens<X>;
-  if (left < kSmallTile) return 1;
-  if (kMost == kSmallTile) return kMost;
-  // 6 n + 4 and 6 n + 2 = 6 (n - 1) + 4 + 4.
-  return left < kMost || left % kMost == 4 || left % kMost == 2 ? kSmallTile
-                                                                : kMost;
+  constexpr int64_t kMost = kTileTokens<X>, kSmall = kSmallTile<X>;
+  if (left < kSmall) return 1;
+  const int64_t over = left % kMost;
+  return left < kMost || (over >= 2 && over <= 4) ? kSmall : kMost;
 }
 
 template <class Block, class X>
@@ -330,8 +335,8 @@ void QMatMulKernel(const KernelArgs& a, int64_t begin, int64_t end) {
     float* y = a.out[0].RowAs<float>(t) + first;
     if (tile == kTileTokens<X>) {
       RunRows<Block, X, kTileTokens<X>>(o, last - first, y, y_stride);
-    } else if (tile == kSmallTile) {
-      RunRows<Block, X, kSmallTile>(o, last - first, y, y_stride);
+    } else if (tile == kSmallTile<X>) {
+      RunRows<Block, X, kSmallTile<X>>(o, last - first, y, y_stride);
     } else {
       RunRows<Block, X, 1>(o, last - first, y, y_stride);
     }

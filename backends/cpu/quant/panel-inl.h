@@ -107,7 +107,7 @@ struct alignas(64) PanelScales {
   float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
-// A sub-block's integer scale, as StoreScale() left it.
+// A sub-block's integer scale, as StoreScale() or StoreScales() left it.
 HWY_INLINE VI IntScale(const int32_t* from) {
   const VI scale = hn::Load(DI(), from);
   return kPairwise ? hn::ShiftRight<16>(scale) : scale;
