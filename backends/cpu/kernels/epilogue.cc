@@ -1,4 +1,5 @@
-// Bias and activation of the qmatmul kernels.
+// Bias and activation of the qmatmul kernels, compiled once for all formats: in
+// each format's file they were a twelfth of its time and a fifth of its bytes.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backends/cpu/kernels/epilogue.cc"
 #include "hwy/foreach_target.h"

@@ -241,7 +241,7 @@ struct PackedRows {
   // that lines are parted into read them one after the other, and ask by turns,
   // so that memory has something to do all the time (AVX2, Emerald Rapids, one
   // token from memory, one thread: q4_k and q5_k 1.06 times as fast as when the
-  // first asks for all, q6_k 1.04, q8_0 1.05; two threads 1.01 to 1.05).
+  // first asks for all, q6_k 1.04, q8_0 1.05; two threads 1.0 to 1.05).
   HWY_INLINE void Ask(size_t i = 0) const {
     constexpr size_t kPanels = kPackedRows / kLanes;
     if (kAsk == Ask::kNever || lane / kLanes != i % kPanels) return;
