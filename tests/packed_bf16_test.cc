@@ -1,7 +1,6 @@
 // Products with packed rows of bf16, on every instruction set: close to
 // the truth, the same bits for any number of tokens.
 #include <cstring>
-#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "graph/half.h"
@@ -77,28 +76,15 @@ TEST_P(PackedBF16, EqualsDecodingAndMultiplying) {
 // of few rows, a last step of few columns: each token has the bits that it has
 // alone.
 TEST_P(PackedBF16, EachTokenIsAsIfAlone) {
+  SCOPED_TRACE(absl::StrCat("seed ", Seed()));
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{48, kColumns},
                              {304, kEmulated ? 34 : 544},
                              {16, 6},
                              {32, 2}}) {
     WeightProduct product = Packed(GetParam(), RandomRows(n, k));
     const std::vector<float> x = NormalValues(kMostTokens * k, Seed() + 1);
-    std::map<int64_t, std::vector<float>> alone;
-    for (const int64_t tokens : {2, 3, 7, 8, 13, 16, 17, 31, 33, 64, 545}) {
-      if (tokens > kMostTokens) continue;
-      const std::vector<float> y = product.Run(
-          absl::MakeConstSpan(x).first(static_cast<size_t>(tokens * k)));
-      for (int64_t t = 0; t < tokens; t += t < 70 ? 1 : 95) {
-        std::vector<float>& one = alone[t];
-        if (one.empty())
-          one = product.Run(absl::MakeConstSpan(x).subspan(
-              static_cast<size_t>(t * k), static_cast<size_t>(k)));
-        ASSERT_EQ(0, std::memcmp(one.data(), &y[static_cast<size_t>(t * n)],
-                                 static_cast<size_t>(n) * sizeof(float)))
-            << "token " << t << " of " << tokens << ", " << n << " rows of "
-            << k << ", seed " << Seed();
-      }
-    }
+    ExpectEachTokenAsIfAlone(product, x, k,
+                             {2, 3, 7, 8, 13, 16, 17, 31, 33, 64, 545});
   }
 }
 

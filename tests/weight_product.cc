@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <map>
 #include <random>
 #include <utility>
 
@@ -64,6 +65,28 @@ std::vector<float> NormalValues(int64_t n, uint64_t seed) {
   std::vector<float> x(static_cast<size_t>(n));
   for (float& v : x) v = normal(random);
   return x;
+}
+
+void ExpectEachTokenAsIfAlone(WeightProduct& product, absl::Span<const float> x,
+                              int64_t k, absl::Span<const int64_t> tokens) {
+  const int64_t most = static_cast<int64_t>(x.size()) / k;
+  std::map<int64_t, std::vector<float>> alone;
+  for (const int64_t some : tokens) {
+    if (some > most) continue;
+    const std::vector<float> y =
+        product.Run(x.first(static_cast<size_t>(some * k)));
+    for (int64_t t = 0; t < some; t += t < 70 ? 1 : 95) {
+      std::vector<float>& one = alone[t];
+      if (one.empty())
+        one = product.Run(
+            x.subspan(static_cast<size_t>(t * k), static_cast<size_t>(k)));
+      ASSERT_EQ(0,
+                std::memcmp(one.data(), &y[static_cast<size_t>(t) * one.size()],
+                            one.size() * sizeof(float)))
+          << "token " << t << " of " << some << ", " << one.size()
+          << " rows of " << k;
+    }
+  }
 }
 
 double Nmse(absl::Span<const float> got, absl::Span<const double> want) {

@@ -42,6 +42,12 @@ class WeightProduct {
 
 std::vector<float> NormalValues(int64_t n, uint64_t seed);
 
+// Expects that each token of x [most][k] has the bits that it has alone in
+// products of so many tokens, those that are more than `most` left out; of 70
+// and more tokens some are looked at.
+void ExpectEachTokenAsIfAlone(WeightProduct& product, absl::Span<const float> x,
+                              int64_t k, absl::Span<const int64_t> tokens);
+
 // Mean square of errors over that of what is right.
 double Nmse(absl::Span<const float> got, absl::Span<const double> want);
 
