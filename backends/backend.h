@@ -160,9 +160,9 @@ class Backend {  // Compiles graphs for one kind of machine.
   virtual std::vector<std::string> Targets() const = 0;
   // Kernels that exist for an op on the chosen target, by name.
   virtual std::vector<std::string> KernelsOf(const OpDef& op) const = 0;
-  // Whether products with packed rows of bf16 (graph/packed.h) are faster than
-  // those with a file's; of formats in blocks they are.
-  virtual bool PacksBF16() const { return false; }
+  // Whether products with packed rows of f16 and bf16 (graph/packed.h) are
+  // faster than those with a file's; of formats in blocks they are.
+  virtual bool PacksHalves() const { return false; }
 
   virtual absl::StatusOr<BackendPlan> Plan(const Graph& graph) const = 0;
   // `graph` is optimized and finished; it is kept alive by the executable.

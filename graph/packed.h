@@ -4,7 +4,7 @@
 // Layout of w [N, K], N a multiple of 16. The bytes of a row are cut into
 // units: a block's dwords and, where its size is no multiple of four, one unit
 // of two bytes or one (the scale, which then stands first or last); of bf16 two
-// values. The unit of s bytes at byte o of a row is, for row r of 16 rows,
+// values, of f16 one. The unit of s bytes at byte o of a row is, for row r of 16 rows,
 //   at 16 * o + s * r
 // from the start of these 16: units of 16 rows stand side by side, blocks in
 // the order of the row, no byte is added. Within a block bytes keep their order
@@ -90,10 +90,11 @@ constexpr size_t PackedOffset<BlockQ6_K>(size_t offset) {
   return kParts + part * kPart + 16 + offset % 64 / 32 * 16 + offset % 16;
 }
 
-// Blocks of integer codes that weft decodes, and bf16.
+// Blocks of integer codes that weft decodes, bf16 and f16.
 template <class Block>
-constexpr bool kCanPack =
-    Block::kCount > 1 || std::is_same_v<Block, BlockBF16>;
+constexpr bool kCanPack = Block::kCount > 1 ||
+                          std::is_same_v<Block, BlockBF16> ||
+                          std::is_same_v<Block, BlockF16>;
 bool CanPack(DType rows);
 // Rows of n values, whole blocks of a format that CanPack(), can be packed.
 bool CanPackLength(DType rows, int64_t n);

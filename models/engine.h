@@ -79,13 +79,13 @@ struct SessionOptions {  // The size and kind of a session.
   // Keep a copy of the matrices that tokens are multiplied with, packed for
   // kernels and in large pages: the first session that asks for it makes it,
   // for all of the model. Decoding is up to twice as fast and results keep
-  // their bits, but where bf16 weights are packed (Backend::PacksBF16()), whose
-  // sums are added up in another order. The copy takes the size of the weights
-  // in memory of the process, beside BackendOptions::memory, and the pages of a
-  // mapped model go back to the system. BackendOptions::max_bytes bounds the
-  // session and what is packed for it together; what is there already, from
-  // another session or in a cache, does not count. Off: everything runs from
-  // the mapping.
+  // their bits, but where f16 and bf16 weights are packed (only if
+  // Backend::PacksHalves()), whose sums are added up in another order. The copy
+  // takes the size of the weights in memory of the process, beside
+  // BackendOptions::memory, and the pages of a mapped model go back to the
+  // system. BackendOptions::max_bytes bounds the session and what is packed for
+  // it together; what is there already, from another session or in a cache,
+  // does not count. Off: everything runs from the mapping.
   bool pack_weights = false;
   // With pack_weights: a folder for a file that keeps the copy, which is made
   // where it does not exist; "": none. A start that finds the file maps it, for

@@ -182,7 +182,7 @@ absl::StatusOr<Model::Built> Model::BuildGraph(const SessionOptions& o) const {
   if (o.pack_weights) {
     WEFT_ASSIGN_OR_RETURN(const auto backend,
                           MakeBackend(o.backend, o.backend_options));
-    optimize.pack_bf16 = backend->PacksBF16();
+    optimize.pack_halves = backend->PacksHalves();
   }
   // What an architecture expects is about its own nodes.
   const bool adapted =

@@ -14,8 +14,8 @@
 //   then the packed bytes, each after the one before
 //
 // Every target reads the same packed forms, so that the key has none (some do
-// without that of bf16): one that wants another form gets another dtype, which
-// the entries tell apart.
+// without those of f16 and bf16): one that wants another form gets another
+// dtype, which the entries tell apart.
 #include "models/pack_cache.h"
 
 #include <sys/stat.h>

@@ -338,6 +338,7 @@ const OpDef kGatedQMatMul = {
     .samples =
         [] {
           std::vector<Sample> samples;
+          // Of plain rows 32 are a task, of blocks up to 256.
           const auto Add = [&](std::string name, DType type, int64_t rows,
                                bool fast, absl::string_view activation) {
             samples.push_back({std::move(name), [=](SampleGraph& g) {
@@ -350,24 +351,27 @@ const OpDef kGatedQMatMul = {
           };
           for (const DType type :
                {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_K})
-            for (const int64_t rows : {3, 33, 300})
+            for (const int64_t rows : {3, 33, WantsQuantized(type) ? 300 : 70})
               for (const bool fast : {false, true})
                 if (!fast || WantsQuantized(type))
                   Add(absl::StrCat(Name(type), fast ? "_fast_" : "_", rows),
                       type, rows, fast, "silu");
           for (const OpDef* op : Activations())
             Add(std::string(op->name), DType::kQ8_0, 33, false, op->name);
+          // 1040: more blocks of 256 than the threads of a test.
           for (const int per_scale : {256, 32, 1})
-            for (const int64_t rows : {33, 300, 1040})
+            for (const int64_t rows : {33, 300, 1040}) {
+              const int64_t k = rows == 1040 ? 256 : 512;
               samples.push_back(
                   {absl::StrCat("quantized_", per_scale, "_", rows),
                    [=](SampleGraph& g) {
                      const DType type =
                          per_scale == 256 ? DType::kQ4_K : DType::kQ8_0;
                      return Values{GatedQMatMul(
-                         g.Normal({kT, 512}), g.Weight(type, {rows, 512}),
-                         g.Weight(type, {rows, 512}), "silu", per_scale)};
+                         g.Normal({kT, k}), g.Weight(type, {rows, k}),
+                         g.Weight(type, {rows, k}), "silu", per_scale)};
                    }});
+            }
           return samples;
         },
     // As qmatmul, of which a result is the product of two.

@@ -30,7 +30,7 @@ std::vector<Pass> AllPasses(const OptimizeOptions& options,
   }
   passes.push_back(DeadCode());
   if (options.fuse && options.pack_weights)
-    passes.push_back(PackWeights(options.pack_bf16));
+    passes.push_back(PackWeights(options.pack_halves));
   return passes;
 }
 

@@ -27,8 +27,8 @@ struct OptimizeOptions {  // Which passes run.
   Numerics numerics = Numerics::kExact;
   // The pass pack_weights. Needs `fuse`.
   bool pack_weights = false;
-  // That pass takes bf16 too: what Backend::PacksBF16() says.
-  bool pack_bf16 = false;
+  // That pass takes f16 and bf16 too: what Backend::PacksHalves() says.
+  bool pack_halves = false;
   // Called after each pass (and with "" before the first).
   PassObserver observer = nullptr;
   // Stop after the pass of this name; "" runs all, kNoPass none.

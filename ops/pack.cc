@@ -12,10 +12,11 @@ namespace {
 
 constexpr char kPassName[] = "pack_weights";
 
-bool IsPackable(const Graph& graph, ValueId w, bool bf16) {
+bool IsPackable(const Graph& graph, ValueId w, bool halves) {
   const TensorType& type = graph.value(w).type;
   return graph.producer(w).op == &kWeightOp && CanPack(type.dtype) &&
-         (bf16 || type.dtype != DType::kBF16) && type.shape.rank() == 2 &&
+         (halves || Info(type.dtype).block_values > 1) &&
+         type.shape.rank() == 2 &&
          type.shape.dim(0).bound() % kPackedRows == 0 &&
          CanPackLength(type.dtype, type.shape.dim(1).bound());
 }
@@ -23,19 +24,19 @@ bool IsPackable(const Graph& graph, ValueId w, bool bf16) {
 // The inputs of a matrix product that are packed: all its weights or none,
 // which are to have one type.
 std::vector<size_t> PackableInputs(const Graph& graph, const Node& product,
-                                   bool bf16) {
+                                   bool halves) {
   std::vector<size_t> weights;
   if (product.op == &kQMatMul) weights = {1};
   if (product.op == &kGatedQMatMul) weights = {1, 2};
   for (const size_t input : weights)
-    if (!IsPackable(graph, product.inputs[input], bf16)) return {};
+    if (!IsPackable(graph, product.inputs[input], halves)) return {};
   return weights;
 }
 
-absl::StatusOr<bool> Pack(Graph& graph, bool bf16) {
+absl::StatusOr<bool> Pack(Graph& graph, bool halves) {
   std::vector<std::pair<NodeId, size_t>> uses;
   for (const NodeId id : graph.order())
-    for (const size_t input : PackableInputs(graph, graph.node(id), bf16))
+    for (const size_t input : PackableInputs(graph, graph.node(id), halves))
       uses.emplace_back(id, input);
   std::map<ValueId, Value> packed;  // by what it is packed from
   for (const auto& [id, input] : uses) {
@@ -67,8 +68,8 @@ int64_t PackedBytes(const Graph& graph) {
   return bytes;
 }
 
-Pass PackWeights(bool bf16) {
-  return {kPassName, [bf16](Graph& graph) { return Pack(graph, bf16); }};
+Pass PackWeights(bool halves) {
+  return {kPassName, [halves](Graph& graph) { return Pack(graph, halves); }};
 }
 
 }  // namespace weft::inline v0

@@ -25,9 +25,9 @@ using ::testing::UnorderedElementsAre;
 class PackWeightsTest : public RulesTest {
  protected:
   // The weights after the pass, with their types.
-  std::vector<std::string> Pack(bool bf16 = false) {
+  std::vector<std::string> Pack(bool halves = false) {
     EXPECT_TRUE(graph_.Finish().ok()) << graph_.status();
-    const Pass pass = PackWeights(bf16);
+    const Pass pass = PackWeights(halves);
     const absl::Status status = RunPasses(graph_, {&pass, 1});
     EXPECT_TRUE(status.ok()) << status;
     std::vector<std::string> weights;
@@ -68,13 +68,16 @@ TEST_F(PackWeightsTest, NotOtherShapesAndFormats) {
               UnorderedElementsAre("rows q8_0[33,256]", "half f16[32,256]"));
 }
 
-TEST_F(PackWeightsTest, BF16WhereItIsAskedForAndRowsAreEven) {
+TEST_F(PackWeightsTest, HalvesWhereTheyAreAskedFor) {
   Output(QMatMul(In("x", {T, 6}), Weight("even", {32, 6}, DType::kBF16)));
-  Output(QMatMul(In("z", {T, 7}), Weight("odd", {32, 7}, DType::kBF16)));
-  EXPECT_THAT(Pack(),
-              UnorderedElementsAre("even bf16[32,6]", "odd bf16[32,7]"));
-  EXPECT_THAT(Pack(/*bf16=*/true),
-              UnorderedElementsAre("even bf16_r16[32,6]", "odd bf16[32,7]"));
+  const Value z = In("z", {T, 7});
+  Output(QMatMul(z, Weight("odd", {32, 7}, DType::kBF16)));
+  Output(QMatMul(z, Weight("half", {32, 7}, DType::kF16)));
+  EXPECT_THAT(Pack(), UnorderedElementsAre("even bf16[32,6]", "odd bf16[32,7]",
+                                           "half f16[32,7]"));
+  EXPECT_THAT(Pack(/*halves=*/true),
+              UnorderedElementsAre("even bf16_r16[32,6]", "odd bf16[32,7]",
+                                   "half f16_r16[32,7]"));
 }
 
 TEST_F(PackWeightsTest, BothWeightsOfAGatedProductOrNone) {

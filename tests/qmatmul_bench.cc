@@ -99,7 +99,7 @@ class WeightMemory {
 
 // The graph that is run; what the passes make of a product is what models get.
 absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c,
-                                                   bool pack_bf16) {
+                                                   bool pack_halves) {
   auto graph = std::make_shared<Graph>();
   const Value x = graph->Input("x", DType::kF32, {c.tokens, c.k});
   for (int64_t i = 0; i < c.matrices; ++i) {
@@ -116,7 +116,7 @@ absl::StatusOr<std::shared_ptr<const Graph>> Build(const Case& c,
       c.form == Form::kFast ? Numerics::kFast : Numerics::kExact;
   const auto report = Optimize(
       *graph,
-      {.numerics = numerics, .pack_weights = true, .pack_bf16 = pack_bf16});
+      {.numerics = numerics, .pack_weights = true, .pack_halves = pack_halves});
   if (!report.ok()) return report.status();
   return graph;
 }
@@ -126,7 +126,7 @@ absl::StatusOr<std::unique_ptr<Executable>> Compile(
   const auto backend =
       MakeBackend("cpu", {.threads = c.threads, .target = target});
   if (!backend.ok()) return backend.status();
-  const auto graph = Build(c, (*backend)->PacksBF16());
+  const auto graph = Build(c, (*backend)->PacksHalves());
   if (!graph.ok()) return graph.status();
   auto executable = (*backend)->Compile(
       *graph,

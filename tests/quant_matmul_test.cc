@@ -172,7 +172,7 @@ void ExpectAsIfAlone(const Case& c, int64_t k,
 TEST_P(QuantMatMul, PackedRowsGiveTheSameBits) {
   const DType type = GetParam().type;
   if (!CanPack(type)) GTEST_SKIP() << Name(type) << " has no packed form";
-  if (!HasIntegerCodes(type)) GTEST_SKIP() << "see packed_bf16_test";
+  if (!HasIntegerCodes(type)) GTEST_SKIP() << "see packed_halves_test";
   // A whole task of 32 rows and half of one; of formats with blocks of 32 a
   // last group that is short.
   constexpr int64_t kN = 48;

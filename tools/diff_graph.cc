@@ -5,6 +5,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "backends/backend.h"
 #include "graph/packed.h"
 #include "graph/status_macros.h"
 
@@ -112,7 +113,12 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
   optimize.numerics = options.numerics;
   optimize.last_pass = last_pass;
   optimize.pack_weights = true;  // the last pass of all
-  optimize.pack_bf16 = true;
+  // As the first target has it; what another has no kernel for runs on its
+  // reference.
+  BackendOptions first;
+  if (!options.targets.empty()) first.target = options.targets.front();
+  WEFT_ASSIGN_OR_RETURN(const auto backend, MakeBackend("cpu", first));
+  optimize.pack_halves = backend->PacksHalves();
   optimize.allow = allow;
   optimize.fusion_rules = options.fusion_rules;
   optimize.observer = [&](absl::string_view pass, const Graph& now) {

@@ -206,7 +206,7 @@ absl::StatusOr<DumpedModel> Load(const std::string& path, Numerics numerics,
   if (pack_weights) {
     WEFT_ASSIGN_OR_RETURN(const auto backend,
                           MakeBackend("cpu", BackendFromFlags()));
-    options.pack_bf16 = backend->PacksBF16();
+    options.pack_halves = backend->PacksHalves();
   }
   options.observer = recorder.observer();
   WEFT_ASSIGN_OR_RETURN(model.report, Optimize(*model.graph, options));

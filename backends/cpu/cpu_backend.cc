@@ -40,7 +40,7 @@ class CpuBackend : public Backend {
 
   // On tile registers prompts are 3 to 5 times as fast; on vectors packed rows
   // are about as fast as a file's.
-  bool PacksBF16() const override { return (target_ & kAmxTarget) != 0; }
+  bool PacksHalves() const override { return (target_ & kAmxTarget) != 0; }
 
   absl::StatusOr<BackendPlan> Plan(const Graph& graph) const override {
     WEFT_ASSIGN_OR_RETURN(CpuPlan cpu, MakeCpuPlan(graph));

@@ -43,6 +43,7 @@ KernelList AllKernels(TargetMask targets) {
   AddNormKernels(targets, list);
   AddQMatMulKernels(targets, list);
   AddQMatMulBF16Kernels(targets, list);
+  AddQMatMulF16Kernels(targets, list);
   AddQMatMulCodebooksKernels(targets, list);
   AddQMatMulQ2Q3KKernels(targets, list);
   AddQMatMulQ4Kernels(targets, list);

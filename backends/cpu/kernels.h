@@ -24,6 +24,7 @@ void AddMatMulByIdKernels(KernelList& out);
 void AddNormKernels(TargetMask targets, KernelList& out);
 void AddQMatMulKernels(TargetMask targets, KernelList& out);
 void AddQMatMulBF16Kernels(TargetMask targets, KernelList& out);
+void AddQMatMulF16Kernels(TargetMask targets, KernelList& out);
 void AddQMatMulCodebooksKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ2Q3KKernels(TargetMask targets, KernelList& out);
 void AddQMatMulQ4Kernels(TargetMask targets, KernelList& out);

@@ -193,8 +193,8 @@ typedef struct weft_session_options { /* The size and kind of a session. */
               void* context);
   void* run_user;
   /* Keep a copy of the weights, shared by the model's sessions, from which tokens
-   * are made up to twice as fast; results keep their bits, but for bf16 on CPUs
-   * with AMX, whose sums are added up in another order. */
+   * are made up to twice as fast; results keep their bits, but for f16 and bf16
+   * on CPUs with AMX, whose sums are added up in another order. */
   int pack_weights;
   /* A folder for a file that keeps that copy for the next start, made where it
    * does not exist; NULL: none. */

@@ -1,6 +1,8 @@
-// Products with packed rows of bf16, on every instruction set: close to
-// the truth, the same bits for any number of tokens.
+// Products with packed rows of bf16 and f16, on every instruction set that packs
+// them: close to the truth, the same bits for any number of tokens.
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "graph/half.h"
@@ -24,6 +26,7 @@ constexpr int64_t kMostTokens = kEmulated ? 20 : kSanitized ? 80 : 545;
 constexpr int64_t kColumns = kEmulated ? 108 : 1132;
 
 struct Case {
+  DType rows;
   bool rounds;  // activations to bf16
   std::string target;
 };
@@ -31,8 +34,11 @@ struct Case {
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const std::string& target : (*MakeBackend("cpu"))->Targets()) {
-    cases.push_back({false, target});
-    cases.push_back({true, target});
+    cases.push_back({DType::kBF16, false, target});
+    cases.push_back({DType::kBF16, true, target});
+    // f16 has a kernel for tile registers alone.
+    if ((*MakeBackend("cpu", {.target = target}))->PacksHalves())
+      cases.push_back({DType::kF16, false, target});
   }
   return cases;
 }
@@ -43,25 +49,25 @@ uint64_t Seed() {
 }
 
 WeightProduct Packed(const Case& c, const HostTensor& rows) {
-  HostTensor packed(PackedType(DType::kBF16), rows.dims);
-  PackRows(DType::kBF16, rows.bytes.data(), rows.dim(0),
-           *RowBytes(DType::kBF16, rows.dim(1)), packed.bytes.data());
+  HostTensor packed(PackedType(c.rows), rows.dims);
+  PackRows(c.rows, rows.bytes.data(), rows.dim(0),
+           *RowBytes(c.rows, rows.dim(1)), packed.bytes.data());
   EXPECT_EQ(packed.ToFloats(), rows.ToFloats());
   return {std::move(packed),
-          {c.target, c.rounds ? PerScaleFor(DType::kBF16) : 0, kMostTokens}};
+          {c.target, c.rounds ? PerScaleFor(c.rows) : 0, kMostTokens}};
 }
 
-HostTensor RandomRows(int64_t n, int64_t k) {
-  HostTensor rows(DType::kBF16, {n, k});
+HostTensor RandomRows(DType type, int64_t n, int64_t k) {
+  HostTensor rows(type, {n, k});
   FillRandom(rows, Seed());
   return rows;
 }
 
-class PackedBF16 : public ::testing::TestWithParam<Case> {};
+class PackedHalves : public ::testing::TestWithParam<Case> {};
 
-TEST_P(PackedBF16, EqualsDecodingAndMultiplying) {
+TEST_P(PackedHalves, EqualsDecodingAndMultiplying) {
   SCOPED_TRACE(absl::StrCat("seed ", Seed()));
-  WeightProduct product = Packed(GetParam(), RandomRows(48, kColumns));
+  WeightProduct product = Packed(GetParam(), RandomRows(GetParam().rows, 48, kColumns));
   for (const int64_t tokens : {1, 3, 20, 64}) {
     if (tokens > kMostTokens) continue;
     std::vector<float> x = NormalValues(tokens * kColumns, Seed() + 1);
@@ -75,13 +81,13 @@ TEST_P(PackedBF16, EqualsDecodingAndMultiplying) {
 // Tiles of every size, those of tile registers, chunks of tokens, a last task
 // of few rows, a last step of few columns: each token has the bits that it has
 // alone.
-TEST_P(PackedBF16, EachTokenIsAsIfAlone) {
+TEST_P(PackedHalves, EachTokenIsAsIfAlone) {
   SCOPED_TRACE(absl::StrCat("seed ", Seed()));
   for (const auto& [n, k] : {std::pair<int64_t, int64_t>{48, kColumns},
                              {304, kEmulated ? 34 : 544},
                              {16, 6},
                              {32, 2}}) {
-    WeightProduct product = Packed(GetParam(), RandomRows(n, k));
+    WeightProduct product = Packed(GetParam(), RandomRows(GetParam().rows, n, k));
     const std::vector<float> x = NormalValues(kMostTokens * k, Seed() + 1);
     ExpectEachTokenAsIfAlone(product, x, k,
                              {2, 3, 7, 8, 13, 16, 17, 31, 33, 64, 545});
@@ -89,17 +95,17 @@ TEST_P(PackedBF16, EachTokenIsAsIfAlone) {
 }
 
 // With what follows a product, and tokens that lie at no one distance.
-TEST_P(PackedBF16, PermutedTokensGiveTheirBits) {
+TEST_P(PackedHalves, PermutedTokensGiveTheirBits) {
   constexpr int64_t kA = 3, kB = 7, kN = 48, kK = 70;
   auto graph = std::make_shared<Graph>();
   const Value x = graph->Input("x", DType::kF32, {kA, kB, kK});
   const Value in = GetParam().rounds ? Quantize(x, 1) : x;
-  const Value w = graph->Weight("w", PackedType(DType::kBF16), {kN, kK});
+  const Value w = graph->Weight("w", PackedType(GetParam().rows), {kN, kK});
   const Value bias = graph->Weight("bias", DType::kF32, {kN});
   graph->Output("straight", QMatMul(in, w, bias, "silu"));
   graph->Output("turned", QMatMul(Permute(in, {1, 0, 2}), w, bias, "silu"));
   ASSERT_TRUE(graph->Finish().ok()) << graph->status();
-  const HostTensor rows = RandomRows(kN, kK);
+  const HostTensor rows = RandomRows(GetParam().rows, kN, kK);
   const std::vector<float> biases = NormalValues(kN, Seed() + 2);
   const auto backend =
       MakeBackend("cpu", {.threads = 1, .target = GetParam().target});
@@ -126,12 +132,40 @@ TEST_P(PackedBF16, PermutedTokensGiveTheirBits) {
           << a << ", " << b << ", seed " << Seed();
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, PackedBF16, ::testing::ValuesIn(AllCases()),
-                         [](const auto& param) {
-                           return absl::StrCat(
-                               param.param.rounds ? "bf16" : "f32", "_",
-                               param.param.target);
-                         });
+// A number that is not finite spoils its token or its row, and nothing else.
+TEST_P(PackedHalves, WhatIsNotFiniteStaysInItsRow) {
+  constexpr int64_t kN = 48, kK = 70, kTokens = 20;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  HostTensor rows = RandomRows(GetParam().rows, kN, kK);
+  auto* bits = reinterpret_cast<uint16_t*>(rows.bytes.data());
+  bits[17 * kK + 69] = 0xFFFF;  // no number in either type
+  WeightProduct product(
+      [&] {
+        HostTensor packed(PackedType(GetParam().rows), rows.dims);
+        PackRows(GetParam().rows, rows.bytes.data(), kN,
+                 *RowBytes(GetParam().rows, kK), packed.bytes.data());
+        return packed;
+      }(),
+      {GetParam().target, GetParam().rounds ? 1 : 0, kTokens});
+  std::vector<float> x = NormalValues(kTokens * kK, Seed() + 1);
+  uint32_t all_ones = ~uint32_t{0};
+  std::memcpy(&x[3 * kK + 68], &all_ones, sizeof(float));
+  x[18 * kK + 5] = kInfinity;
+  const std::vector<float> y = product.Run(x);
+  for (int64_t t = 0; t < kTokens; ++t)
+    for (int64_t n = 0; n < kN; ++n)
+      EXPECT_EQ(std::isfinite(y[static_cast<size_t>(t * kN + n)]),
+                t != 3 && t != 18 && n != 17)
+          << "token " << t << ", row " << n << ", seed " << Seed();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Formats, PackedHalves, ::testing::ValuesIn(AllCases()),
+    [](const auto& param) {
+      return absl::StrCat(Info(param.param.rows).name, "_",
+                          param.param.rounds ? "bf16" : "f32", "_",
+                          param.param.target);
+    });
 
 }  // namespace
 }  // namespace weft::inline v0
