@@ -112,8 +112,9 @@ absl::StatusOr<AtomicFile> AtomicFile::Create(const std::string& name) {
     file.is_direct_ = true;
     return file;
   }
-  // Renaming would replace a file that must not be written.
-  if (exists && access(path.c_str(), W_OK) != 0)
+  // Renaming would replace a file that must not be written. Somebody may have
+  // removed it meanwhile.
+  if (exists && access(path.c_str(), W_OK) != 0 && errno != ENOENT)
     return CannotWrite(errno, name);
   std::string temporary;
   int fd = CreateNameless(path);

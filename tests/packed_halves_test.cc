@@ -1,5 +1,5 @@
-// Products with packed rows of bf16 and f16, on every instruction set that packs
-// them: close to the truth, the same bits for any number of tokens.
+// Products with packed rows of bf16 and f16, on every instruction set that
+// packs them: close to the truth, the same bits for any number of tokens.
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -67,7 +67,8 @@ class PackedHalves : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PackedHalves, EqualsDecodingAndMultiplying) {
   SCOPED_TRACE(absl::StrCat("seed ", Seed()));
-  WeightProduct product = Packed(GetParam(), RandomRows(GetParam().rows, 48, kColumns));
+  WeightProduct product =
+      Packed(GetParam(), RandomRows(GetParam().rows, 48, kColumns));
   for (const int64_t tokens : {1, 3, 20, 64}) {
     if (tokens > kMostTokens) continue;
     std::vector<float> x = NormalValues(tokens * kColumns, Seed() + 1);
@@ -87,7 +88,8 @@ TEST_P(PackedHalves, EachTokenIsAsIfAlone) {
                              {304, kEmulated ? 34 : 544},
                              {16, 6},
                              {32, 2}}) {
-    WeightProduct product = Packed(GetParam(), RandomRows(GetParam().rows, n, k));
+    WeightProduct product =
+        Packed(GetParam(), RandomRows(GetParam().rows, n, k));
     const std::vector<float> x = NormalValues(kMostTokens * k, Seed() + 1);
     ExpectEachTokenAsIfAlone(product, x, k,
                              {2, 3, 7, 8, 13, 16, 17, 31, 33, 64, 545});
@@ -159,13 +161,13 @@ TEST_P(PackedHalves, WhatIsNotFiniteStaysInItsRow) {
           << "token " << t << ", row " << n << ", seed " << Seed();
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, PackedHalves, ::testing::ValuesIn(AllCases()),
-    [](const auto& param) {
-      return absl::StrCat(Info(param.param.rows).name, "_",
-                          param.param.rounds ? "bf16" : "f32", "_",
-                          param.param.target);
-    });
+INSTANTIATE_TEST_SUITE_P(Formats, PackedHalves, ::testing::ValuesIn(AllCases()),
+                         [](const auto& param) {
+                           return absl::StrCat(
+                               Info(param.param.rows).name, "_",
+                               param.param.rounds ? "bf16" : "f32", "_",
+                               param.param.target);
+                         });
 
 }  // namespace
 }  // namespace weft::inline v0

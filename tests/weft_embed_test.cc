@@ -24,6 +24,7 @@ class EmbedTool {
     model_ = *std::move(model);
     SessionOptions options;
     options.embeddings = true;
+    options.pack_weights = true;  // as the program is told below
     auto session = model_->NewSession(options);
     EXPECT_TRUE(session.ok()) << session.status();
     session_ = *std::move(session);
@@ -40,7 +41,8 @@ class EmbedTool {
   // What the program prints for `texts`, a line each.
   std::vector<std::string> Run(const std::string& texts,
                                std::vector<std::string> flags) {
-    flags.insert(flags.begin(), {absl::StrCat("--model=", path_), "--embed"});
+    flags.insert(flags.begin(),
+                 {absl::StrCat("--model=", path_), "--embed", "--pack=on"});
     const ToolResult result = RunTool("weft-run", flags, {.input = texts});
     ExpectSuccess(result);
     return absl::StrSplit(result.out, '\n', absl::SkipEmpty());
