@@ -28,16 +28,18 @@ float Worst(absl::Span<const float> a, absl::Span<const float> b) {
   return worst;
 }
 
-SessionOptions Options(const std::string& target = "") {
+SessionOptions Options(bool pack = false) {
   SessionOptions options;
   options.numerics = Numerics::kExact;
   options.kv_k = options.kv_v = DType::kF32;
   options.embeddings = true;
-  options.backend_options = {1, target};
+  options.backend_options.threads = 1;
+  options.pack_weights = pack;
   return options;
 }
 
-class EncoderTest : public testing::TestWithParam<std::string> {
+// With a file's rows, which are f16, and where that makes a difference packed.
+class EncoderTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     golden_ = LoadEncoder("bert");
@@ -107,9 +109,7 @@ TEST_P(EncoderTest, TakesWholeTextsOnly) {
   EXPECT_FALSE(session_->Embed(long_text).ok());
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Targets, EncoderTest,
-    testing::Values((*MakeBackend("cpu"))->Targets().front()));
+INSTANTIATE_TEST_SUITE_P(Packed, EncoderTest, testing::Bool());
 
 class DecoderEmbedTest : public testing::Test {
  protected:
