@@ -3,10 +3,15 @@
 //
 // Two columns of 16 rows lie in memory as a tile's row wants them: tiles are
 // loaded from the weights themselves. An instruction is a step of bf16-inl.h,
-// with its bits (but that it takes, and gives, numbers below 2^-126 as 0). 256
-// rows are computed together, 512 columns at a time, which stay in L2; 32
-// tokens, copied side by side into L1, pass by all of them before the next 32
-// do, and sums wait in L2.
+// with its bits (but that it takes, and gives, numbers below 2^-126 as 0).
+//
+// Many tokens: 256 rows are computed together, 512 columns at a time, which
+// stay in L2; 32 tokens, copied side by side into L1, pass by all of them
+// before the next 32 do, and sums wait in L2. Up to 32 tokens: 32 rows are read
+// from end to end, as memory gives them, by all tokens at once (Emerald Rapids,
+// two threads, rows from memory, GB/s by turns, as it was before | this: 2
+// tokens 26 | 28, 4 14 | 24, 8 10 | 25, 15 6 | 20, all on vectors, 16 18 | 25,
+// 32 19 | 25 on the tiles of many tokens; one token 27 | 25).
 #if defined(WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_
@@ -50,6 +55,19 @@ struct BF16AmxBlock {
   int64_t packs;        // of 16 rows
   int64_t columns;
 };
+
+// A block's columns that are no whole step.
+HWY_INLINE void CopyTails(const BF16AmxBlock& b, uint8_t (*tails)[kStepBytes]) {
+  const int64_t tail = b.columns % kStepColumns;
+  if (tail == 0) return;
+  const uint8_t* from =
+      b.w + static_cast<size_t>((b.columns - tail) / 2) * kLine;
+  const auto bytes = static_cast<size_t>(tail / 2) * kLine;
+  for (int64_t p = 0; p < b.packs; ++p, from += b.pack_stride) {
+    std::memcpy(tails[p], from, bytes);
+    std::memset(tails[p] + bytes, 0, kStepBytes - bytes);
+  }
+}
 
 // 32 rows times the scratch's `tokens`, as tile registers are set up for.
 HWY_INLINE void MultiplyBF16Tile(const BF16AmxBlock& b, int64_t pack,
@@ -125,6 +143,121 @@ HWY_INLINE void MultiplyBF16Tokens(const View& x, int64_t k, int64_t first,
   }
 }
 
+// ---- Up to 32 tokens ----
+
+// Tokens of one step after the other follow, 16 and then the others.
+struct BF16FewScratch {
+  alignas(64) float y[kBF16Tokens][kPairRows];
+  alignas(64) uint8_t tails[2][kStepBytes];
+};
+
+// A tile of tokens: `bytes` of each step.
+struct BF16Tokens {
+  uint8_t* first;
+  size_t bytes;
+  HWY_INLINE const uint8_t* Step(int64_t step) const {
+    return first + static_cast<size_t>(step) * bytes;
+  }
+};
+
+// Tokens [t, t + to.bytes / 64).
+HWY_INLINE void CopyTokens(const View& x, int64_t t, const BF16Tokens& to) {
+  const auto bytes = static_cast<size_t>(x.row_length()) * sizeof(BlockBF16);
+  for (size_t row = 0; row < to.bytes; row += kLine, ++t) {
+    const auto* from = x.RowAs<const uint8_t>(t);
+    uint8_t* at = to.first + row;
+    for (size_t i = 0; i < bytes; i += kLine, at += to.bytes) {
+      const size_t some = std::min(kLine, bytes - i);
+      std::memcpy(at, from + i, some);
+      std::memset(at + some, 0, kLine - some);
+    }
+  }
+}
+
+// What stands further on than a step of 16 rows.
+HWY_INLINE void AskForStep(const uint8_t* w, AskOrder order) {
+  if (order != AskOrder::kByTurns) return;
+  HWY_UNROLL(4)
+  for (size_t at = 0; at < kStepBytes; at += kLine)
+    hwy::Prefetch(LineByTurns(w + at));
+}
+
+// 16 or 32 rows, the block's, times the tokens of x0, and of x1 where kTwo, to
+// the scratch.
+template <bool kTwo>
+HWY_INLINE void MultiplyFewBF16(const BF16AmxBlock& b, const BF16Tokens& x0,
+                                const BF16Tokens& x1, AskOrder order,
+                                BF16FewScratch& s) {
+  ZeroTile<0>();
+  ZeroTile<1>();
+  if (kTwo) ZeroTile<2>();
+  if (kTwo) ZeroTile<3>();
+  const int64_t last = b.packs - 1;  // of one pack: it is both
+  const uint8_t* w0 = b.w;
+  const uint8_t* w1 = b.w + static_cast<size_t>(last) * b.pack_stride;
+  for (int64_t step = 0; step * kStepColumns < b.columns; ++step) {
+    if ((step + 1) * kStepColumns > b.columns) {
+      w0 = s.tails[0];
+      w1 = s.tails[last];
+    } else {
+      AskForStep(w0, order);
+      if (last > 0) AskForStep(w1, order);
+    }
+    LoadTile<4>(x0.Step(step), kLine);
+    LoadTile<6>(w0, kLine);
+    LoadTile<7>(w1, kLine);
+    if (kTwo) LoadTile<5>(x1.Step(step), kLine);
+    MultiplyBF16<0, 4, 6>();
+    MultiplyBF16<1, 4, 7>();
+    if (kTwo) MultiplyBF16<2, 5, 6>();
+    if (kTwo) MultiplyBF16<3, 5, 7>();
+    w0 += kStepBytes;
+    w1 += kStepBytes;
+  }
+  constexpr size_t kYBytes = sizeof(s.y[0]);
+  StoreTile<0>(s.y[0], kYBytes);
+  StoreTile<1>(s.y[0] + kPackedRows, kYBytes);
+  if (kTwo) StoreTile<2>(s.y[kTileRows], kYBytes);
+  if (kTwo) StoreTile<3>(s.y[kTileRows] + kPackedRows, kYBytes);
+}
+
+// Rows [row, end) of w, multiples of 16, times up to kBF16Tokens tokens.
+HWY_INLINE void MultiplyFewOnTiles(const KernelArgs& a, int64_t row,
+                                   int64_t end) {
+  const View& w = a.in[1];
+  const int64_t count = a.in[0].rows();
+  const int64_t one = std::min<int64_t>(count, kTileRows);
+  auto& s = *reinterpret_cast<BF16FewScratch*>(a.scratch);
+  BF16AmxBlock b{};
+  b.pack_stride = static_cast<size_t>(kPackedRows * w.stride(0));
+  b.columns = w.dim(1);
+  const int64_t steps = (b.columns + kStepColumns - 1) / kStepColumns;
+  BF16Tokens x0 = {
+      reinterpret_cast<uint8_t*>(a.scratch) + sizeof(BF16FewScratch),
+      static_cast<size_t>(one) * kLine};
+  BF16Tokens x1 = {x0.first + static_cast<size_t>(steps) * x0.bytes,
+                   static_cast<size_t>(count - one) * kLine};
+  CopyTokens(a.in[0], 0, x0);
+  CopyTokens(a.in[0], one, x1);
+  TileConfig(static_cast<int>(one),
+             static_cast<int>(std::max<int64_t>(1, count - one)), 64)
+      .Load();
+  for (; row < end; row += kPairRows) {
+    b.w = reinterpret_cast<const uint8_t*>(w.Row(row));
+    b.packs = row + kPackedRows < end ? 2 : 1;
+    CopyTails(b, s.tails);
+    if (count > one) {
+      MultiplyFewBF16<true>(b, x0, x1, a.ask_order, s);
+    } else {
+      MultiplyFewBF16<false>(b, x0, x1, a.ask_order, s);
+    }
+    for (int64_t t = 0; t < count; ++t)
+      std::copy_n(s.y[t], b.packs * kPackedRows,
+                  a.out[0].RowAs<float>(t) + row);
+  }
+  ReleaseTiles();
+}
+
 // Rows [begin, end) of w, multiples of 16, times all tokens.
 HWY_INLINE void MultiplyOnTiles(const KernelArgs& a, int64_t begin,
                                 int64_t end) {
@@ -148,16 +281,7 @@ HWY_INLINE void MultiplyOnTiles(const KernelArgs& a, int64_t begin,
         b.next = left >= b.columns
                      ? b.w + static_cast<size_t>(b.columns / 2) * kLine
                      : nullptr;
-        if (b.columns % kStepColumns != 0) {
-          const int64_t tail = b.columns % kStepColumns;
-          const uint8_t* from =
-              b.w + static_cast<size_t>((b.columns - tail) / 2) * kLine;
-          std::memset(s.tails, 0, sizeof(s.tails));
-          for (int64_t p = 0; p < b.packs; ++p)
-            std::memcpy(s.tails[p],
-                        from + static_cast<size_t>(p) * b.pack_stride,
-                        static_cast<size_t>(tail / 2) * kLine);
-        }
+        CopyTails(b, s.tails);
         MultiplyBF16Tokens(x, k, first, count, b, s);
       }
       for (int64_t pack = 0; pack < b.packs; ++pack)

@@ -222,16 +222,27 @@ void Run(const KernelArgs& a, int64_t begin, int64_t end) {
 
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
 
+// One token's products are done on vectors before its tiles are loaded.
+constexpr int64_t kLeastOnTiles = 2;
+
 void RunOnTiles(const KernelArgs& a, int64_t begin, int64_t end) {
-  if (a.in[0].rows() <= kFewTokens) return Run<BlockBF16>(a, begin, end);
+  if (a.in[0].rows() < kLeastOnTiles) return Run<BlockBF16>(a, begin, end);
   const int64_t first = begin * RowsPerTask(a);
   const int64_t last = std::min(a.in[1].dim(0), end * RowsPerTask(a));
-  MultiplyOnTiles(a, first, last);
+  if (a.in[0].rows() <= kBF16Tokens) {
+    MultiplyFewOnTiles(a, first, last);
+  } else {
+    MultiplyOnTiles(a, first, last);
+  }
   AddBiasAndActivate(a, first, last);
 }
 
 int64_t ScratchBytesOnTiles(const KernelArgs& a) {
-  return std::max<int64_t>(ScratchBytes<BlockBF16>(a), sizeof(BF16AmxScratch));
+  const int64_t steps = (a.in[1].dim(1) + kStepColumns - 1) / kStepColumns;
+  const int64_t few = int64_t{sizeof(BF16FewScratch)} +
+                      kBF16Tokens * steps * static_cast<int64_t>(kLine);
+  return std::max<int64_t>(
+      {ScratchBytes<BlockBF16>(a), few, int64_t{sizeof(BF16AmxScratch)}});
 }
 
 void UseTiles(Kernel& kernel) {
