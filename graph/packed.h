@@ -4,7 +4,8 @@
 // Layout of w [N, K], N a multiple of 16. The bytes of a row are cut into
 // units: a block's dwords and, where its size is no multiple of four, one unit
 // of two bytes or one (the scale, which then stands first or last); of bf16 two
-// values, of f16 one. The unit of s bytes at byte o of a row is, for row r of 16 rows,
+// values, of f16 one. The unit of s bytes at byte o of a row is, for row r of 16
+// rows,
 //   at 16 * o + s * r
 // from the start of these 16: units of 16 rows stand side by side, blocks in
 // the order of the row, no byte is added. Within a block bytes keep their order

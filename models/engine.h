@@ -80,7 +80,8 @@ struct SessionOptions {  // The size and kind of a session.
   // kernels and in large pages: the first session that asks for it makes it,
   // for all of the model. Decoding is up to twice as fast and results keep
   // their bits, but where f16 and bf16 weights are packed (only if
-  // Backend::PacksHalves()), whose sums are added up in another order. The copy
+  // Backend::PacksHalves()): sums are added up in another order, and with f16
+  // of 16 bits of each activation, whatever the numerics. The copy
   // takes the size of the weights in memory of the process, beside
   // BackendOptions::memory, and the pages of a mapped model go back to the
   // system. BackendOptions::max_bytes bounds the session and what is packed for
@@ -278,7 +279,7 @@ class Session {
 
   // The sequence of a slot as bytes, to go on with later, in another session or
   // on another machine: the next tokens are the same where model, kv types,
-  // numerics and instruction set are. session_state.cc says how it is laid out.
+  // numerics, instruction set and pack_weights are. session_state.cc says how it is laid out.
   // The first state of a model that is saved or restored reads all of its
   // weights, 0.2 s a GB that is in memory: a state of any other is refused.
   int64_t StateBytes(int slot) const;

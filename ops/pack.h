@@ -10,8 +10,9 @@ namespace weft::inline v0 {
 // where they have one and a multiple of 16 rows. Other readers of a weight,
 // such as gathers from the table of tokens, keep its rows. Lossless: results
 // keep their bits, but that of `halves`, f16 and bf16 weights, which are packed
-// only if it says so, sums are added up in another order. Whoever binds the
-// graph hands their packed bytes to the backend.
+// only if it says so, sums are added up in another order, and with f16 of 16
+// bits of activations. Whoever binds the graph hands their packed bytes to the
+// backend.
 Pass PackWeights(bool halves = false);
 
 // Bytes of the weights of a graph that are packed.

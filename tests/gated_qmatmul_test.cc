@@ -31,14 +31,18 @@ std::vector<Case> AllCases() {
   std::vector<std::string> targets = (*MakeBackend("cpu"))->Targets();
   if (kEmulated) targets.resize(1);
   std::vector<Case> cases;
-  for (const std::string& target : targets)
-    for (const DType type :
-         {DType::kF32, DType::kF16, DType::kBF16, PackedType(DType::kBF16),
-          DType::kQ8_0, DType::kQ4_K})
+  for (const std::string& target : targets) {
+    std::vector<DType> types = {DType::kF32,  DType::kF16,
+                                DType::kBF16, PackedType(DType::kBF16),
+                                DType::kQ8_0, DType::kQ4_K};
+    if ((*MakeBackend("cpu", {.target = target}))->PacksHalves())
+      types.push_back(PackedType(DType::kF16));
+    for (const DType type : types)
       for (const bool fast : {false, true})
         for (const int per_scale : {0, 32, 256})
           if (!fast || WantsQuantized(IsPacked(type) ? RowsType(type) : type))
             cases.push_back({type, fast, per_scale, target});
+  }
   return cases;
 }
 

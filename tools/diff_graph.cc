@@ -100,6 +100,25 @@ WeightSource SourceFor(const DiffGraph& diff, const DiffSubject& subject) {
   };
 }
 
+namespace {
+
+// One graph is for all targets: one that has no kernel for what another one
+// packs runs that on its reference.
+absl::StatusOr<bool> AnyPacksHalves(const std::vector<std::string>& targets) {
+  if (targets.empty()) {
+    WEFT_ASSIGN_OR_RETURN(const auto best, MakeBackend("cpu"));
+    return best->PacksHalves();
+  }
+  for (const std::string& target : targets) {
+    WEFT_ASSIGN_OR_RETURN(const auto one,
+                          MakeBackend("cpu", {.target = target}));
+    if (one->PacksHalves()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
 absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
                                         const DiffOptions& options,
                                         const std::string& last_pass,
@@ -113,12 +132,7 @@ absl::StatusOr<DiffGraph> MakeDiffGraph(const DiffSubject& subject,
   optimize.numerics = options.numerics;
   optimize.last_pass = last_pass;
   optimize.pack_weights = true;  // the last pass of all
-  // As the first target has it; what another has no kernel for runs on its
-  // reference.
-  BackendOptions first;
-  if (!options.targets.empty()) first.target = options.targets.front();
-  WEFT_ASSIGN_OR_RETURN(const auto backend, MakeBackend("cpu", first));
-  optimize.pack_halves = backend->PacksHalves();
+  WEFT_ASSIGN_OR_RETURN(optimize.pack_halves, AnyPacksHalves(options.targets));
   optimize.allow = allow;
   optimize.fusion_rules = options.fusion_rules;
   optimize.observer = [&](absl::string_view pass, const Graph& now) {

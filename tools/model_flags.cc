@@ -27,8 +27,9 @@ ABSL_FLAG(std::string, numerics, "fast",
 ABSL_FLAG(std::string, pack, "auto",
           "keep a copy of the weights in the form that kernels read fastest: "
           "on, off, or auto for on where memory has room for it. Results are "
-          "the same, but those of f16 and bf16 weights on CPUs with AMX, whose "
-          "sums are added up in another order");
+          "the same, but those of f16 and bf16 weights on CPUs with AMX: sums "
+          "are added up in another order, and with f16 of 16 bits of each "
+          "activation");
 ABSL_FLAG(std::string, pack_cache, "off",
           "a folder for a file that keeps that copy for the next start, as "
           "large as the copy; beside: the model's own folder; off: it is made "

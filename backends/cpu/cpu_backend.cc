@@ -38,8 +38,8 @@ class CpuBackend : public Backend {
     return names;
   }
 
-  // On tile registers prompts are 3 to 5 times as fast; on vectors packed rows
-  // are about as fast as a file's.
+  // On tile registers prompts are 3 to 5 (bf16) and 2 to 3 (f16) times as fast;
+  // on vectors packed rows are about as fast as a file's.
   bool PacksHalves() const override { return (target_ & kAmxTarget) != 0; }
 
   absl::StatusOr<BackendPlan> Plan(const Graph& graph) const override {

@@ -194,7 +194,8 @@ typedef struct weft_session_options { /* The size and kind of a session. */
   void* run_user;
   /* Keep a copy of the weights, shared by the model's sessions, from which tokens
    * are made up to twice as fast; results keep their bits, but for f16 and bf16
-   * on CPUs with AMX, whose sums are added up in another order. */
+   * on CPUs with AMX: sums are added up in another order, and with f16 of 16 bits
+   * of each activation. */
   int pack_weights;
   /* A folder for a file that keeps that copy for the next start, made where it
    * does not exist; NULL: none. */

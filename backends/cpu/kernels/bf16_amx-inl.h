@@ -1,5 +1,5 @@
-// Packed rows of bf16 times many tokens on tile registers (AMX), whose unit
-// does 16 times as many operations as vectors of floats. Per-target code.
+// Packed rows of bf16 times 2 and more tokens on tile registers (AMX), whose
+// unit does 16 times as many operations as vectors of floats. Per-target code.
 //
 // Two columns of 16 rows lie in memory as a tile's row wants them: tiles are
 // loaded from the weights themselves. An instruction is a step of bf16-inl.h,
@@ -7,11 +7,13 @@
 //
 // Many tokens: 256 rows are computed together, 512 columns at a time, which
 // stay in L2; 32 tokens, copied side by side into L1, pass by all of them
-// before the next 32 do, and sums wait in L2. Up to 32 tokens: 32 rows are read
+// before the next 32 do, and sums wait in L2. Up to 32 tokens: 16 rows are read
 // from end to end, as memory gives them, by all tokens at once (Emerald Rapids,
-// two threads, rows from memory, GB/s by turns, as it was before | this: 2
-// tokens 26 | 28, 4 14 | 24, 8 10 | 25, 15 6 | 20, all on vectors, 16 18 | 25,
-// 32 19 | 25 on the tiles of many tokens; one token 27 | 25).
+// two threads, rows from memory, GB/s by turns, as it was before | this with 32
+// rows, two streams: 2 tokens 26 | 28, 4 14 | 24, 8 10 | 25, 15 6 | 20, all on
+// vectors, 16 18 | 25, 32 19 | 25 on the tiles of many tokens; one token 27 |
+// 25. Two streams | one, in a quiet minute: 2 tokens 48 | 51, 8 42 | 43, 16 35
+// | 37, 32 30 | 29).
 #if defined(WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_) == \
     defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_KERNELS_BF16_AMX_INL_H_
@@ -127,10 +129,7 @@ HWY_INLINE void MultiplyBF16Tokens(const View& x, int64_t k, int64_t first,
                      sizeof(BlockBF16);
   for (int64_t t = 0; t < count; t += kBF16Tokens) {
     const int64_t some = std::min(kBF16Tokens, count - t);
-    if (t == 0 || some < kBF16Tokens)
-      TileConfig(static_cast<int>(std::min<int64_t>(some, kTileRows)),
-                 static_cast<int>(std::max<int64_t>(1, some - kTileRows)), 64)
-          .Load();
+    if (t == 0 || some < kBF16Tokens) TileConfig(some, 64).Load();
     for (int64_t i = 0; i < some; ++i) {
       auto* to = reinterpret_cast<uint8_t*>(s.x[i]);
       std::memcpy(to, x.RowAs<const BlockBF16>(first + t + i) + k, bytes);
@@ -147,8 +146,8 @@ HWY_INLINE void MultiplyBF16Tokens(const View& x, int64_t k, int64_t first,
 
 // Tokens of one step after the other follow, 16 and then the others.
 struct BF16FewScratch {
-  alignas(64) float y[kBF16Tokens][kPairRows];
-  alignas(64) uint8_t tails[2][kStepBytes];
+  alignas(64) float y[kBF16Tokens][kPackedRows];
+  alignas(64) uint8_t tails[1][kStepBytes];
 };
 
 // A tile of tokens: `bytes` of each step.
@@ -182,43 +181,27 @@ HWY_INLINE void AskForStep(const uint8_t* w, AskOrder order) {
     hwy::Prefetch(LineByTurns(w + at));
 }
 
-// 16 or 32 rows, the block's, times the tokens of x0, and of x1 where kTwo, to
-// the scratch.
+// 16 rows, the block's, times the tokens of x0, and of x1 where kTwo, to the
+// scratch.
 template <bool kTwo>
 HWY_INLINE void MultiplyFewBF16(const BF16AmxBlock& b, const BF16Tokens& x0,
                                 const BF16Tokens& x1, AskOrder order,
                                 BF16FewScratch& s) {
   ZeroTile<0>();
-  ZeroTile<1>();
   if (kTwo) ZeroTile<2>();
-  if (kTwo) ZeroTile<3>();
-  const int64_t last = b.packs - 1;  // of one pack: it is both
-  const uint8_t* w0 = b.w;
-  const uint8_t* w1 = b.w + static_cast<size_t>(last) * b.pack_stride;
+  const uint8_t* w = b.w;
   for (int64_t step = 0; step * kStepColumns < b.columns; ++step) {
-    if ((step + 1) * kStepColumns > b.columns) {
-      w0 = s.tails[0];
-      w1 = s.tails[last];
-    } else {
-      AskForStep(w0, order);
-      if (last > 0) AskForStep(w1, order);
-    }
+    AskForStep(w, order);
+    if ((step + 1) * kStepColumns > b.columns) w = s.tails[0];
     LoadTile<4>(x0.Step(step), kLine);
-    LoadTile<6>(w0, kLine);
-    LoadTile<7>(w1, kLine);
+    LoadTile<6>(w, kLine);
     if (kTwo) LoadTile<5>(x1.Step(step), kLine);
     MultiplyBF16<0, 4, 6>();
-    MultiplyBF16<1, 4, 7>();
     if (kTwo) MultiplyBF16<2, 5, 6>();
-    if (kTwo) MultiplyBF16<3, 5, 7>();
-    w0 += kStepBytes;
-    w1 += kStepBytes;
+    w += kStepBytes;
   }
-  constexpr size_t kYBytes = sizeof(s.y[0]);
-  StoreTile<0>(s.y[0], kYBytes);
-  StoreTile<1>(s.y[0] + kPackedRows, kYBytes);
-  if (kTwo) StoreTile<2>(s.y[kTileRows], kYBytes);
-  if (kTwo) StoreTile<3>(s.y[kTileRows] + kPackedRows, kYBytes);
+  StoreTile<0>(s.y[0], sizeof(s.y[0]));
+  if (kTwo) StoreTile<2>(s.y[kTileRows], sizeof(s.y[0]));
 }
 
 // Rows [row, end) of w, multiples of 16, times up to kBF16Tokens tokens.
@@ -229,7 +212,7 @@ HWY_INLINE void MultiplyFewOnTiles(const KernelArgs& a, int64_t row,
   const int64_t one = std::min<int64_t>(count, kTileRows);
   auto& s = *reinterpret_cast<BF16FewScratch*>(a.scratch);
   BF16AmxBlock b{};
-  b.pack_stride = static_cast<size_t>(kPackedRows * w.stride(0));
+  b.packs = 1;
   b.columns = w.dim(1);
   const int64_t steps = (b.columns + kStepColumns - 1) / kStepColumns;
   BF16Tokens x0 = {
@@ -239,12 +222,9 @@ HWY_INLINE void MultiplyFewOnTiles(const KernelArgs& a, int64_t row,
                    static_cast<size_t>(count - one) * kLine};
   CopyTokens(a.in[0], 0, x0);
   CopyTokens(a.in[0], one, x1);
-  TileConfig(static_cast<int>(one),
-             static_cast<int>(std::max<int64_t>(1, count - one)), 64)
-      .Load();
-  for (; row < end; row += kPairRows) {
+  TileConfig(count, 64).Load();
+  for (; row < end; row += kPackedRows) {
     b.w = reinterpret_cast<const uint8_t*>(w.Row(row));
-    b.packs = row + kPackedRows < end ? 2 : 1;
     CopyTails(b, s.tails);
     if (count > one) {
       MultiplyFewBF16<true>(b, x0, x1, a.ask_order, s);
@@ -252,8 +232,7 @@ HWY_INLINE void MultiplyFewOnTiles(const KernelArgs& a, int64_t row,
       MultiplyFewBF16<false>(b, x0, x1, a.ask_order, s);
     }
     for (int64_t t = 0; t < count; ++t)
-      std::copy_n(s.y[t], b.packs * kPackedRows,
-                  a.out[0].RowAs<float>(t) + row);
+      std::copy_n(s.y[t], kPackedRows, a.out[0].RowAs<float>(t) + row);
   }
   ReleaseTiles();
 }

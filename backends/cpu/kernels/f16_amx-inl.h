@@ -33,18 +33,18 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using DBits = hn::RebindToUnsigned<DF>;
-using VBits = hn::Vec<DBits>;
+using DF16Bits = hn::RebindToUnsigned<DF>;
+using VF16Bits = hn::Vec<DF16Bits>;
 
-constexpr int64_t kStep = 32;   // columns of an instruction
-constexpr int64_t kPairs = 16;  // of columns
-constexpr size_t kColumnBytes = kPackedRows * sizeof(uint16_t);
-constexpr size_t kPackedStep = kStep * kColumnBytes;
+constexpr int64_t kF16Step = 32;   // columns of an instruction
+constexpr int64_t kF16Pairs = 16;  // of columns
+constexpr size_t kF16ColumnBytes = kPackedRows * sizeof(uint16_t);
+constexpr size_t kF16StepBytes = kF16Step * kF16ColumnBytes;
 
 // 16 rows of w in one step.
 struct F16Weights {
-  alignas(64) uint32_t high[kPairs][kPackedRows];
-  uint32_t low[kPairs][kPackedRows];
+  alignas(64) uint32_t high[kF16Pairs][kPackedRows];
+  uint32_t low[kF16Pairs][kPackedRows];
 };
 // A tile of tokens, of one step after the other: `plane` pairs are high ones,
 // of token after token, and as many low ones.
@@ -56,44 +56,44 @@ struct F16Tokens {
     return {high + 2 * plane * step, plane};
   }
 };
-constexpr int64_t kPlane = kTileRows * kPairs;  // of whole tiles
+constexpr int64_t kF16Plane = kTileRows * kF16Pairs;  // of whole tiles
 
 // The first 8 bits of numbers, those of the nearest bf16, and what is left.
-HWY_INLINE VBits HighOf(VF v) {
-  const DBits d;
+HWY_INLINE VF16Bits HighOf(VF v) {
+  const DF16Bits d;
   return hn::And(hn::BitCast(d, v), hn::Set(d, 0xFFFF0000u));
 }
-HWY_INLINE VBits RoundedHighOf(VF v) {
-  const DBits d;
+HWY_INLINE VF16Bits RoundedHighOf(VF v) {
+  const DF16Bits d;
   // Some NaNs would be rounded to 0.
   const auto nan = hn::RebindMask(d, hn::IsNaN(v));
-  const VBits bits = hn::BitCast(d, v);
+  const VF16Bits bits = hn::BitCast(d, v);
   return hn::And(hn::MaskedAddOr(bits, hn::Not(nan), bits, hn::Set(d, 0x8000u)),
                  hn::Set(d, 0xFFFF0000u));
 }
-HWY_INLINE VBits LowOf(VF v, VBits high) {
-  return hn::BitCast(DBits(), hn::Sub(v, hn::BitCast(DF(), high)));
+HWY_INLINE VF16Bits LowOf(VF v, VF16Bits high) {
+  return hn::BitCast(DF16Bits(), hn::Sub(v, hn::BitCast(DF(), high)));
 }
 // The upper halves of `first` and `second`, whose lower ones are zero.
-HWY_INLINE void StorePairs(VBits first, VBits second, uint32_t* to) {
-  hn::Store(hn::Or(hn::ShiftRight<16>(first), second), DBits(), to);
+HWY_INLINE void StorePairs(VF16Bits first, VF16Bits second, uint32_t* to) {
+  hn::Store(hn::Or(hn::ShiftRight<16>(first), second), DF16Bits(), to);
 }
 
 // Pair p of packed columns that begin at `w`.
 HWY_INLINE void MakeWeights(const uint8_t* w, int64_t p, F16Weights& to) {
   const auto* at = reinterpret_cast<const uint16_t*>(w) + p * kPackedRows;
   const VF first = LoadHalf(DF(), at);
-  const VF second = LoadHalf(DF(), at + kPairs * kPackedRows);
-  const VBits high0 = HighOf(first), high1 = HighOf(second);
+  const VF second = LoadHalf(DF(), at + kF16Pairs * kPackedRows);
+  const VF16Bits high0 = HighOf(first), high1 = HighOf(second);
   StorePairs(high0, high1, to.high[p]);
   StorePairs(LowOf(first, high0), LowOf(second, high1), to.low[p]);
 }
 
 // 32 columns of a token.
 HWY_INLINE void MakeToken(const float* x, uint32_t* high, uint32_t* low) {
-  const VF first = hn::LoadU(DF(), x), second = hn::LoadU(DF(), x + kPairs);
-  const VBits high0 = RoundedHighOf(first), high1 = RoundedHighOf(second);
-  const auto left = [&](VF v, VBits h) HWY_ATTR {
+  const VF first = hn::LoadU(DF(), x), second = hn::LoadU(DF(), x + kF16Pairs);
+  const VF16Bits high0 = RoundedHighOf(first), high1 = RoundedHighOf(second);
+  const auto left = [&](VF v, VF16Bits h) HWY_ATTR {
     return RoundedHighOf(hn::BitCast(DF(), LowOf(v, h)));
   };
   StorePairs(high0, high1, high);
@@ -104,16 +104,16 @@ HWY_INLINE void MakeToken(const float* x, uint32_t* high, uint32_t* low) {
 // multiplied by nothing.
 HWY_INLINE void MakeTokens(const View& x, int64_t t, int64_t count, int64_t k,
                            int64_t end, F16Tokens to) {
-  float tail[kStep] = {};
-  for (; k < end; k += kStep, to = to.Step(1)) {
-    const int64_t columns = std::min(kStep, end - k);
+  float tail[kF16Step] = {};
+  for (; k < end; k += kF16Step, to = to.Step(1)) {
+    const int64_t columns = std::min(kF16Step, end - k);
     for (int64_t i = 0; i < count; ++i) {
       const float* from = x.RowAs<const float>(t + i) + k;
-      if (columns < kStep) {
+      if (columns < kF16Step) {
         std::copy_n(from, columns, tail);
         from = tail;
       }
-      MakeToken(from, to.high + i * kPairs, to.low() + i * kPairs);
+      MakeToken(from, to.high + i * kF16Pairs, to.low() + i * kF16Pairs);
     }
   }
 }

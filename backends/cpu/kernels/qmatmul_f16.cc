@@ -35,27 +35,26 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Rows of w per task.
 constexpr int64_t kRowsPerTask = 32;
-// Few tokens, two tiles of them: 32 rows' tiles are made in L1 and used at
-// once.
-constexpr int64_t kFewTokens = 2 * kTileRows;
-// Many: 256 rows, 256 columns at a time, are made tiles in L2, by which 32
-// tokens pass, whose own tiles are in L1; sums wait in L2.
+// Tokens that are multiplied together, two tiles. No more: 32 rows' tiles are
+// made in L1 and used at once. More: 256 rows, 256 columns at a time, are made
+// tiles in L2, by which 32 tokens pass, whose own tiles are in L1; sums wait in
+// L2.
+constexpr int64_t kTogether = 2 * kTileRows;
 constexpr int64_t kRowsTogether = 256;
 constexpr int64_t kSteps = 8;
-constexpr int64_t kTogether = 2 * kTileRows;
 constexpr int64_t kTokenChunk = 512;
 
 using Sums = float[kTokenChunk][2 * kPackedRows];
 
 struct ManyScratch {
   F16Weights w[kRowsTogether / kPackedRows][kSteps];
-  alignas(64) uint32_t x[2][kSteps][2 * kPlane];
+  alignas(64) uint32_t x[2][kSteps][2 * kF16Plane];
   alignas(64) Sums y[kRowsTogether / kRowsPerTask];
 };
 // F16Tokens of all steps follow.
 struct FewScratch {
   F16Weights w[2][2];  // a step is multiplied while the next one's are made
-  alignas(64) float y[kFewTokens][2 * kPackedRows];
+  alignas(64) float y[kTogether][2 * kPackedRows];
 };
 
 class Multiplication {
@@ -70,14 +69,14 @@ class Multiplication {
 
   // Rows [row, end), multiples of 16, of one token.
   void RunOne(int64_t row, int64_t end) {
-    const int64_t steps = (columns_ + kStep - 1) / kStep;
+    const int64_t steps = (columns_ + kF16Step - 1) / kF16Step;
     auto* const high = reinterpret_cast<float*>(scratch_);
-    float* const low = high + steps * kStep;
+    float* const low = high + steps * kF16Step;
     std::copy_n(x_.RowAs<const float>(0), columns_, high);
     std::fill(high + columns_, low, 0.0f);
-    for (int64_t k = 0; k < steps * kStep; k += kPairs) {
+    for (int64_t k = 0; k < steps * kF16Step; k += kF16Pairs) {
       const VF v = hn::Load(DF(), high + k);
-      const VBits h = RoundedHighOf(v);
+      const VF16Bits h = RoundedHighOf(v);
       hn::Store(hn::BitCast(DF(), h), DF(), high + k);
       hn::Store(
           hn::BitCast(DF(), RoundedHighOf(hn::BitCast(DF(), LowOf(v, h)))),
@@ -85,27 +84,27 @@ class Multiplication {
     }
     for (; row < end; row += kPackedRows) {
       VF y = hn::Zero(DF());
-      alignas(64) uint8_t tail[kPackedStep];
+      alignas(64) uint8_t tail[kF16StepBytes];
       for (int64_t step = 0; step < steps; ++step)
-        y = AddStep(StepOf(row, step, tail), high + step * kStep,
-                    low + step * kStep, y);
+        y = AddStep(StepOf(row, step, tail), high + step * kF16Step,
+                    low + step * kF16Step, y);
       hn::StoreU(y, DF(), y_.RowAs<float>(0) + row);
     }
   }
 
-  // The same of up to kFewTokens tokens.
+  // The same of up to kTogether tokens.
   void RunFew(int64_t row, int64_t end) {
     auto& s = *reinterpret_cast<FewScratch*>(scratch_);
     const int64_t count = x_.rows();
     const int64_t one = std::min<int64_t>(count, kTileRows);
-    const int64_t steps = (columns_ + kStep - 1) / kStep;
+    const int64_t steps = (columns_ + kF16Step - 1) / kF16Step;
     const F16Tokens x0 = {
         reinterpret_cast<uint32_t*>(scratch_ + sizeof(FewScratch)),
-        one * kPairs};
-    const F16Tokens x1 = {x0.Step(steps).high, (count - one) * kPairs};
+        one * kF16Pairs};
+    const F16Tokens x1 = {x0.Step(steps).high, (count - one) * kF16Pairs};
     MakeTokens(x_, 0, one, 0, columns_, x0);
     MakeTokens(x_, one, count - one, 0, columns_, x1);
-    ConfigureTiles(count);
+    TileConfig(count, 64).Load();
     for (; row < end; row += 2 * kPackedRows) {
       const int64_t packs = row + kPackedRows < end ? 2 : 1;
       if (count > one) {
@@ -128,22 +127,15 @@ class Multiplication {
   }
 
  private:
-  static void ConfigureTiles(int64_t tokens) {
-    const int64_t one = std::min<int64_t>(tokens, kTileRows);
-    TileConfig(static_cast<int>(one),
-               static_cast<int>(std::max<int64_t>(1, tokens - one)), 64)
-        .Load();
-  }
-
   // Step `step` of 16 rows, a copy where it has fewer columns.
   HWY_INLINE const uint8_t* StepOf(int64_t row, int64_t step,
-                                   uint8_t (&tail)[kPackedStep]) const {
+                                   uint8_t (&tail)[kF16StepBytes]) const {
     const auto* w = reinterpret_cast<const uint8_t*>(w_.Row(row)) +
-                    static_cast<size_t>(step) * kPackedStep;
-    const int64_t left = columns_ - step * kStep;
-    if (left >= kStep) return w;
+                    static_cast<size_t>(step) * kF16StepBytes;
+    const int64_t left = columns_ - step * kF16Step;
+    if (left >= kF16Step) return w;
     std::memset(tail, 0, sizeof(tail));
-    std::memcpy(tail, w, static_cast<size_t>(left) * kColumnBytes);
+    std::memcpy(tail, w, static_cast<size_t>(left) * kF16ColumnBytes);
     return tail;
   }
 
@@ -157,13 +149,13 @@ class Multiplication {
     const DF d;
     VF sums[4][2];
     HWY_UNROLL(4) for (auto& sum : sums) sum[0] = sum[1] = hn::Zero(d);
-    HWY_UNROLL(4) for (int64_t p = 0; p < kPairs; ++p) {
-      Ask(w + 2 * kColumnBytes * static_cast<size_t>(p));
+    HWY_UNROLL(4) for (int64_t p = 0; p < kF16Pairs; ++p) {
+      Ask(w + 2 * kF16ColumnBytes * static_cast<size_t>(p));
       HWY_UNROLL(2) for (int64_t i = 0; i < 2; ++i) {
-        const int64_t k = p + i * kPairs;
+        const int64_t k = p + i * kF16Pairs;
         const VF v =
             LoadHalf(d, reinterpret_cast<const uint16_t*>(w) + k * kPackedRows);
-        const VBits h = HighOf(v);
+        const VF16Bits h = HighOf(v);
         const VF high = hn::BitCast(d, h), low = hn::BitCast(d, LowOf(v, h));
         const VF xh = hn::Set(d, x_high[k]), xl = hn::Set(d, x_low[k]);
         sums[0][i] = hn::MulAdd(low, xh, sums[0][i]);
@@ -178,16 +170,16 @@ class Multiplication {
   }
 
   // A step of 16 rows, made tiles.
-  template <bool kOneStream>
+  template <bool kFew>
   HWY_INLINE void MakeStep(int64_t row, int64_t step, F16Weights& to) const {
-    alignas(64) uint8_t tail[kPackedStep];
+    alignas(64) uint8_t tail[kF16StepBytes];
     const uint8_t* w = StepOf(row, step, tail);
-    HWY_UNROLL(4) for (int64_t p = 0; p < kPairs; ++p) {
-      const uint8_t* line = w + 2 * kColumnBytes * static_cast<size_t>(p);
-      if (kOneStream) {
+    HWY_UNROLL(4) for (int64_t p = 0; p < kF16Pairs; ++p) {
+      const uint8_t* line = w + 2 * kF16ColumnBytes * static_cast<size_t>(p);
+      if (kFew) {
         Ask(line);
-      } else {  // for what these rows have after the steps that are made now
-        PrefetchL2(line + kSteps * kPackedStep);
+      } else {  // for what is made next of these rows, or near them
+        PrefetchL2(line + kSteps * kF16StepBytes);
       }
       MakeWeights(w, p, to);
     }
@@ -230,17 +222,17 @@ class Multiplication {
     for (int64_t i = 0; i < packs; i += 2)
       std::memset(s.y[i / 2], 0,
                   static_cast<size_t>(count) * sizeof(s.y[0][0]));
-    for (int64_t k = 0; k < columns_; k += kSteps * kStep) {
-      const int64_t end = std::min(k + kSteps * kStep, columns_);
-      const int64_t steps = (end - k + kStep - 1) / kStep;
+    for (int64_t k = 0; k < columns_; k += kSteps * kF16Step) {
+      const int64_t end = std::min(k + kSteps * kF16Step, columns_);
+      const int64_t steps = (end - k + kF16Step - 1) / kF16Step;
       for (int64_t i = 0; i < packs; ++i)
         for (int64_t step = 0; step < steps; ++step)
-          MakeStep<false>(row + i * kPackedRows, k / kStep + step,
+          MakeStep<false>(row + i * kPackedRows, k / kF16Step + step,
                           s.w[i][step]);
       for (int64_t t = 0; t < count; t += kTogether) {
         const int64_t some = std::min(kTogether, count - t);
         const int64_t one = std::min<int64_t>(some, kTileRows);
-        ConfigureTiles(some);
+        TileConfig(some, 64).Load();
         MakeTokens(x_, first + t, one, k, end, TileOf(s, 0));
         MakeTokens(x_, first + t + one, some - one, k, end, TileOf(s, 1));
         for (int64_t i = 0; i < packs; i += 2) {
@@ -259,7 +251,7 @@ class Multiplication {
   }
 
   static HWY_INLINE F16Tokens TileOf(ManyScratch& s, int i) {
-    return {s.x[i][0], kPlane};
+    return {s.x[i][0], kF16Plane};
   }
 
   // The scratch's tokens times 16 rows and 16 `other` ones.
@@ -293,8 +285,8 @@ int64_t Tasks(const KernelArgs& a) {
   return (a.in[1].dim(0) + kRowsPerTask - 1) / kRowsPerTask;
 }
 
-// One token is bound by memory, about 15 bytes a nanosecond and core; many by
-// arithmetic, about 150 multiply-adds a nanosecond.
+// One token takes about as long as memory, 15 bytes a nanosecond and core; many
+// do about 150 multiply-adds a nanosecond.
 double TaskNs(const KernelArgs& a) {
   const double values = static_cast<double>(kRowsPerTask * a.in[1].dim(1));
   const double tokens = static_cast<double>(a.in[0].rows());
@@ -302,11 +294,11 @@ double TaskNs(const KernelArgs& a) {
 }
 
 int64_t ScratchBytes(const KernelArgs& a) {
-  const int64_t steps = (a.in[1].dim(1) + kStep - 1) / kStep;
+  const int64_t steps = (a.in[1].dim(1) + kF16Step - 1) / kF16Step;
   return std::max<int64_t>(
       sizeof(ManyScratch),
       int64_t{sizeof(FewScratch)} +
-          2 * steps * 2 * kPlane * int64_t{sizeof(uint32_t)});
+          2 * steps * 2 * kF16Plane * int64_t{sizeof(uint32_t)});
 }
 
 void Run(const KernelArgs& a, int64_t begin, int64_t end) {
@@ -315,7 +307,7 @@ void Run(const KernelArgs& a, int64_t begin, int64_t end) {
   Multiplication multiplication(a);
   if (a.in[0].rows() == 1) {
     multiplication.RunOne(first, last);
-  } else if (a.in[0].rows() <= kFewTokens) {
+  } else if (a.in[0].rows() <= kTogether) {
     multiplication.RunFew(first, last);
   } else {
     multiplication.RunMany(first, last);

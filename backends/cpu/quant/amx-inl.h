@@ -250,9 +250,7 @@ class AmxPipeline {
   // Tile registers keep their shape, and so what they hold, until it is ended.
   HWY_INLINE AmxPipeline(int tokens, Results& results)
       : results_(results), open_(results[0]) {
-    TileConfig(std::min(tokens, kTileRows), std::max(1, tokens - kTileRows),
-               kPlanes<C> ? 64 : C::kSub)
-        .Load();
+    TileConfig(tokens, kPlanes<C> ? 64 : C::kSub).Load();
   }
 
   HWY_INLINE void Run(const AmxStage<C>& next) {

@@ -7,6 +7,7 @@
 #define WEFT_BACKENDS_CPU_QUANT_TILES_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -29,9 +30,11 @@ struct alignas(64) TileConfig {
   uint16_t row_bytes[16] = {};
   uint8_t rows[16] = {};
 
-  // `tokens0` in the results 0, 1 and activations 4; `tokens1` in 2, 3 and 5;
-  // instructions sum over `columns`.
-  TileConfig(int tokens0, int tokens1, int columns) {
+  // The first 16 of up to 32 `tokens` in the results 0, 1 and activations 4,
+  // the others, or one more, in 2, 3 and 5; instructions sum over `columns`.
+  TileConfig(int64_t tokens, int columns) {
+    const int64_t tokens0 = std::min<int64_t>(tokens, kTileRows);
+    const int64_t tokens1 = std::max<int64_t>(1, tokens - kTileRows);
     for (const int i : {0, 1, 2, 3}) row_bytes[i] = 64;
     for (const int i : {4, 5}) row_bytes[i] = static_cast<uint16_t>(columns);
     for (const int i : {0, 1, 4}) rows[i] = static_cast<uint8_t>(tokens0);
