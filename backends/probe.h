@@ -19,6 +19,7 @@ struct Peak {  // What arithmetic can reach.
   Arithmetic arithmetic = Arithmetic::kF32;
   double operations_per_second = 0;  // 2 for each multiply-add
   std::string loop;                  // what was done: "u8 x i8 dot product"
+  bool tiles = false;                // on tile registers (AMX), not on vectors
 };
 
 // Measures with the threads and the instruction set of its backend. Each call
@@ -34,7 +35,7 @@ class Probe {
   virtual ReadRate Read() = 0;
 
   // Arithmetic on registers, of each kind that the instruction set has
-  // instructions for.
+  // instructions for; those on tile registers come last.
   virtual std::vector<Peak> Peaks() = 0;
 };
 

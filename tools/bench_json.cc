@@ -99,7 +99,8 @@ Json LimitsJson(const BenchRun& run) {
   for (const Peak& peak : run.peaks)
     peaks.push_back({{"arithmetic", Str(Name(peak.arithmetic))},
                      {"operations_per_second", peak.operations_per_second},
-                     {"loop", peak.loop}});
+                     {"loop", peak.loop},
+                     {"tiles", peak.tiles}});
   return {{"read_bytes_per_second", reads},
           {"read_loop", run.reads[0].loop},
           {"peaks", peaks}};

@@ -36,7 +36,7 @@ std::string LimitsLine(const BenchRun& run) {
       absl::StrAppend(out, ShortNumber(r.bytes_per_second / kGiga));
     };
     const auto peak = [](std::string* out, const Peak& p) {
-      absl::StrAppend(out, Name(p.arithmetic), " ",
+      absl::StrAppend(out, p.tiles ? "tile " : "", Name(p.arithmetic), " ",
                       ShortNumber(p.operations_per_second / kGiga));
     };
     absl::StrAppend(&line, ": reads ", absl::StrJoin(run.reads, ", ", rate),

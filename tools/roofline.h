@@ -17,7 +17,8 @@ struct Limits {
   std::array<double, kNumArithmetics> operations_per_second{};  // Arithmetic
 };
 
-// Takes over what a probe measured. Without instructions for bf16 the peak of
+// Takes over what a probe measured, of tile registers where there are some: the
+// limit is what the machine can do. Without instructions for bf16 the peak of
 // f32 is that of bf16 too: it is multiplied as floats.
 void SetPeaks(absl::Span<const Peak> peaks, Limits& limits);
 

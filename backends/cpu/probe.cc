@@ -113,7 +113,8 @@ double CpuProbe::OperationsPerSecond(const ArithmeticLoop& loop) {
 std::vector<Peak> CpuProbe::Peaks() {
   std::vector<Peak> peaks;
   for (const ArithmeticLoop& loop : loops_.arithmetic)
-    peaks.push_back({loop.arithmetic, OperationsPerSecond(loop), loop.name});
+    peaks.push_back(
+        {loop.arithmetic, OperationsPerSecond(loop), loop.name, loop.tiles});
   return peaks;
 }
 

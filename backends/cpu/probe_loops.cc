@@ -6,9 +6,14 @@
 //
 #include "hwy/highway.h"
 //
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+
 #include "backends/cpu/half-inl.h"
 #include "backends/cpu/pick_target.h"
 #include "backends/cpu/probe_loops.h"
+#include "backends/cpu/quant/tiles-inl.h"
 #include "hwy/cache_control.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -235,11 +240,74 @@ double DotInt8(int64_t rounds) {
 // All factors are 1, so that a round adds the number of its products.
 ArithmeticLoop Loop(Arithmetic arithmetic, const char* name,
                     double (*run)(int64_t), int64_t products) {
-  return {arithmetic, name, 2.0 * static_cast<double>(products), run,
-          static_cast<double>(products)};
+  return {arithmetic,
+          name,
+          2.0 * static_cast<double>(products),
+          run,
+          static_cast<double>(products),
+          false};
 }
 
-ProbeLoops Loops() {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
+
+// Four results: an instruction of each begins before the one before has ended.
+template <class Result, class Multiply>
+double RunTiles(int64_t rounds, uint16_t ones, const Multiply& multiply) {
+  alignas(64) uint16_t factors[kTileRows][32];
+  for (auto& row : factors) std::fill(std::begin(row), std::end(row), ones);
+  TileConfig(2 * kTileRows, sizeof(factors[0])).Load();
+  ZeroTile<0>(), ZeroTile<1>(), ZeroTile<2>(), ZeroTile<3>();
+  LoadTile<4>(factors, sizeof(factors[0]));
+  LoadTile<5>(factors, sizeof(factors[0]));
+  LoadTile<6>(factors, sizeof(factors[0]));
+  LoadTile<7>(factors, sizeof(factors[0]));
+  for (int64_t i = 0; i < rounds; ++i) multiply();
+  alignas(64) Result results[4][kTileRows][16];
+  StoreTile<0>(results[0], sizeof(results[0][0]));
+  StoreTile<1>(results[1], sizeof(results[0][0]));
+  StoreTile<2>(results[2], sizeof(results[0][0]));
+  StoreTile<3>(results[3], sizeof(results[0][0]));
+  ReleaseTiles();
+  double sum = 0;
+  for (const auto& tile : results)
+    for (const auto& row : tile) sum = std::accumulate(row, row + 16, sum);
+  return sum;
+}
+
+double TilesOfBF16(int64_t rounds) {
+  return RunTiles<float>(rounds, 0x3F80, [] {
+    MultiplyBF16<0, 4, 6>(), MultiplyBF16<1, 4, 7>();
+    MultiplyBF16<2, 5, 6>(), MultiplyBF16<3, 5, 7>();
+  });
+}
+
+double TilesOfInt8(int64_t rounds) {
+  return RunTiles<int32_t>(rounds, 0x0101, [] {
+    MultiplySigned<0, 4, 6>(), MultiplySigned<1, 4, 7>();
+    MultiplySigned<2, 5, 6>(), MultiplySigned<3, 5, 7>();
+  });
+}
+
+void AddTiles(TargetMask targets, ProbeLoops& loops) {
+  if ((targets & kAmxTarget) == 0) return;
+  constexpr int64_t kResults = 4 * kTileRows * 16;
+  loops.arithmetic.push_back(Loop(Arithmetic::kBf16,
+                                  "bf16 pairs into f32, on tile registers",
+                                  TilesOfBF16, kResults * 32));
+  loops.arithmetic.back().tiles = true;
+  loops.arithmetic.push_back(Loop(Arithmetic::kInt8,
+                                  "i8 x i8 into i32, on tile registers",
+                                  TilesOfInt8, kResults * 64));
+  loops.arithmetic.back().tiles = true;
+}
+
+#else
+
+void AddTiles(TargetMask, ProbeLoops&) {}
+
+#endif
+
+ProbeLoops Loops(TargetMask targets) {
   ProbeLoops loops;
   loops.read = {{"1 stream", ReadAll<1, 0>},
                 {"1 stream, prefetch 4 KiB ahead", ReadAll<1, 4096>},
@@ -254,6 +322,7 @@ ProbeLoops Loops() {
                                     kChains * lanes * 2));
   loops.arithmetic.push_back(Loop(Arithmetic::kInt8, kInt8Name, DotInt8,
                                   kChains * lanes * kProductsPerLane));
+  AddTiles(targets, loops);
   return loops;
 }
 
@@ -268,7 +337,7 @@ namespace weft::inline v0 {
 namespace cpu {
 HWY_EXPORT(Loops);
 ProbeLoops GetProbeLoops(TargetMask targets) {
-  return PickTarget(HWY_DISPATCH_TABLE(Loops), targets)();
+  return PickTarget(HWY_DISPATCH_TABLE(Loops), targets)(targets);
 }
 }  // namespace cpu
 }  // namespace weft::inline v0

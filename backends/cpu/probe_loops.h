@@ -30,6 +30,7 @@ struct ArithmeticLoop {
   // all accumulators' lanes, which is known (see probe_test).
   double (*run)(int64_t rounds);
   double per_round;  // what a round adds to the result
+  bool tiles = false;
 };
 
 struct ProbeLoops {
