@@ -84,8 +84,8 @@ repetition.
 which this machine can read memory, "of peak" the multiplications and additions
 with the rate at which it can do them; both are measured on the spot, with the
 same threads and instruction set. Small models live in caches, which are faster
-than memory: "of read" may pass 100 % then. With tile registers (AMX) "of peak" is
-of theirs, but for f16, whose products count as f32 and may pass it.
+than memory: "of read" may pass 100 % then. With tile registers (AMX) "of peak"
+is of theirs, but for f16, whose products count as f32 and may pass it.
 
 In a profile, times and work are of one step; "of limit" is the greater of the
 two shares, activations included; "imbalance" says how much longer the slowest
