@@ -3,8 +3,8 @@
 //
 // `high` has the first 8 bits of a number and `low` what is left. Of f16, which
 // has 11 bits, they are all; of an activation they have 16 or 17, whose error
-// gives an NMSE of 2e-12. (Without low * low, three of the four products, it is
-// 1.5e-11.) What is not finite gives NaN.
+// gives an NMSE of 5e-12 (measured; without low * low, three of the four
+// products, 1.5e-11). What is not finite gives NaN.
 //
 // A step is 32 columns, of which column p and p + 16 are a tile's pair: so 16
 // rows' packed columns become tiles without a shuffle.
