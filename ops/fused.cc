@@ -338,7 +338,7 @@ const OpDef kGatedQMatMul = {
     .samples =
         [] {
           std::vector<Sample> samples;
-          // Of plain rows 32 are a task, of blocks up to 256.
+          // Of plain rows up to 64 are a task, of blocks up to 256.
           const auto Add = [&](std::string name, DType type, int64_t rows,
                                bool fast, absl::string_view activation) {
             samples.push_back({std::move(name), [=](SampleGraph& g) {

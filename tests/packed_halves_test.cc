@@ -52,7 +52,10 @@ WeightProduct Packed(const Case& c, const HostTensor& rows) {
   HostTensor packed(PackedType(c.rows), rows.dims);
   PackRows(c.rows, rows.bytes.data(), rows.dim(0),
            *RowBytes(c.rows, rows.dim(1)), packed.bytes.data());
-  EXPECT_EQ(packed.ToFloats(), rows.ToFloats());
+  HostTensor unpacked(c.rows, rows.dims);
+  UnpackRows(c.rows, packed.bytes.data(), rows.dim(0),
+             *RowBytes(c.rows, rows.dim(1)), unpacked.bytes.data());
+  EXPECT_EQ(unpacked.bytes, rows.bytes);
   return {std::move(packed),
           {c.target, c.rounds ? PerScaleFor(c.rows) : 0, kMostTokens}};
 }
@@ -67,8 +70,9 @@ class PackedHalves : public ::testing::TestWithParam<Case> {};
 
 TEST_P(PackedHalves, EqualsDecodingAndMultiplying) {
   SCOPED_TRACE(absl::StrCat("seed ", Seed()));
-  WeightProduct product =
-      Packed(GetParam(), RandomRows(GetParam().rows, 48, kColumns));
+  const HostTensor rows = RandomRows(GetParam().rows, 48, kColumns);
+  WeightProduct product = Packed(GetParam(), rows);
+  EXPECT_EQ(product.w().ToFloats(), rows.ToFloats());
   for (const int64_t tokens : {1, 3, 20, 64}) {
     if (tokens > kMostTokens) continue;
     std::vector<float> x = NormalValues(tokens * kColumns, Seed() + 1);
@@ -141,14 +145,7 @@ TEST_P(PackedHalves, WhatIsNotFiniteStaysInItsRow) {
   HostTensor rows = RandomRows(GetParam().rows, kN, kK);
   auto* bits = reinterpret_cast<uint16_t*>(rows.bytes.data());
   bits[17 * kK + 69] = 0xFFFF;  // no number in either type
-  WeightProduct product(
-      [&] {
-        HostTensor packed(PackedType(GetParam().rows), rows.dims);
-        PackRows(GetParam().rows, rows.bytes.data(), kN,
-                 *RowBytes(GetParam().rows, kK), packed.bytes.data());
-        return packed;
-      }(),
-      {GetParam().target, GetParam().rounds ? 1 : 0, kTokens});
+  WeightProduct product = Packed(GetParam(), rows);
   std::vector<float> x = NormalValues(kTokens * kK, Seed() + 1);
   uint32_t all_ones = ~uint32_t{0};
   std::memcpy(&x[3 * kK + 68], &all_ones, sizeof(float));

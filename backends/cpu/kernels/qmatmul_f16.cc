@@ -51,7 +51,7 @@ struct ManyScratch {
   alignas(64) uint32_t x[2][kSteps][2 * kF16Plane];
   alignas(64) Sums y[kRowsTogether / kRowsPerTask];
 };
-// F16Tokens of all steps follow.
+// The tokens of all steps follow.
 struct FewScratch {
   F16Weights w[2][2];  // a step is multiplied while the next one's are made
   alignas(64) float y[kTogether][2 * kPackedRows];
