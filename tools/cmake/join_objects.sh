@@ -18,9 +18,19 @@ link() {  # ARGUMENTS...: into one relocatable object
   "$CXX" ${CXX_TARGET:+"$CXX_TARGET"} -r -nostdlib "$@"
 }
 
+# All code is one section: names and headers of 4,000 are 1 MB of an archive of
+# 11, and what links it statically would leave out 16 KB of 6.8 MB with
+# --gc-sections.
+cat >"$visible.sections" <<'EOF'
+SECTIONS {
+  .text 0 : { *(.text.unlikely .text.unlikely.*) *(.text .text.*) }
+  .gcc_except_table 0 : { *(.gcc_except_table .gcc_except_table.*) }
+}
+EOF
 # Groups are dissolved: a name that becomes local must not meet another object's
 # group of that name.
-link -Wl,--force-group-allocation -Wl,--whole-archive "$@" -o "$visible.all"
+link -Wl,--force-group-allocation -Wl,-T,"$visible.sections" \
+  -Wl,--whole-archive "$@" -o "$visible.all"
 # "Unique" is a binding that g++ gives to variables of inline functions: one in
 # the whole process, whichever copy of a library it is in. As weak names they can
 # become local like the others.

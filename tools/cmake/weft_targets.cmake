@@ -97,11 +97,15 @@ set(WEFT_COMMON_HEADERS
     <absl/strings/str_join.h> <absl/strings/str_split.h>
     <absl/types/span.h>)
 
-# weft_library(NAME [EXCLUDE regex] [LINK targets...] [PRIVATE targets...])
+# weft_library(NAME [EXCLUDE regex] [LINK targets...] [PRIVATE targets...]
+#              [SIZE] [FAST globs...])
 # The static library weft_NAME of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
+# SIZE: what runs once for a model is compiled for size in a release, which takes
+# a third off it (mostly copies of std::string's and nlohmann-json's functions);
+# FAST: all but these files.
 function(weft_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "EXCLUDE" "LINK;PRIVATE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SIZE" "EXCLUDE" "LINK;PRIVATE;FAST")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS *.h)
   if(arg_EXCLUDE)
@@ -118,7 +122,21 @@ function(weft_library name)
   target_link_libraries(weft_${name}
     PUBLIC ${arg_LINK}
     PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
-  weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
+  if(NOT arg_SIZE)
+    weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
+    return()
+  endif()
+  target_compile_options(weft_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
+  weft_precompile(weft_${name} small_libraries ${WEFT_COMMON_HEADERS})
+  if(NOT arg_FAST)
+    return()
+  endif()
+  file(GLOB fast CONFIGURE_DEPENDS ${arg_FAST})
+  # An option of a file comes behind those of its library. Precompiled headers
+  # are for the other files' optimisation.
+  set_property(SOURCE ${fast} APPEND PROPERTY
+    COMPILE_OPTIONS $<$<CONFIG:Release>:-O2>)
+  set_property(SOURCE ${fast} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
 endfunction()
 
 # weft_program(NAME SOURCE LINK targets...)

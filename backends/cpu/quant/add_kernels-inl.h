@@ -43,11 +43,6 @@ bool SupportsBlocks(const Graph& graph, const Node& node, DType x) {
 }
 
 template <class C>
-int64_t QuantScratch(const KernelArgs&) {
-  return int64_t{sizeof(MatMulScratch<C>)};
-}
-
-template <class C>
 absl::string_view FastName() {
   if (Activations<C>::kType == DType::kQ8_A)
     return KernelName<"qmatmul.q8_a.", typename C::Block>();
@@ -57,12 +52,11 @@ absl::string_view FastName() {
 // Adds the kernels of a format: for 8-bit activations and for f32 ones.
 template <class C>
 void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
-  auto fast = QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>;
+  auto fast = QMatMulFast<C, Dots::kTarget>;
   int64_t rows_together = kTaskRows;
-  auto scratch = QuantScratch<C>;
+  auto scratch = BlocksScratch<C>;
   if constexpr (kHasDotExtension) {
-    if ((targets & kDotTarget) != 0)
-      fast = QMatMulBlocks<C, FastTiles<C, Dots::kExtension>>;
+    if ((targets & kDotTarget) != 0) fast = QMatMulFast<C, Dots::kExtension>;
   }
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
   if ((targets & kAmxTarget) != 0) {
@@ -94,8 +88,8 @@ void AddQMatMul([[maybe_unused]] TargetMask targets, KernelList& out) {
                  .strided = 1,
                  .tasks = BlockTasks,
                  .task_ns = BlockTaskNs<C, false>,
-                 .scratch_bytes = QuantScratch<C>,
-                 .run = QMatMulBlocks<C, ExactTiles<C>>,
+                 .scratch_bytes = BlocksScratch<C>,
+                 .run = QMatMulExact<C>,
                  .rows_per_task = BlockTaskRows});
 }
 

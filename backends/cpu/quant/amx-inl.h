@@ -349,7 +349,7 @@ HWY_NOINLINE void MultiplyTokens(const MatMulArgs& m, const AmxGroup& g,
   stage.q = s.q[0];
   stage.x_stride = static_cast<size_t>(m.x->Row(1) - m.x->Row(0));
   stage.tokens = some;
-  const int subs = SubsOf<C>(m, g.group);
+  const int subs = m.subs_of(g.group, C::kSub);
   for (int64_t t = 0; t < g.count; t += some) {
     stage.x = m.x->template RowAs<const Activations<C>>(g.first + t) + g.group;
     for (int i = 0; i < some; ++i) {
@@ -389,7 +389,7 @@ void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
                    int64_t first, int64_t count, AmxScratch<C>& s) {
   const auto panels = static_cast<int>((rows + kLanes - 1) / kLanes);
   for (int r = 0; r < panels; ++r)
-    UnpackPanel<C>(m, row + r * kLanes, g, s.rows, s.panels[r]);
+    UnpackPanel<C, AmxPanel<C>>(m, row + r * kLanes, g, s.rows, &s.panels[r]);
   const uint8_t* next = nullptr;
   if (m.packed() && g + 1 < m.groups()) {
     next = PackedPanel(m, row).At((g + 1) * kGroupBytes<C>).data;
@@ -408,9 +408,8 @@ void MultiplyGroup(const MatMulArgs& m, int64_t row, int64_t rows, int g,
 
 // Few tokens take the other kernel's.
 template <class C>
-int64_t AmxScratchBytes(const KernelArgs&) {
-  return static_cast<int64_t>(
-      std::max(sizeof(AmxScratch<C>), sizeof(MatMulScratch<C>)));
+int64_t AmxScratchBytes(const KernelArgs& a) {
+  return std::max(int64_t{sizeof(AmxScratch<C>)}, BlocksScratch<C>(a));
 }
 
 template <class C>
@@ -418,7 +417,7 @@ void QMatMulAmx(const KernelArgs& a, int64_t begin, int64_t end) {
   const MatMulArgs m = {&a.in[1], &a.in[0], &a.out[0]};
   const int64_t tokens = m.x->rows();
   if (tokens < kLeastAmxTokens<C> || !m.even())
-    return QMatMulBlocks<C, FastTiles<C, Dots::kTarget>>(a, begin, end);
+    return QMatMulFast<C, Dots::kTarget>(a, begin, end);
   auto& scratch = *reinterpret_cast<AmxScratch<C>*>(a.scratch);
   const bool may_stream = MayStream(a);
   const int64_t rows = std::min(m.w->dim(0), end * kTaskRows);

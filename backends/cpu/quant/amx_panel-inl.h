@@ -28,7 +28,7 @@ constexpr bool kPlanes = C::kScales == Scales::kInteger;
 // kept in one place for all panels instead of in each: q4_k 1.11 to 1.2 times
 // as fast, q6_k 1.01 to 1.18; not at all: 1.01 to 1.19 on top).
 template <class C>
-struct alignas(64) AmxPanel : PanelScales<C> {
+struct alignas(64) AmxPanel : PanelScales<Form<C>> {
   static constexpr bool kOneSlot = false;
   static constexpr bool kInRegisters = false;
 
@@ -85,7 +85,7 @@ struct alignas(64) AmxPanel : PanelScales<C> {
 // Formats with floats as scales: codes as signed bytes, without their bias.
 template <class C>
   requires(C::kScales == Scales::kFloat)
-struct alignas(64) AmxPanel<C> : PanelScales<C> {
+struct alignas(64) AmxPanel<C> : PanelScales<Form<C>> {
   static constexpr bool kOneSlot = false;
   static constexpr bool kInRegisters = false;
 

@@ -123,7 +123,8 @@ struct CodecMXFP4 {
 
     HWY_INLINE Exponents(R rows, int blocks)
         : fields(rows, blocks, offsetof(Block, e)) {}
-    HWY_INLINE void Store(size_t j, PanelScales<CodecMXFP4>& out) const {
+    template <class P>
+    HWY_INLINE void Store(size_t j, P& out) const {
       StoreScale(fields.Get(j), out.scales[j]);
     }
   };

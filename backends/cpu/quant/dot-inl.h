@@ -20,8 +20,6 @@
 #define WEFT_BACKENDS_CPU_QUANT_DOT_INL_H_
 #endif
 
-#include <algorithm>
-
 #include "backends/cpu/quant/panel-inl.h"
 #include "graph/blocks/q8_a.h"
 #include "graph/blocks/q8_a32.h"
@@ -32,18 +30,23 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 
 // The activations that a format is multiplied with.
-template <class C>
+template <class F>
 using Activations =
-    std::conditional_t<C::kScales == Scales::kInteger, BlockQ8_A, BlockQ8_A32>;
+    std::conditional_t<F::kScales == Scales::kInteger, BlockQ8_A, BlockQ8_A32>;
+
+// Products of pairs of bytes that int16 can hold the sum of.
+template <class C>
+constexpr int kPairRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
 
 // What a tile multiplies: kR panels of `groups` groups and kT tokens.
-template <class C>
+template <class F>
 struct TileArgs {
-  const Panel<C>* panels;  // [kR][panel_stride]
+  const Panel<F>* panels;  // [kR][panel_stride]
   size_t panel_stride;     // panels of a row's groups
   int groups;
   int last_subs;            // sub-blocks of the last group that hold columns
-  const Activations<C>* x;  // first token, first group
+  int bias;                 // kDotBias of the codes
+  const Activations<F>* x;  // first token, first group
   size_t x_stride;          // bytes from token to token
   float* y;                 // [kT][y_stride]
   size_t y_stride;          // floats
@@ -55,8 +58,8 @@ struct TileArgs {
   int ahead_lines = 0;
 };
 
-template <class C, int kR>
-HWY_INLINE void AskAhead(const TileArgs<C>& a, int g) {
+template <class F, int kR>
+HWY_INLINE void AskAhead(const TileArgs<F>& a, int g) {
   constexpr int kSets = kR * kLanes / kPackedRows;
   for (int i = g * a.ahead_lines; i < (g + 1) * a.ahead_lines; ++i)
     for (int set = 0; set < kSets; ++set)
@@ -64,10 +67,10 @@ HWY_INLINE void AskAhead(const TileArgs<C>& a, int g) {
                  64 * static_cast<size_t>(i));
 }
 
-template <class C>
-HWY_INLINE const Activations<C>* TokenBlock(const TileArgs<C>& a, int t,
+template <class F>
+HWY_INLINE const Activations<F>* TokenBlock(const TileArgs<F>& a, int t,
                                             int g) {
-  return reinterpret_cast<const Activations<C>*>(
+  return reinterpret_cast<const Activations<F>*>(
              reinterpret_cast<const uint8_t*>(a.x) +
              static_cast<size_t>(t) * a.x_stride) +
          g;
@@ -121,10 +124,10 @@ HWY_INLINE VI AddPairProducts(VI a, VI b, VI sum) {
 }
 
 // Codes as AddDot4 wants them.
-template <class C, Dots kDots>
+template <class F, Dots kDots>
 HWY_INLINE VU LoadCodes(const uint8_t* from) {
   const VU codes = hn::BitCast(DU(), hn::Load(DU8(), from));
-  return kDotBias<C, kDots> != kBias<C> ? hn::Xor(codes, Bytes(128)) : codes;
+  return kAdds128<F, kDots> ? hn::Xor(codes, Bytes(128)) : codes;
 }
 
 // Keeps g++ from hoisting the products of a whole chain above their sums, which
@@ -140,36 +143,37 @@ HWY_INLINE void KeepOrder([[maybe_unused]] V& v) {
 // times the sum of the activations) costs nothing. Sums that are multiplied by
 // integer scales before they are int32 have no such place; there the bias times
 // the scale is a min.
-template <class C, Dots kDots>
+template <class F, Dots kDots>
 constexpr bool kBiasIsMin =
-    kPairs<kDots> && kBias<C> != 0 && C::kScales == Scales::kInteger;
-template <class C, Dots kDots>
-constexpr bool kBiasIsStart = kDotBias<C, kDots> != 0 && !kBiasIsMin<C, kDots>;
+    kPairs<kDots> && F::kBiased && F::kScales == Scales::kInteger;
+template <class F, Dots kDots>
+constexpr bool kBiasIsStart =
+    (F::kBiased || kAdds128<F, kDots>) && !kBiasIsMin<F, kDots>;
 
 // Sums of the activations of each sub-block.
-template <class C>
-HWY_INLINE const int16_t* SumsOf(const Activations<C>& x) {
-  if constexpr (C::kSub == 16) return x.sums;
+template <class F>
+HWY_INLINE const int16_t* SumsOf(const Activations<F>& x) {
+  if constexpr (F::kSub == 16) return x.sums;
   return x.sums32;
 }
 
 // What the sums of the activations give per sub-block.
-template <class C, Dots kDots>
+template <class F, Dots kDots>
 struct alignas(64) Corrections {
-  static constexpr int kSubs = kGroupSize / C::kSub;
-  static constexpr bool kHasStart = kBiasIsStart<C, kDots>;
+  static constexpr int kSubs = kGroupSize / F::kSub;
+  static constexpr bool kHasStart = kBiasIsStart<F, kDots>;
   static constexpr bool kHasPairs =
-      C::kMins == Mins::kPaired || kBiasIsMin<C, kDots>;
+      F::kMins == Mins::kPaired || kBiasIsMin<F, kDots>;
   int32_t start[kHasStart ? kSubs : 1];
   const int16_t* pairs;  // sums of sub-blocks
-  float sums[C::kMins == Mins::kFloat ? kSubs : 1];
+  float sums[F::kMins == Mins::kFloat ? kSubs : 1];
 
-  HWY_INLINE void Set(const Activations<C>& x) {
+  // `bias`: kDotBias of the codes.
+  HWY_INLINE void Set(const Activations<F>& x, int bias) {
     if constexpr (kHasStart)
-      for (int j = 0; j < kSubs; ++j)
-        start[j] = -kDotBias<C, kDots> * Sum(x, j);
-    if constexpr (kHasPairs) pairs = SumsOf<C>(x);
-    if constexpr (C::kMins == Mins::kFloat)
+      for (int j = 0; j < kSubs; ++j) start[j] = -bias * Sum(x, j);
+    if constexpr (kHasPairs) pairs = SumsOf<F>(x);
+    if constexpr (F::kMins == Mins::kFloat)
       for (int j = 0; j < kSubs; ++j)
         sums[j] = x.d[j] * static_cast<float>(Sum(x, j));
   }
@@ -189,15 +193,15 @@ struct alignas(64) Corrections {
   }
 
  private:
-  static HWY_INLINE int32_t Sum(const Activations<C>& x, int j) {
-    return SumsOf<C>(x)[j];
+  static HWY_INLINE int32_t Sum(const Activations<F>& x, int j) {
+    return SumsOf<F>(x)[j];
   }
 };
 
 // (scale of sub-block 2j, scale of the next), from scales that are stored
 // twice.
-template <class C>
-HWY_INLINE VI ScalePair(const PanelScales<C>& p, int j) {
+template <class F>
+HWY_INLINE VI ScalePair(const PanelScales<F>& p, int j) {
   const DI di;
   return hn::BitCast(
       di, hn::OddEven(hn::BitCast(DI16(), hn::Load(di, p.scales[2 * j + 1])),
@@ -205,17 +209,17 @@ HWY_INLINE VI ScalePair(const PanelScales<C>& p, int j) {
 }
 
 // `part` of the definition, from the sum of scale_j * dot_j over the group.
-template <class C, Dots kDots>
-HWY_INLINE VF32 GroupPart(const PanelScales<C>& p,
-                          const Corrections<C, kDots>& corrections, VI sums) {
+template <class F, Dots kDots>
+HWY_INLINE VF32 GroupPart(const PanelScales<F>& p,
+                          const Corrections<F, kDots>& corrections, VI sums) {
   const DF32 df;
   const DI di;
   const auto scaled = hn::ConvertTo(df, sums);
-  if constexpr (C::kMins != Mins::kPaired)
+  if constexpr (F::kMins != Mins::kPaired)
     return hn::Mul(scaled, hn::Load(df, p.d));
   auto mins = hn::Zero(di);
   HWY_UNROLL(8)
-  for (int j = 0; j < PanelScales<C>::kSubs / 2; ++j)
+  for (int j = 0; j < PanelScales<F>::kSubs / 2; ++j)
     mins = corrections.AddPair(hn::Load(di, p.min_pairs[j]), j, mins);
   return hn::MulSub(scaled, hn::Load(df, p.d),
                     hn::Mul(hn::ConvertTo(df, mins), hn::Load(df, p.mins[0])));
@@ -241,28 +245,29 @@ struct TileSums {
 };
 
 // Tokens and panels of a tile, at one group.
-template <class C, Dots kDots, int kR, int kT>
+template <class F, Dots kDots, int kR, int kT>
 struct TileGroup {
-  const Panel<C>* panels[kR];
-  const Activations<C>* x[kT];
-  Corrections<C, kDots> corrections[kT];
+  const Panel<F>* panels[kR];
+  const Activations<F>* x[kT];
+  Corrections<F, kDots> corrections[kT];
+  int bias;
 };
 
 // dots[r][t] += the products of sub-block j, four columns at a time.
-template <class C, Dots kDots, int kR, int kT>
-HWY_INLINE void AddQuads(const TileGroup<C, kDots, kR, kT>& a, int j,
+template <class F, Dots kDots, int kR, int kT>
+HWY_INLINE void AddQuads(const TileGroup<F, kDots, kR, kT>& a, int j,
                          VI (&dots)[kR][kT]) {
-  constexpr int kSteps = C::kSub / 4;
+  constexpr int kSteps = F::kSub / 4;
   const uint8_t* codes[kR];
   const int8_t* q[kT];
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r) codes[r] = a.panels[r]->codes[j * kSteps];
-  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * C::kSub;
+  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * F::kSub;
   HWY_UNROLL(8) for (int i = 0; i < kSteps; ++i) {
     VU w[kR];
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r)
-      w[r] = LoadCodes<C, kDots>(codes[r] + i * 4 * kLanes);
+      w[r] = LoadCodes<F, kDots>(codes[r] + i * 4 * kLanes);
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       const auto four = Broadcast4(q[t] + 4 * i);
       HWY_UNROLL(4)
@@ -274,34 +279,32 @@ HWY_INLINE void AddQuads(const TileGroup<C, kDots, kR, kT>& a, int j,
 
 // sums[r][t] += factor[r] * the products of sub-block j, factors being pairs of
 // int16. Where codes are flipped (kFlips), sums begin with what these lack.
-template <class C, Dots kDots, int kR, int kT>
-HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
+// kRun products of pairs are summed as int16.
+template <int kRun, class F, Dots kDots, int kR, int kT>
+HWY_INLINE void AddPairs(const TileGroup<F, kDots, kR, kT>& a, int j,
                          const VI (&factors)[kR], VI (&sums)[kR][kT]) {
-  constexpr int kSteps = C::kSub / 4;
-  // Products of pairs that int16 can hold the sum of.
-  constexpr int kRun =
-      std::min(kSteps, 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax));
+  constexpr int kSteps = F::kSub / 4;
   static_assert(kRun >= 1 && kSteps % kRun == 0);
   const DI16 d16;
   const uint8_t* codes[kR];
   const int8_t* q[kT];
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r) codes[r] = a.panels[r]->codes[j * kSteps];
-  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * C::kSub;
+  HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * F::kSub;
   HWY_UNROLL(8) for (int i = 0; i < kSteps; i += kRun) {
     hn::Vec<DI16> runs[kR][kT];
     HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         auto u = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
         auto flips = hn::Zero(DI8());
-        if constexpr (C::kSignedCodes) {
+        if constexpr (F::kSignedCodes) {
           const auto w = hn::BitCast(DI8(), u);
           flips = hn::VecFromMask(DI8(), hn::Lt(w, hn::Zero(DI8())));
           u = hn::BitCast(DU8(), hn::Sub(hn::Xor(w, flips), flips));
         }
         HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
           auto four = Broadcast4(q[t] + 4 * s);
-          if constexpr (C::kSignedCodes) four = hn::Xor(four, flips);
+          if constexpr (F::kSignedCodes) four = hn::Xor(four, flips);
           const auto product = hn::SatWidenMulPairwiseAdd(d16, u, four);
           runs[r][t] = s == i ? product : hn::Add(runs[r][t], product);
           KeepOrder(runs[r][t]);
@@ -317,20 +320,20 @@ HWY_INLINE void AddPairs(const TileGroup<C, kDots, kR, kT>& a, int j,
 }
 
 // y[r][t] of the definition after this group, for scales that are integers.
-template <class C, Dots kDots, int kR, int kT>
-HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
+template <int kRun, class F, Dots kDots, int kR, int kT>
+HWY_INLINE void AddIntegerScales(const TileGroup<F, kDots, kR, kT>& a,
                                  const TileSums& y) {
   const DF32 df;
   const DI di;
-  constexpr int kSubs = Panel<C>::kSubs;
+  constexpr int kSubs = Panel<F>::kSubs;
   VI sums[kR][kT];
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r)
     HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t) sums[r][t] =
-        kPairs<kDots> && kFlips<C> ? hn::Load(di, a.panels[r]->lacks[0])
+        kPairs<kDots> && kFlips<F> ? hn::Load(di, a.panels[r]->lacks[0])
                                    : hn::Zero(di);
-  if constexpr (kBiasIsMin<C, kDots>) {
+  if constexpr (kBiasIsMin<F, kDots>) {
     HWY_UNROLL(8) for (int j = 0; j < kSubs / 2; ++j) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
         const VI scales = ScalePair(*a.panels[r], j);
@@ -342,7 +345,7 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t)
-      sums[r][t] = hn::Mul(sums[r][t], hn::Set(di, -kBias<C>));
+      sums[r][t] = hn::Mul(sums[r][t], hn::Set(di, -a.bias));
   }
   for (int j = 0; j < kSubs; ++j) {
     VI scales[kR];
@@ -350,7 +353,7 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
       HWY_UNROLL(4)
       for (int r = 0; r < kR; ++r)
         scales[r] = hn::Load(di, a.panels[r]->scales[j]);
-      AddPairs(a, j, scales, sums);
+      AddPairs<kRun>(a, j, scales, sums);
     } else {
       VI dots[kR][kT];
       HWY_UNROLL(4)
@@ -369,7 +372,7 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
   HWY_UNROLL(4)
   for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
   for (int t = 0; t < kT; ++t)
-    parts[r][t] = GroupPart<C>(*a.panels[r], a.corrections[t], sums[r][t]);
+    parts[r][t] = GroupPart<F>(*a.panels[r], a.corrections[t], sums[r][t]);
   // y is read here and not before: the registers were full until now.
   HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
     const VF32 d = hn::Set(df, a.x[t]->d);
@@ -380,8 +383,8 @@ HWY_INLINE void AddIntegerScales(const TileGroup<C, kDots, kR, kT>& a,
 }
 
 // The same for scales that are floats, up to sub-block `subs`.
-template <class C, Dots kDots, int kR, int kT>
-HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
+template <int kRun, class F, Dots kDots, int kR, int kT>
+HWY_INLINE void AddFloatScales(const TileGroup<F, kDots, kR, kT>& a, int subs,
                                const TileSums& at) {
   const DF32 df;
   VF32 y[kR][kT];
@@ -394,23 +397,23 @@ HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
     for (int r = 0; r < kR; ++r) HWY_UNROLL(8)
     for (int t = 0; t < kT; ++t)
       dots[r][t] =
-          kPairs<kDots> && kFlips<C>
-              ? hn::Load(DI(), a.panels[r]->lacks[j % Panel<C>::kLacks])
+          kPairs<kDots> && kFlips<F>
+              ? hn::Load(DI(), a.panels[r]->lacks[j % Panel<F>::kLacks])
               : a.corrections[t].Start(j);
     if constexpr (kPairs<kDots>) {
       VI ones[kR];
       for (int r = 0; r < kR; ++r) ones[r] = hn::Set(DI(), 0x00010001);
-      AddPairs(a, j, ones, dots);
+      AddPairs<kRun>(a, j, ones, dots);
     } else {
       AddQuads(a, j, dots);
     }
     HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-      const Panel<C>& p = *a.panels[r];
+      const Panel<F>& p = *a.panels[r];
       const VF32 scale = hn::Load(df, p.scales[j]);
       HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
         const VF32 d = hn::Mul(scale, hn::Set(df, a.x[t]->d[j]));
         y[r][t] = hn::MulAdd(hn::ConvertTo(df, dots[r][t]), d, y[r][t]);
-        if constexpr (C::kMins == Mins::kFloat)
+        if constexpr (F::kMins == Mins::kFloat)
           y[r][t] =
               hn::NegMulAdd(hn::Load(df, p.mins[j]),
                             hn::Set(df, a.corrections[t].sums[j]), y[r][t]);
@@ -422,63 +425,65 @@ HWY_INLINE void AddFloatScales(const TileGroup<C, kDots, kR, kT>& a, int subs,
   for (int t = 0; t < kT; ++t) at.Set(r, t, y[r][t]);
 }
 
-template <class C, Dots kDots, int kR, int kT>
-HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
-  const Panel<C>* panels = a.panels;
-  TileGroup<C, kDots, kR, kT> tile;
+// kRun: of AddPairs, 0 where no pairs are multiplied.
+template <class F, Dots kDots, int kRun, int kR, int kT>
+HWY_NOINLINE void DotTile(const TileArgs<F>& a) {
+  const Panel<F>* panels = a.panels;
+  TileGroup<F, kDots, kR, kT> tile;
+  tile.bias = a.bias;
   for (int g = 0; g < a.groups; ++g, ++panels) {
-    AskAhead<C, kR>(a, g);
+    AskAhead<F, kR>(a, g);
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       tile.x[t] = TokenBlock(a, t, g);
-      tile.corrections[t].Set(*tile.x[t]);
+      tile.corrections[t].Set(*tile.x[t], a.bias);
     }
     HWY_UNROLL(4)
     for (int r = 0; r < kR; ++r)
       tile.panels[r] = panels + static_cast<size_t>(r) * a.panel_stride;
     const TileSums y = {a.y, a.y_stride, a.first && g == 0};
-    if constexpr (C::kScales == Scales::kInteger) {
-      AddIntegerScales(tile, y);
+    if constexpr (F::kScales == Scales::kInteger) {
+      AddIntegerScales<kRun>(tile, y);
     } else {
-      AddFloatScales(tile, g + 1 == a.groups ? a.last_subs : Panel<C>::kSubs,
-                     y);
+      AddFloatScales<kRun>(
+          tile, g + 1 == a.groups ? a.last_subs : Panel<F>::kSubs, y);
     }
   }
 }
 
 #else  // SVE: vectors cannot stand in arrays; one panel and one token
 
-template <class C, Dots kDots, int kR, int kT>
-HWY_NOINLINE void DotTile(const TileArgs<C>& a) {
+template <class F, Dots kDots, int kRun, int kR, int kT>
+HWY_NOINLINE void DotTile(const TileArgs<F>& a) {
   static_assert(kR == 1 && kT == 1);
   const DF32 df;
   const DI di;
-  using P = Panel<C>;
+  using P = Panel<F>;
   const P* p = a.panels;
   auto y = a.first ? hn::Zero(df) : hn::LoadU(df, a.y);
   for (int g = 0; g < a.groups; ++g, ++p) {
-    const Activations<C>& x = *TokenBlock(a, 0, g);
-    Corrections<C, kDots> corrections;
-    corrections.Set(x);
+    const Activations<F>& x = *TokenBlock(a, 0, g);
+    Corrections<F, kDots> corrections;
+    corrections.Set(x, a.bias);
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
     auto sums = hn::Zero(di);
     for (int j = 0; j < subs; ++j) {
       auto dots = corrections.Start(j);
-      for (int i = 0; i < C::kSub / 4; ++i)
+      for (int i = 0; i < F::kSub / 4; ++i)
         dots =
-            AddDot4<kDots>(LoadCodes<C, kDots>(p->codes[j * (C::kSub / 4) + i]),
-                           Broadcast4(x.q + j * C::kSub + 4 * i), dots);
-      if constexpr (C::kScales == Scales::kInteger) {
+            AddDot4<kDots>(LoadCodes<F, kDots>(p->codes[j * (F::kSub / 4) + i]),
+                           Broadcast4(x.q + j * F::kSub + 4 * i), dots);
+      if constexpr (F::kScales == Scales::kInteger) {
         sums = hn::Add(sums, hn::Mul(dots, IntScale(p->scales[j])));
       } else {
         const auto d = hn::Mul(hn::Load(df, p->scales[j]), hn::Set(df, x.d[j]));
         y = hn::MulAdd(hn::ConvertTo(df, dots), d, y);
-        if constexpr (C::kMins == Mins::kFloat)
+        if constexpr (F::kMins == Mins::kFloat)
           y = hn::NegMulAdd(hn::Load(df, p->mins[j]),
                             hn::Set(df, corrections.sums[j]), y);
       }
     }
-    if constexpr (C::kScales == Scales::kInteger) {
-      y = hn::MulAdd(GroupPart<C>(*p, corrections, sums), hn::Set(df, x.d), y);
+    if constexpr (F::kScales == Scales::kInteger) {
+      y = hn::MulAdd(GroupPart<F>(*p, corrections, sums), hn::Set(df, x.d), y);
     }
   }
   hn::StoreU(y, df, a.y);

@@ -25,9 +25,10 @@ namespace HWY_NAMESPACE {
 
 // One panel of `groups` groups and kT tokens.
 struct ExactArgs {
-  const void* panel;  // Panel<C>[groups]
+  const void* panel;  // Panel<F>[groups]
   int groups;
   int last_subs;    // sub-blocks of the last group that hold columns
+  int bias;         // kBias of the codes
   const float* x;   // first token, first column of the first group
   size_t x_stride;  // floats from token to token
   float* y;         // [kT][y_stride]
@@ -36,9 +37,9 @@ struct ExactArgs {
 };
 
 // Scale of sub-block j of each row.
-template <class C>
-HWY_INLINE VF32 ScaleOf(const PanelScales<C>& p, int j) {
-  if constexpr (C::kScales == Scales::kFloat) {
+template <class F>
+HWY_INLINE VF32 ScaleOf(const PanelScales<F>& p, int j) {
+  if constexpr (F::kScales == Scales::kFloat) {
     return hn::Load(DF32(), p.scales[j]);
   } else {
     return hn::Mul(FloatScale(p.scales[j]), hn::Load(DF32(), p.d));
@@ -46,11 +47,11 @@ HWY_INLINE VF32 ScaleOf(const PanelScales<C>& p, int j) {
 }
 
 // Min of sub-block j of each row.
-template <class C>
-HWY_INLINE VF32 MinOf(const PanelScales<C>& p, int j) {
+template <class F>
+HWY_INLINE VF32 MinOf(const PanelScales<F>& p, int j) {
   const DF32 df;
-  if constexpr (C::kMins == Mins::kFloat) return hn::Load(df, p.mins[j]);
-  if constexpr (C::kMins == Mins::kPaired) {
+  if constexpr (F::kMins == Mins::kFloat) return hn::Load(df, p.mins[j]);
+  if constexpr (F::kMins == Mins::kPaired) {
     const DU du;
     const VU pair =
         hn::Load(du, reinterpret_cast<const uint32_t*>(p.min_pairs[j / 2]));
@@ -62,21 +63,20 @@ HWY_INLINE VF32 MinOf(const PanelScales<C>& p, int j) {
   return hn::Zero(df);
 }
 
-// Code kByte of each lane.
-template <class C, int kByte>
-HWY_INLINE VF32 CodeOf(VU codes) {
-  constexpr bool kSignExtend = C::kSignedCodes && !kVnni;
-  VI code = kSignExtend ? SignedByteOf<kByte>(codes) : ByteOf<kByte>(codes);
-  if (kBias<C> != 0) code = hn::Sub(code, hn::Set(DI(), kBias<C>));
+// Code kByte of each lane, without its bias.
+template <class F, int kByte>
+HWY_INLINE VF32 CodeOf(VU codes, int bias) {
+  VI code = F::kSignedCodes ? SignedByteOf<kByte>(codes) : ByteOf<kByte>(codes);
+  if (F::kBiased) code = hn::Sub(code, hn::Set(DI(), bias));
   return hn::ConvertTo(DF32(), code);
 }
 
 // The sum of the kSub values from x on, as the definition adds them.
-template <class C>
+template <class F>
 HWY_INLINE float SumOfX(const float* x) {
   const hn::FixedTag<float, 4> d;
   auto parts = hn::LoadU(d, x);
-  for (size_t k = 4; k < C::kSub; k += 4)
+  for (size_t k = 4; k < F::kSub; k += 4)
     parts = hn::Add(parts, hn::LoadU(d, x + k));
   const auto pairs = hn::Add(parts, hn::Shuffle2301(parts));
   return hn::GetLane(hn::Add(pairs, hn::Shuffle1032(pairs)));
@@ -92,12 +92,12 @@ constexpr int kExactTokens = 2;
 #endif
 
 // y of one token after sub-block j, from the sum of its parts.
-template <class C>
-HWY_INLINE VF32 AddDot(const PanelScales<C>& p, int j, const float* x, VF32 dot,
+template <class F>
+HWY_INLINE VF32 AddDot(const PanelScales<F>& p, int j, const float* x, VF32 dot,
                        VF32 y) {
-  y = hn::MulAdd(dot, ScaleOf<C>(p, j), y);
-  if constexpr (C::kMins != Mins::kNone)
-    y = hn::NegMulAdd(MinOf<C>(p, j), hn::Set(DF32(), SumOfX<C>(x)), y);
+  y = hn::MulAdd(dot, ScaleOf<F>(p, j), y);
+  if constexpr (F::kMins != Mins::kNone)
+    y = hn::NegMulAdd(MinOf<F>(p, j), hn::Set(DF32(), SumOfX<F>(x)), y);
   return y;
 }
 
@@ -108,19 +108,19 @@ HWY_INLINE VF32 SumOfParts(const VF32 (&parts)[4]) {
 }
 
 // y[t] of the definition after sub-block j.
-template <class C, int kT>
-HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
+template <class F, int kT>
+HWY_INLINE void AddSubBlock(const Panel<F>& p, int j, int bias, const float* x,
                             size_t x_stride, VF32 (&y)[kT]) {
   const DF32 df;
-  const auto* codes = p.codes + j * (C::kSub / 4);
+  const auto* codes = p.codes + j * (F::kSub / 4);
   VF32 parts[kT][4];
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
     HWY_UNROLL(4) for (int b = 0; b < 4; ++b) parts[t][b] = hn::Zero(df);
-  HWY_UNROLL(8) for (int i = 0; i < C::kSub / 4; ++i) {
+  HWY_UNROLL(8) for (int i = 0; i < F::kSub / 4; ++i) {
     const VU four = hn::BitCast(DU(), hn::Load(DU8(), codes[i]));
-    const VF32 values[4] = {CodeOf<C, 0>(four), CodeOf<C, 1>(four),
-                            CodeOf<C, 2>(four), CodeOf<C, 3>(four)};
+    const VF32 values[4] = {CodeOf<F, 0>(four, bias), CodeOf<F, 1>(four, bias),
+                            CodeOf<F, 2>(four, bias), CodeOf<F, 3>(four, bias)};
     HWY_UNROLL(4) for (int t = 0; t < kT; ++t) {
       const float* at = x + static_cast<size_t>(t) * x_stride + 4 * i;
       HWY_UNROLL(4)
@@ -130,14 +130,14 @@ HWY_INLINE void AddSubBlock(const Panel<C>& p, int j, const float* x,
   }
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
-    y[t] = AddDot<C>(p, j, x + static_cast<size_t>(t) * x_stride,
+    y[t] = AddDot<F>(p, j, x + static_cast<size_t>(t) * x_stride,
                      SumOfParts(parts[t]), y[t]);
 }
 
-template <class C, int kT>
+template <class F, int kT>
 HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   const DF32 df;
-  using P = Panel<C>;
+  using P = Panel<F>;
   const P* p = static_cast<const P*>(a.panel);
   VF32 y[kT];
   HWY_UNROLL(4)
@@ -147,8 +147,8 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   const float* x = a.x;
   for (int g = 0; g < a.groups; ++g, ++p) {
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
-    for (int j = 0; j < subs; ++j, x += C::kSub)
-      AddSubBlock(*p, j, x, a.x_stride, y);
+    for (int j = 0; j < subs; ++j, x += F::kSub)
+      AddSubBlock(*p, j, a.bias, x, a.x_stride, y);
   }
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
@@ -157,28 +157,28 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
 
 #else  // SVE
 
-template <class C, int kT>
+template <class F, int kT>
 HWY_NOINLINE void ExactTile(const ExactArgs& a) {
   static_assert(kT == 1);
   const DF32 df;
-  using P = Panel<C>;
+  using P = Panel<F>;
   const P* p = static_cast<const P*>(a.panel);
   auto y = a.first ? hn::Zero(df) : hn::LoadU(df, a.y);
   const float* x = a.x;
   for (int g = 0; g < a.groups; ++g, ++p) {
     const int subs = g + 1 == a.groups ? a.last_subs : P::kSubs;
-    for (int j = 0; j < subs; ++j, x += C::kSub) {
+    for (int j = 0; j < subs; ++j, x += F::kSub) {
       auto p0 = hn::Zero(df), p1 = p0, p2 = p0, p3 = p0;
-      for (int i = 0; i < C::kSub / 4; ++i) {
+      for (int i = 0; i < F::kSub / 4; ++i) {
         const auto four =
-            hn::BitCast(DU(), hn::Load(DU8(), p->codes[j * (C::kSub / 4) + i]));
+            hn::BitCast(DU(), hn::Load(DU8(), p->codes[j * (F::kSub / 4) + i]));
         const float* at = x + 4 * i;
-        p0 = hn::MulAdd(CodeOf<C, 0>(four), hn::Set(df, at[0]), p0);
-        p1 = hn::MulAdd(CodeOf<C, 1>(four), hn::Set(df, at[1]), p1);
-        p2 = hn::MulAdd(CodeOf<C, 2>(four), hn::Set(df, at[2]), p2);
-        p3 = hn::MulAdd(CodeOf<C, 3>(four), hn::Set(df, at[3]), p3);
+        p0 = hn::MulAdd(CodeOf<F, 0>(four, a.bias), hn::Set(df, at[0]), p0);
+        p1 = hn::MulAdd(CodeOf<F, 1>(four, a.bias), hn::Set(df, at[1]), p1);
+        p2 = hn::MulAdd(CodeOf<F, 2>(four, a.bias), hn::Set(df, at[2]), p2);
+        p3 = hn::MulAdd(CodeOf<F, 3>(four, a.bias), hn::Set(df, at[3]), p3);
       }
-      y = AddDot<C>(*p, j, x, hn::Add(hn::Add(p0, p1), hn::Add(p2, p3)), y);
+      y = AddDot<F>(*p, j, x, hn::Add(hn::Add(p0, p1), hn::Add(p2, p3)), y);
     }
   }
   hn::StoreU(y, df, a.y);

@@ -23,8 +23,8 @@ namespace HWY_NAMESPACE {
 
 // A group of a panel and one token: what a codec unpacks into.
 template <class C>
-struct ExactGroup : PanelScales<C> {
-  static constexpr int kSubs = PanelScales<C>::kSubs;
+struct ExactGroup : PanelScales<Form<C>> {
+  static constexpr int kSubs = PanelScales<Form<C>>::kSubs;
   static constexpr bool kOneSlot = false;
   static constexpr bool kInRegisters = false;
 
@@ -38,10 +38,14 @@ struct ExactGroup : PanelScales<C> {
   HWY_INLINE void AddQuad(VU codes, const float* at) {
     const DF32 df;
     VF32(&p)[4] = open[kSlot];
-    p[0] = hn::MulAdd(CodeOf<C, 0>(codes), hn::Set(df, at[0]), p[0]);
-    p[1] = hn::MulAdd(CodeOf<C, 1>(codes), hn::Set(df, at[1]), p[1]);
-    p[2] = hn::MulAdd(CodeOf<C, 2>(codes), hn::Set(df, at[2]), p[2]);
-    p[3] = hn::MulAdd(CodeOf<C, 3>(codes), hn::Set(df, at[3]), p[3]);
+    p[0] = hn::MulAdd(CodeOf<Form<C>, 0>(codes, kBias<C>), hn::Set(df, at[0]),
+                      p[0]);
+    p[1] = hn::MulAdd(CodeOf<Form<C>, 1>(codes, kBias<C>), hn::Set(df, at[1]),
+                      p[1]);
+    p[2] = hn::MulAdd(CodeOf<Form<C>, 2>(codes, kBias<C>), hn::Set(df, at[2]),
+                      p[2]);
+    p[3] = hn::MulAdd(CodeOf<Form<C>, 3>(codes, kBias<C>), hn::Set(df, at[3]),
+                      p[3]);
   }
 
   template <int kSlot>
@@ -70,7 +74,7 @@ struct ExactGroup : PanelScales<C> {
   // columns.
   HWY_INLINE VF32 AddTo(VF32 y, int subs) const {
     for (int j = 0; j < subs; ++j)
-      y = AddDot<C>(*this, j, x + j * C::kSub, dots[j], y);
+      y = AddDot<Form<C>>(*this, j, x + j * C::kSub, dots[j], y);
     return y;
   }
 };

@@ -63,6 +63,21 @@ constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
 template <class C>
 constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
 
+// What tiles depend on of a format. Those that agree in it share their tiles.
+// A codec has these members but for kBiased, as the format defines them.
+template <int kSubOf, bool kBiasedOf, bool kSignedOf, Scales kScalesOf,
+          Mins kMinsOf>
+struct PanelForm {
+  static constexpr int kSub = kSubOf;
+  static constexpr bool kBiased = kBiasedOf;       // see kBias
+  static constexpr bool kSignedCodes = kSignedOf;  // as they are stored
+  static constexpr Scales kScales = kScalesOf;
+  static constexpr Mins kMins = kMinsOf;
+};
+template <class C>
+using Form = PanelForm<C::kSub, kBias<C> != 0, C::kSignedCodes && !kVnni,
+                       C::kScales, C::kMins>;
+
 // What multiplies bytes: the instruction set that is compiled for, or an
 // instruction that some of its CPUs have besides (kDotTarget).
 enum class Dots { kTarget, kExtension };
@@ -76,35 +91,36 @@ constexpr bool kPairs = kPairwise && kDots == Dots::kTarget;
 template <Dots kDots>
 constexpr bool kSdot = HWY_TARGET == HWY_NEON_BF16 || kDots == Dots::kExtension;
 
-// What is taken off a code that meets the dot product. AVX-VNNI wants unsigned
-// codes, which panels for AVX2 do not hold: 128 is added on the way.
+// Whether 128 is added to codes on their way to the dot product: AVX-VNNI wants
+// unsigned ones, which panels for AVX2 do not hold.
+template <class F, Dots kDots>
+constexpr bool kAdds128 =
+    HWY_TARGET == HWY_AVX2 && kDots == Dots::kExtension && F::kSignedCodes;
+// What is taken off a code that meets the dot product.
 template <class C, Dots kDots>
-constexpr int kDotBias =
-    HWY_TARGET == HWY_AVX2 && kDots == Dots::kExtension && C::kSignedCodes
-        ? 128
-        : kBias<C>;
+constexpr int kDotBias = kAdds128<Form<C>, kDots> ? 128 : kBias<C>;
 
 // How many tokens at once multiply signed codes where bytes are multiplied by
 // pairs: |code| times the activation, complemented where the code is negative.
 // ~x is -x - 1, so such a product lacks |code|; what a sub-block lacks depends
 // on its codes alone and is summed when they are unpacked. (Negating takes one
 // of the two ports that multiply, on Zen 4; complementing takes any of four.)
-template <class C>
-constexpr bool kFlips = kPairwise && C::kSignedCodes;
+template <class F>
+constexpr bool kFlips = kPairwise && F::kSignedCodes;
 
-// The scales of one group of a panel, unpacked.
-template <class C>
+// The scales of one group of a panel of the form F, unpacked.
+template <class F>
 struct alignas(64) PanelScales {
-  static constexpr int kSubs = kGroupSize / C::kSub;
+  static constexpr int kSubs = kGroupSize / F::kSub;
   // kInteger: int32, or int16 twice (kPairwise).
-  std::conditional_t<C::kScales == Scales::kFloat, float, int32_t>
+  std::conditional_t<F::kScales == Scales::kFloat, float, int32_t>
       scales[kSubs][kLanes];
   // kInteger: what they are multiplied with.
   float d[kLanes];
   // kPaired: mins as pairs of int16, and what they are multiplied with.
   // kFloat: mins[0..kSubs).
-  int32_t min_pairs[C::kMins == Mins::kPaired ? kSubs / 2 : 1][kLanes];
-  float mins[C::kMins == Mins::kFloat ? kSubs : 1][kLanes];
+  int32_t min_pairs[F::kMins == Mins::kPaired ? kSubs / 2 : 1][kLanes];
+  float mins[F::kMins == Mins::kFloat ? kSubs : 1][kLanes];
 };
 
 // A sub-block's integer scale, as StoreScale() or StoreScales() left it.
@@ -119,8 +135,8 @@ HWY_INLINE void StoreCodes(VU v, uint8_t* to) {
 
 // One group of a panel, unpacked. Codecs write it by what stands here, and into
 // a TokenGroup (token-inl.h) or an AmxPanel (amx_panel-inl.h) in the same way.
-template <class C>
-struct alignas(64) Panel : PanelScales<C> {
+template <class F>
+struct alignas(64) Panel : PanelScales<F> {
   // Whether one sub-block at a time is put, where codes of two share bytes.
   static constexpr bool kOneSlot = false;
   // Whether loops over blocks are unrolled.
@@ -129,7 +145,7 @@ struct alignas(64) Panel : PanelScales<C> {
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
   // kFlips: what each sub-block lacks; with integer scales what the group does.
   static constexpr int kLacks =
-      kFlips<C> && C::kScales == Scales::kFloat ? PanelScales<C>::kSubs : 1;
+      kFlips<F> && F::kScales == Scales::kFloat ? PanelScales<F>::kSubs : 1;
   int32_t lacks[kLacks][kLanes];
   int32_t open[2][kLanes];  // of the sub-blocks that are being put, by slot
 
@@ -141,7 +157,7 @@ struct alignas(64) Panel : PanelScales<C> {
     StoreCodes(v1, codes[i + 1]);
     StoreCodes(v2, codes[i + 2]);
     StoreCodes(v3, codes[i + 3]);
-    if constexpr (kFlips<C>) {
+    if constexpr (kFlips<F>) {
       const auto sum = hn::Add(hn::Add(LackOf(v0), LackOf(v1)),
                                hn::Add(LackOf(v2), LackOf(v3)));
       const VI wide = hn::WidenMulPairwiseAdd(DI(), sum, hn::Set(DI16(), 1));
@@ -153,7 +169,7 @@ struct alignas(64) Panel : PanelScales<C> {
   // before they end.
   template <int kSlots>
   HWY_INLINE void Begin(size_t j, size_t) {
-    if constexpr (kFlips<C>) {
+    if constexpr (kFlips<F>) {
       if (j == 0) hn::Store(hn::Zero(DI()), DI(), lacks[0]);
       for (int slot = 0; slot < kSlots; ++slot)
         hn::Store(hn::Zero(DI()), DI(), open[slot]);
@@ -161,11 +177,11 @@ struct alignas(64) Panel : PanelScales<C> {
   }
   template <int kSlots>
   HWY_INLINE void End(size_t j, size_t stride) {
-    if constexpr (kFlips<C>) {
+    if constexpr (kFlips<F>) {
       for (size_t slot = 0; slot < kSlots; ++slot) {
         const size_t ended = j + slot * stride;
         const VI lack = hn::Load(DI(), open[slot]);
-        if constexpr (C::kScales == Scales::kFloat) {
+        if constexpr (F::kScales == Scales::kFloat) {
           hn::Store(lack, DI(), lacks[ended]);
         } else {
           const VI scaled = hn::Mul(lack, IntScale(this->scales[ended]));

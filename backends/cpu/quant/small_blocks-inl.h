@@ -75,7 +75,7 @@ struct BlockScales {
 
   HWY_INLINE BlockScales(R rows, int blocks) : fields(rows, blocks, 0) {}
 
-  HWY_INLINE void Store(size_t j, PanelScales<C>& out) const {
+  HWY_INLINE void Store(size_t j, PanelScales<Form<C>>& out) const {
     const DF32 df;
     if constexpr (kHasMins) {
       const VU both = hn::LoadU(DU(), fields.Get(j));

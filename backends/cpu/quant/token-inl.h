@@ -34,7 +34,7 @@ struct Quads {
         // |code| * (x with the code's sign).
         signs[i] = hn::BitCast(DI8(), v[i]);
         v[i] = hn::BitCast(DU(), hn::Abs(signs[i]));
-      } else if constexpr (kDotBias<C, kDots> != kBias<C>) {
+      } else if constexpr (kAdds128<Form<C>, kDots>) {
         v[i] = hn::Xor(v[i], Bytes(128));
       }
     }
@@ -45,18 +45,15 @@ struct Quads {
   HWY_INLINE VI AddTo(VI sum, const int8_t* x,
                       [[maybe_unused]] VI factors) const {
     if constexpr (kPairs<kDots>) {
-      // As many sums of pairs are added as int16 can hold.
-      constexpr int kRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
-      static_assert(kRun >= 1);
       const auto p0 = Pairs(0, x), p1 = Pairs(1, x);
       const auto p2 = Pairs(2, x), p3 = Pairs(3, x);
       const auto Times = [&](hn::Vec<DI16> pairs) HWY_ATTR {
         return hn::WidenMulPairwiseAdd(DI(), pairs,
                                        hn::BitCast(DI16(), factors));
       };
-      if constexpr (kRun >= 4)
+      if constexpr (kPairRun<C> >= 4)
         return hn::Add(sum, Times(hn::Add(hn::Add(p0, p1), hn::Add(p2, p3))));
-      if constexpr (kRun >= 2)
+      if constexpr (kPairRun<C> >= 2)
         return hn::Add(sum,
                        hn::Add(Times(hn::Add(p0, p1)), Times(hn::Add(p2, p3))));
       return hn::Add(sum, hn::Add(hn::Add(Times(p0), Times(p1)),
@@ -80,8 +77,8 @@ struct Quads {
 
 // A group of a panel and kT tokens: what a codec unpacks into.
 template <class C, Dots kDots, int kT>
-struct TokenGroup : PanelScales<C> {
-  static constexpr int kSubs = PanelScales<C>::kSubs;
+struct TokenGroup : PanelScales<Form<C>> {
+  static constexpr int kSubs = PanelScales<Form<C>>::kSubs;
   // The sums of 8 tokens and of a sub-block of each are 16 registers already.
   static constexpr bool kOneSlot = kT >= 8;
   // Zen 5, q8_0, tokens/s: in a loop over blocks, whose sums and scales pass
@@ -93,7 +90,7 @@ struct TokenGroup : PanelScales<C> {
   static constexpr bool kScaled = kInteger && kPairs<kDots>;
 
   const Activations<C>* x[kT];
-  Corrections<C, kDots> corrections[kT];
+  Corrections<Form<C>, kDots> corrections[kT];
   VI open[2][kT];  // the dot_j that are being added up, by slot
   size_t sub[2];   // j, by slot
   VI sums[kT];     // integer scales: of scale_j * dot_j so far
@@ -109,7 +106,7 @@ struct TokenGroup : PanelScales<C> {
       x[t] = reinterpret_cast<const Activations<C>*>(
           reinterpret_cast<const uint8_t*>(first) +
           static_cast<size_t>(t) * x_stride);
-      corrections[t].Set(*x[t]);
+      corrections[t].Set(*x[t], kDotBias<C, kDots>);
       sums[t] = hn::Zero(DI());
     }
   }
@@ -164,14 +161,15 @@ struct TokenGroup : PanelScales<C> {
     if constexpr (kInteger) {
       HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
         VI all = sums[t];
-        if constexpr (kBiasIsMin<C, kDots>) {
+        if constexpr (kBiasIsMin<Form<C>, kDots>) {
           VI scaled = hn::Zero(DI());
           HWY_UNROLL(8)
           for (int j = 0; j < kSubs / 2; ++j)
-            scaled = corrections[t].AddPair(ScalePair(*this, j), j, scaled);
+            scaled =
+                corrections[t].AddPair(ScalePair<Form<C>>(*this, j), j, scaled);
           all = hn::Sub(all, hn::Mul(scaled, hn::Set(DI(), kBias<C>)));
         }
-        y[t] = hn::MulAdd(GroupPart<C>(*this, corrections[t], all),
+        y[t] = hn::MulAdd(GroupPart<Form<C>>(*this, corrections[t], all),
                           hn::Set(DF32(), x[t]->d), y[t]);
       }
     }
