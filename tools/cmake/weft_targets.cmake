@@ -102,8 +102,8 @@ set(WEFT_COMMON_HEADERS
 # The static library weft_NAME of all .cc files at or below
 # the current folder that are not in `exclude` (a regular expression).
 # SIZE: what runs once for a model is compiled for size in a release, which takes
-# a third off it (mostly copies of std::string's and nlohmann-json's functions);
-# FAST: all but these files.
+# a quarter to a third off it (mostly copies of what std::string, Abseil and
+# nlohmann-json inline); FAST: all but these files.
 function(weft_library name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "SIZE" "EXCLUDE" "LINK;PRIVATE;FAST")
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cc)
@@ -123,20 +123,24 @@ function(weft_library name)
     PUBLIC ${arg_LINK}
     PRIVATE $<BUILD_INTERFACE:weft_flags> ${arg_PRIVATE})
   if(NOT arg_SIZE)
-    weft_precompile(weft_${name} libraries ${WEFT_COMMON_HEADERS})
+    weft_precompile(weft_${name} weft_${name} ${WEFT_COMMON_HEADERS})
     return()
   endif()
   target_compile_options(weft_${name} PRIVATE $<$<CONFIG:Release>:-Os>)
   weft_precompile(weft_${name} small_libraries ${WEFT_COMMON_HEADERS})
-  if(NOT arg_FAST)
-    return()
-  endif()
-  file(GLOB fast CONFIGURE_DEPENDS ${arg_FAST})
-  # An option of a file comes behind those of its library. Precompiled headers
-  # are for the other files' optimisation.
-  set_property(SOURCE ${fast} APPEND PROPERTY
-    COMPILE_OPTIONS $<$<CONFIG:Release>:-O2>)
-  set_property(SOURCE ${fast} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+  # What the release has; -O3 by CMake where weft is a part of something else.
+  string(REGEX MATCH "-O[0-9a-z]+" level "${CMAKE_CXX_FLAGS_RELEASE} -O2")
+  foreach(pattern IN LISTS arg_FAST)
+    file(GLOB fast CONFIGURE_DEPENDS ${pattern})
+    if(NOT fast)
+      message(FATAL_ERROR "weft_${name}: no file is ${pattern}")
+    endif()
+    # An option of a file comes behind those of its library. Precompiled headers
+    # are for the other files' optimisation.
+    set_property(SOURCE ${fast} APPEND PROPERTY
+      COMPILE_OPTIONS $<$<CONFIG:Release>:${level}>)
+    set_property(SOURCE ${fast} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+  endforeach()
 endfunction()
 
 # weft_program(NAME SOURCE LINK targets...)

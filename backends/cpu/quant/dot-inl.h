@@ -34,7 +34,7 @@ template <class F>
 using Activations =
     std::conditional_t<F::kScales == Scales::kInteger, BlockQ8_A, BlockQ8_A32>;
 
-// Products of pairs of bytes that int16 can hold the sum of.
+// Products of pairs of bytes that int16 can hold the sum of; one at least.
 template <class C>
 constexpr int kPairRun = 32767 / (2 * C::kMaxCode * BlockQ8_A::kMax);
 

@@ -24,8 +24,9 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 
 // One panel of `groups` groups and kT tokens.
+template <class F>
 struct ExactArgs {
-  const void* panel;  // Panel<F>[groups]
+  const Panel<F>* panel;  // of each group
   int groups;
   int last_subs;    // sub-blocks of the last group that hold columns
   int bias;         // kBias of the codes
@@ -135,10 +136,10 @@ HWY_INLINE void AddSubBlock(const Panel<F>& p, int j, int bias, const float* x,
 }
 
 template <class F, int kT>
-HWY_NOINLINE void ExactTile(const ExactArgs& a) {
+HWY_NOINLINE void ExactTile(const ExactArgs<F>& a) {
   const DF32 df;
   using P = Panel<F>;
-  const P* p = static_cast<const P*>(a.panel);
+  const P* p = a.panel;
   VF32 y[kT];
   HWY_UNROLL(4)
   for (int t = 0; t < kT; ++t)
@@ -158,11 +159,11 @@ HWY_NOINLINE void ExactTile(const ExactArgs& a) {
 #else  // SVE
 
 template <class F, int kT>
-HWY_NOINLINE void ExactTile(const ExactArgs& a) {
+HWY_NOINLINE void ExactTile(const ExactArgs<F>& a) {
   static_assert(kT == 1);
   const DF32 df;
   using P = Panel<F>;
-  const P* p = static_cast<const P*>(a.panel);
+  const P* p = a.panel;
   auto y = a.first ? hn::Zero(df) : hn::LoadU(df, a.y);
   const float* x = a.x;
   for (int g = 0; g < a.groups; ++g, ++p) {

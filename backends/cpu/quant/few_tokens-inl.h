@@ -33,8 +33,9 @@ constexpr int kFewTokens = 7;
 constexpr int kFewTokens = 1;
 #endif
 
-// The same with f32 activations. SSE2 has panels alone: another 60 KB less. (8-bit
-// activations would lose too much: one token 0.57 to 0.76 times as fast.)
+// The same with f32 activations. SSE2 has panels alone: another 60 KB less.
+// (8-bit activations would lose too much: one token 0.57 to 0.76 times as
+// fast.)
 constexpr int kFewExactTokens =
     kFewTokens == 0 || HWY_TARGET == HWY_SSE2 ? 0 : 1;
 
@@ -93,7 +94,7 @@ struct FastFew {
 
   // All tokens times the 16 packed rows from `row` on: group by group, so that
   // all of them, and panels of fewer rows, find the lines of a group in L1.
-  static HWY_INLINE void RunFew(const MatMulArgs& m, int64_t row, float* y) {
+  static HWY_NOINLINE void RunFew(const MatMulArgs& m, int64_t row, float* y) {
     const int64_t tokens = m.x->rows();
     const auto* packed = reinterpret_cast<const uint8_t*>(m.w->Row(row));
     for (int g = 0; g < m.groups();

@@ -1,7 +1,7 @@
 // y = activation(x w^T + bias) for weights of integer codes: the loops around
 // the tiles of dot-inl.h and exact-inl.h. Per-target code.
 //
-// A task is 32 rows of w. Its panels are unpacked, kGroups groups at a time,
+// A task is 32 rows of w. Its panels are unpacked, a few groups at a time,
 // into scratch that stays in cache while all tokens pass by.
 #if defined(WEFT_BACKENDS_CPU_QUANT_MATMUL_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef WEFT_BACKENDS_CPU_QUANT_MATMUL_INL_H_
@@ -50,11 +50,17 @@ constexpr int kTileTokens = 4;
 // result they lie a row apart, often a power of two, which caches hold few of.
 constexpr int64_t kTokenChunk = 512;
 
-// Scratch of one worker; its panels follow: [kTilePanels][kGroupsForMany].
+// Scratch of one worker.
 struct alignas(64) MatMulScratch {
   float y[kTokenChunk][kTaskRows];
   // Where the last rows of a matrix, fewer than a panel has, find company.
   uint8_t rows[kLanes * kMostGroupBytes];
+
+  // Behind all that: [kTilePanels][kGroupsForMany] panels of a format's form.
+  uint8_t* panels() { return reinterpret_cast<uint8_t*>(this + 1); }
+  static constexpr size_t Bytes(size_t panel_bytes) {
+    return sizeof(MatMulScratch) + kTilePanels * kGroupsForMany * panel_bytes;
+  }
 };
 
 // While the 32 rows of a task are unpacked, the next 32 are on their way: each
@@ -206,7 +212,7 @@ struct ExactTiles {
     const auto x = [&](int64_t i) HWY_ATTR {
       return a.m.x->RowAs<const float>(a.first + i);
     };
-    ExactArgs tile;
+    ExactArgs<F> tile;
     tile.panel = panel;
     tile.groups = a.groups;
     tile.last_subs = a.last_subs;
@@ -246,7 +252,6 @@ inline HWY_NOINLINE void MultiplyPanels(const BlockRoutines& f, int panels,
                                         int64_t count, MatMulScratch& scratch) {
   const int groups = m.groups();
   const int step = m.x->rows() == 1 ? 1 : kGroupsForMany;
-  auto* const unpacked = reinterpret_cast<uint8_t*>(&scratch + 1);
   for (int g = 0; g < groups; g += step) {
     const int n = std::min(step, groups - g);
     for (int r = 0; r < panels; ++r)
@@ -255,18 +260,19 @@ inline HWY_NOINLINE void MultiplyPanels(const BlockRoutines& f, int panels,
         const auto place = static_cast<size_t>(r * kGroupsForMany + i);
         if (!m.packed()) PrefetchNextTask(m, from, g + i);
         f.unpack(m, from, g + i, scratch.rows,
-                 unpacked + place * f.panel_bytes);
+                 scratch.panels() + place * f.panel_bytes);
       }
-    PanelTokens a = {m,
-                     unpacked,
-                     g,
-                     n,
-                     m.subs_of(g + n - 1, f.sub),
-                     f.bias,
-                     first,
-                     count,
-                     &scratch.y[0][at],
-                     {m, panels, f.group_bytes, row, g + n, count}};
+    PanelTokens a = {
+        .m = m,
+        .panels = scratch.panels(),
+        .g = g,
+        .groups = n,
+        .last_subs = m.subs_of(g + n - 1, f.sub),
+        .bias = f.bias,
+        .first = first,
+        .count = count,
+        .y = &scratch.y[0][at],
+        .ahead = Ahead(m, panels, f.group_bytes, row, g + n, count)};
     (panels > 1 ? f.multiply : f.multiply_one)(a);
   }
 }
@@ -336,8 +342,7 @@ inline HWY_NOINLINE void RunBlocks(const BlockRoutines& f, const KernelArgs& a,
 
 template <class C>
 int64_t BlocksScratch(const KernelArgs&) {
-  return int64_t{sizeof(MatMulScratch)} +
-         kTilePanels * kGroupsForMany * int64_t{sizeof(Panel<Form<C>>)};
+  return int64_t{MatMulScratch::Bytes(sizeof(Panel<Form<C>>))};
 }
 
 template <class C, Dots kDots>

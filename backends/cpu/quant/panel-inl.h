@@ -63,7 +63,8 @@ constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
 template <class C>
 constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
 
-// What tiles depend on of a format. Those that agree in it share their tiles.
+// What tiles depend on of a format, beside kPairRun where bytes are multiplied by
+// pairs. Those that agree in it share their tiles.
 // A codec has these members but for kBiased, as the format defines them.
 template <int kSubOf, bool kBiasedOf, bool kSignedOf, Scales kScalesOf,
           Mins kMinsOf>

@@ -45,6 +45,7 @@ struct Quads {
   HWY_INLINE VI AddTo(VI sum, const int8_t* x,
                       [[maybe_unused]] VI factors) const {
     if constexpr (kPairs<kDots>) {
+      static_assert(kPairRun<C> >= 1);
       const auto p0 = Pairs(0, x), p1 = Pairs(1, x);
       const auto p2 = Pairs(2, x), p3 = Pairs(3, x);
       const auto Times = [&](hn::Vec<DI16> pairs) HWY_ATTR {
