@@ -44,5 +44,19 @@ TEST(LineByTurns, TakesFourPagesByTurns) {
   }
 }
 
+TEST(LinesByTurns, IsWhatTheFourLinesOfAQuadAskFor) {
+  for (uintptr_t quad = 3 * kBlock; quad < 4 * kBlock; quad += kQuad) {
+    std::set<const void*> by_line, together;
+    for (uintptr_t i = 0; i < 4; ++i) {
+      by_line.insert(LineByTurns(At(quad + 64 * i)));
+      const auto first =
+          reinterpret_cast<uintptr_t>(LinesByTurns(At(quad + 64 * i + 32)));
+      EXPECT_EQ(At(first), LinesByTurns(At(quad)));
+      together.insert(At(first + i * kPage));
+    }
+    EXPECT_EQ(by_line, together) << "from byte " << quad;
+  }
+}
+
 }  // namespace
 }  // namespace weft::cpu

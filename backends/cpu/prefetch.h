@@ -49,6 +49,14 @@ inline __attribute__((always_inline)) const void* LineByTurns(
                                        (at >> 2 & (kPage - 64)));
 }
 
+// Four lines as one: what LineByTurns() says of the lines of the kQuad bytes that
+// hold `at` is this, and what lies one, two and three pages behind it.
+constexpr size_t kQuad = 4 * 64;
+inline __attribute__((always_inline)) const void* LinesByTurns(const void* at) {
+  return LineByTurns(reinterpret_cast<const void*>(
+      reinterpret_cast<uintptr_t>(at) & ~(kQuad - 1)));
+}
+
 }  // namespace cpu
 }  // namespace weft::inline v0
 

@@ -66,7 +66,7 @@ HWY_INLINE VF32 Odd(VU pairs) {
 
 // Asks for what stands further on than `line`, of tiles that begin there.
 HWY_INLINE void AskFor(const BF16Tile& t, const uint8_t* line) {
-  PackedRows<Ask::kOne>{line, t.lane, t.order}.Ask();
+  PackedRows<Ask::kOne>{line, t.lane, t.order}.Ask<kLine>();
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE

@@ -47,7 +47,8 @@ struct CodecIQ4_NL {
     const auto codebook = LoadCodebook(kIq4Codebook);
     const BlockScales<CodecIQ4_NL, R> scales(rows, blocks);
     ForEachBlock<Block>(
-        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+        rows, blocks, scales, out,
+        [&](auto block, size_t j) HWY_ATTR __attribute__((always_inline)) {
           PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
         });
   }
@@ -111,7 +112,8 @@ struct CodecMXFP4 {
     const auto codebook = LoadCodebook(Block::kDoubled);
     const Exponents<R> scales(rows, blocks);
     ForEachBlock<Block>(
-        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+        rows, blocks, scales, out,
+        [&](auto block, size_t j) HWY_ATTR __attribute__((always_inline)) {
           PutLookedUp(block.At(offsetof(Block, q)), 8 * j, codebook, out);
         });
   }

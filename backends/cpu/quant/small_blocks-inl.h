@@ -21,11 +21,13 @@ namespace cpu {
 namespace HWY_NAMESPACE {
 
 // Calls f(block's rows, j) for the blocks of a group; `out` takes what it puts,
-// and their scales. Where that is to stay in registers, j is a constant.
+// and their scales. Where that is to stay in registers, j is a constant. f is
+// always_inline: `out` holds sums, which a call would write and read again (g++
+// 12, q8_0 from memory: 8 tokens 0.86, AVX2 4 tokens 0.84 times as fast).
 template <class Block, class R, class S, class P, class F>
 HWY_INLINE void ForEachBlock(R rows, int blocks, const S& scales, P& out,
                              const F& f) {
-  const auto Run = [&](size_t j) HWY_ATTR {
+  const auto Run = [&](size_t j) HWY_ATTR __attribute__((always_inline)) {
     out.template Begin<1>(j, 0);
     f(rows.At(j * sizeof(Block)), j);
     scales.Store(j, out);
@@ -118,7 +120,8 @@ struct CodecNibbles {
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self, R> scales(rows, blocks);
     ForEachBlock<Block>(rows, blocks, scales, out,
-                        [&](auto block, size_t j) HWY_ATTR {
+                        [&](auto block, size_t j) HWY_ATTR
+                        __attribute__((always_inline)) {
                           PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
                                      [](VU v, int) HWY_ATTR { return v; });
                         });
@@ -148,7 +151,8 @@ struct CodecFiveBits {
     const BlockScales<Self, R> scales(rows, blocks);
     const Fields<Block, uint32_t, R> high(rows, blocks, offsetof(Block, qh));
     ForEachBlock<Block>(
-        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+        rows, blocks, scales, out,
+        [&](auto block, size_t j) HWY_ATTR __attribute__((always_inline)) {
           const VU h = hn::LoadU(d, high.Get(j));
           PutNibbles(block.At(offsetof(Block, q)), 8 * j, out,
                      [&](VU v, int i) HWY_ATTR {
@@ -184,7 +188,8 @@ struct CodecQ8_0 {
   static HWY_INLINE void Unpack(R rows, int blocks, P& out) {
     const BlockScales<Self, R> scales(rows, blocks);
     ForEachBlock<Block>(
-        rows, blocks, scales, out, [&](auto block, size_t j) HWY_ATTR {
+        rows, blocks, scales, out,
+        [&](auto block, size_t j) HWY_ATTR __attribute__((always_inline)) {
           PutSigned(block.At(offsetof(Block, q)), 8 * j, out);
           PutSigned(block.At(offsetof(Block, q) + 16), 8 * j + 4, out);
         });
