@@ -2,7 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <set>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -55,6 +57,31 @@ TEST(LinesByTurns, IsWhatTheFourLinesOfAQuadAskFor) {
       together.insert(At(first + i * kPage));
     }
     EXPECT_EQ(by_line, together) << "from byte " << quad;
+  }
+}
+
+// Each line of what follows is asked for once, whatever the parts that a stream
+// is read in and wherever it begins.
+TEST(EndsQuad, HoldsForOnePartOfEachQuad) {
+  for (const std::vector<uintptr_t>& parts :
+       {std::vector<uintptr_t>{256},
+        {64},
+        {16, 256},
+        {32, 256, 256},
+        {64, 64, 256},
+        {64, 64, 64, 256, 256, 256, 256, 32}}) {
+    for (uintptr_t start = kBlock; start < kBlock + kQuad; start += 16) {
+      std::map<uintptr_t, int> ended;  // by quad
+      uintptr_t at = start;
+      while (at < 2 * kBlock)
+        for (const uintptr_t bytes : parts) {
+          if (EndsQuad(At(at), bytes)) ++ended[at / kQuad];
+          at += bytes;
+        }
+      EXPECT_EQ(ended.size(), at / kQuad - start / kQuad);
+      for (const auto& [quad, times] : ended)
+        EXPECT_EQ(times, 1) << "quad " << quad << " from " << start;
+    }
   }
 }
 

@@ -49,12 +49,20 @@ inline __attribute__((always_inline)) const void* LineByTurns(
                                        (at >> 2 & (kPage - 64)));
 }
 
-// Four lines as one: what LineByTurns() says of the lines of the kQuad bytes that
-// hold `at` is this, and what lies one, two and three pages behind it.
+// Four lines together. LineByTurns() of the lines of the quad, at a multiple of
+// kQuad, that holds `at`: the result, and the same place in each of the next
+// three pages.
 constexpr size_t kQuad = 4 * 64;
 inline __attribute__((always_inline)) const void* LinesByTurns(const void* at) {
   return LineByTurns(reinterpret_cast<const void*>(
       reinterpret_cast<uintptr_t>(at) & ~(kQuad - 1)));
+}
+// Whether [at, at + bytes), at most kQuad, holds the last byte of a quad. Of a
+// stream that is read in parts of any sizes, one part does of each quad: that of
+// `at`.
+inline __attribute__((always_inline)) bool EndsQuad(const void* at,
+                                                    size_t bytes) {
+  return reinterpret_cast<uintptr_t>(at) % kQuad + bytes >= kQuad;
 }
 
 }  // namespace cpu

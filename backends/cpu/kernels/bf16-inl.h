@@ -64,9 +64,11 @@ HWY_INLINE VF32 Odd(VU pairs) {
   return hn::BitCast(DF32(), hn::And(pairs, hn::Set(DU(), 0xFFFF0000u)));
 }
 
-// Asks for what stands further on than `line`, of tiles that begin there.
+// Asks for what stands further on than `line`, which tiles of kV vectors read.
+template <int kV>
 HWY_INLINE void AskFor(const BF16Tile& t, const uint8_t* line) {
-  PackedRows<Ask::kOne>{line, t.lane, t.order}.Ask<kLine>();
+  PackedRows<Ask::kOne>{line, t.lane, t.order}
+      .template Ask<kLine, size_t{kV * kLanes}>();
 }
 
 #if !HWY_HAVE_SCALABLE && !HWY_TARGET_IS_SVE
@@ -85,7 +87,7 @@ HWY_NOINLINE void RunTile(const BF16Tile& t) {
     const int64_t pairs = std::min(kStepColumns, t.columns - at) / 2;
     const float* x = t.x + at;
     for (int64_t p = 0; p < pairs; ++p, line += kLine, x += 2) {
-      AskFor(t, line);
+      AskFor<kV>(t, line);
       VU w[kV];
       HWY_UNROLL(4)
       for (size_t v = 0; v < kV; ++v)
@@ -125,7 +127,7 @@ HWY_NOINLINE void RunTile(const BF16Tile& t) {
     const int64_t end = std::min(at + kStepColumns, t.columns);
     auto even = hn::Zero(d), odd = even;
     for (int64_t k = at; k < end; k += 2, line += kLine) {
-      AskFor(t, line);
+      AskFor<kV>(t, line);
       const VU w = RowPairs(t, line, t.lane);
       even = hn::MulAdd(Even(w), hn::Set(d, t.x[k]), even);
       odd = hn::MulAdd(Odd(w), hn::Set(d, t.x[k + 1]), odd);

@@ -177,8 +177,11 @@ HWY_INLINE void CopyTokens(const View& x, int64_t t, const BF16Tokens& to) {
 HWY_INLINE void AskForStep(const uint8_t* w, AskOrder order) {
   if (order != AskOrder::kByTurns) return;
   HWY_UNROLL(4)
-  for (size_t at = 0; at < kStepBytes; at += kLine)
-    hwy::Prefetch(LineByTurns(w + at));
+  for (size_t at = 0; at < kStepBytes; at += kQuad) {
+    const auto* lines = static_cast<const uint8_t*>(LinesByTurns(w + at));
+    HWY_UNROLL(4)
+    for (size_t i = 0; i < 4; ++i) hwy::Prefetch(lines + i * kPage);
+  }
 }
 
 // 16 rows, the block's, times the tokens of x0, and of x1 where kTwo, to the

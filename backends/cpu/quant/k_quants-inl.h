@@ -141,7 +141,11 @@ struct CodecQ5_K {
     PutPair(rows, kChunk, out,
             [&](auto from, size_t part, auto low, auto high_slot) HWY_ATTR {
               VU v0, v1, v2, v3, h0, h1, h2, h3;
-              Load4(high.At(offsetof(Block, qh) + 16 * part), h0, h1, h2, h3);
+              constexpr size_t kHigh = offsetof(Block, qh);
+              if constexpr (low() == kNoSlot)
+                Load4(high.Again().At(kHigh + 16 * part), h0, h1, h2, h3);
+              else
+                Load4(high.At(kHigh + 16 * part), h0, h1, h2, h3);
               Load4(from.At(offsetof(Block, q) + 32 * kChunk + 16 * part), v0,
                     v1, v2, v3);
               const size_t to = 16 * kChunk + 4 * part;

@@ -28,6 +28,7 @@ HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
+
 // Whether unsigned x signed bytes are multiplied and summed by fours in one
 // instruction (AVX-512 VNNI); 8-bit codes are then stored plus 128.
 constexpr bool kVnni = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL;
@@ -40,9 +41,9 @@ constexpr bool kPairwise = HWY_ARCH_X86 && !kVnni && HWY_TARGET <= HWY_SSSE3;
 template <class C>
 constexpr int kBias = C::kSignedCodes ? (kVnni ? 128 : 0) : C::kOffset;
 
-// What tiles depend on of a format, beside kPairRun where bytes are multiplied by
-// pairs. Those that agree in it share their tiles.
-// A codec has these members but for kBiased, as the format defines them.
+// What tiles depend on of a format, beside kPairRun where bytes are multiplied
+// by pairs. Those that agree in it share their tiles. A codec has these members
+// but for kBiased, as the format defines them.
 template <int kSubOf, bool kBiasedOf, bool kSignedOf, Scales kScalesOf,
           Mins kMinsOf>
 struct PanelForm {

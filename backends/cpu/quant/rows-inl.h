@@ -87,33 +87,32 @@ struct PackedRows {
   // The same, to be read once more.
   PackedRows<> Again() const { return {data, lane}; }
 
-  // Asks for what the kBytes from here on have ahead, each panel that lines are
-  // parted into for its share: panels read them one after the other, and so
-  // memory has something to do all the time (AVX2, Emerald Rapids, one token
-  // from memory, one thread: q4_k and q5_k 1.06 times as fast as when the first
-  // asks for all, q6_k 1.04, q8_0 1.05; two threads 1.0 to 1.05). By turns,
-  // whatever reads the last byte of kQuad asks for four lines: one address, not
-  // four (one token's code of q4_k 655 -> 500 instructions on AVX2, 543 -> 388
-  // with VNNI; decoding, README.md).
-  template <size_t kBytes>
+  // Asks for what the kBytes from here on, of which whoever calls takes kRows
+  // rows, have ahead. All 16 rows are read, kRows after kRows, and each reader
+  // asks for its share, so that memory has something to do all the time (AVX2,
+  // Emerald Rapids, one token from memory, one thread: q4_k and q5_k 1.06 times
+  // as fast as when the first asks for all, q6_k 1.04, q8_0 1.05; two threads
+  // 1.0 to 1.05). By turns, what holds the last byte of a quad asks for four
+  // lines: once, wherever it begins, and at one address instead of four (one
+  // token's code of q4_k 655 -> 500 instructions on AVX2, 543 -> 388 with VNNI;
+  // decoding: README.md).
+  template <size_t kBytes, size_t kRows = kLanes>
   HWY_INLINE void Ask() const {
-    static_assert(kBytes <= kQuad);
+    static_assert(kBytes <= 64 || kBytes == kQuad);
     if constexpr (kAsk == Ask::kNever) return;
-    constexpr size_t kPanels = kPackedRows / kLanes;
-    const size_t panel = lane / kLanes;
+    constexpr size_t kReaders = kRows < kPackedRows ? kPackedRows / kRows : 1;
+    const size_t reader = lane / kRows;
     if (order == AskOrder::kByTurns) {
-      if (kBytes < kQuad &&
-          reinterpret_cast<uintptr_t>(data) % kQuad + kBytes < kQuad)
-        return;
+      if (kBytes < kQuad && !EndsQuad(data, kBytes)) return;
       const auto* lines =
-          static_cast<const uint8_t*>(LinesByTurns(data)) + panel * kPage;
+          static_cast<const uint8_t*>(LinesByTurns(data)) + reader * kPage;
       HWY_UNROLL(4)
-      for (size_t i = 0; i < 4; i += kPanels) hwy::Prefetch(lines + i * kPage);
+      for (size_t i = 0; i < 4; i += kReaders) hwy::Prefetch(lines + i * kPage);
     } else if ((kAsk == Ask::kFew || order == AskOrder::kInOrder) &&
-               (kBytes == kQuad || panel == 0)) {
+               (kBytes == kQuad || reader == 0)) {  // one line is the first's
       HWY_UNROLL(4)
-      for (size_t i = 0; i < (kBytes + 63) / 64; i += kPanels) {
-        const uint8_t* line = data + 64 * (panel + i);
+      for (size_t i = 0; i < (kBytes + 63) / 64; i += kReaders) {
+        const uint8_t* line = data + 64 * (reader + i);
         if (kAsk == Ask::kFew) {
           PrefetchL2(line + kFewAhead);
         } else {
