@@ -1,6 +1,7 @@
 // What a matmul on stored blocks owes, for every format, instruction set and
 // kind of arithmetic: sane results, the right ones, the same ones for any
 // number of tokens, and clear errors.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <map>

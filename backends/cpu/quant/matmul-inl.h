@@ -345,38 +345,35 @@ int64_t BlocksScratch(const KernelArgs&) {
   return int64_t{MatMulScratch::Bytes(sizeof(Panel<Form<C>>))};
 }
 
+// Format C: panels times tokens by Tiles, up to kFew of them by Few.
+template <class C, class Tiles, class Few, int kFew>
+constexpr BlockRoutines RoutinesOf(int bias) {
+  using P = Panel<Form<C>>;
+  return {.group_bytes = kGroupBytes<C>,
+          .panel_bytes = sizeof(P),
+          .sub = C::kSub,
+          .bias = bias,
+          .unpack = UnpackPanel<C, P>,
+          .multiply_one = Tiles::template Multiply<1>,
+          .multiply = Tiles::template Multiply<kTilePanels>,
+          .few = kFew,
+          .run_few = RunFewOf<Few, kFew>()};
+}
+
 template <class C, Dots kDots>
 void QMatMulFast(const KernelArgs& a, int64_t begin, int64_t end) {
-  using F = Form<C>;
-  constexpr int kRun = kPairs<kDots> ? std::min(F::kSub / 4, kPairRun<C>) : 0;
-  using Tiles = FastTiles<F, kDots, kRun>;
-  static constexpr BlockRoutines kRoutines = {
-      .group_bytes = kGroupBytes<C>,
-      .panel_bytes = sizeof(Panel<F>),
-      .sub = F::kSub,
-      .bias = kDotBias<C, kDots>,
-      .unpack = UnpackPanel<C, Panel<F>>,
-      .multiply_one = Tiles::template Multiply<1>,
-      .multiply = Tiles::template Multiply<kTilePanels>,
-      .few = kFewTokens,
-      .run_few = RunFewOf<FastFew<C, kDots>, kFewTokens>()};
+  constexpr int kRun = kPairs<kDots> ? std::min(C::kSub / 4, kPairRun<C>) : 0;
+  static constexpr BlockRoutines kRoutines =
+      RoutinesOf<C, FastTiles<Form<C>, kDots, kRun>, FastFew<C, kDots>,
+                 kFewTokens>(kDotBias<C, kDots>);
   RunBlocks(kRoutines, a, begin, end);
 }
 
 template <class C>
 void QMatMulExact(const KernelArgs& a, int64_t begin, int64_t end) {
-  using F = Form<C>;
-  using Tiles = ExactTiles<F>;
-  static constexpr BlockRoutines kRoutines = {
-      .group_bytes = kGroupBytes<C>,
-      .panel_bytes = sizeof(Panel<F>),
-      .sub = F::kSub,
-      .bias = kBias<C>,
-      .unpack = UnpackPanel<C, Panel<F>>,
-      .multiply_one = Tiles::template Multiply<1>,
-      .multiply = Tiles::template Multiply<kTilePanels>,
-      .few = kFewExactTokens,
-      .run_few = RunFewOf<ExactFew<C>, kFewExactTokens>()};
+  static constexpr BlockRoutines kRoutines =
+      RoutinesOf<C, ExactTiles<Form<C>>, ExactFew<C>, kFewExactTokens>(
+          kBias<C>);
   RunBlocks(kRoutines, a, begin, end);
 }
 

@@ -13,6 +13,7 @@
 
 #include "backends/cpu/kernel.h"
 #include "backends/cpu/quant/panel-inl.h"
+#include "graph/blocks/blocks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -27,7 +28,7 @@ constexpr size_t kGroupBytes =
     sizeof(typename C::Block) * (kGroupSize / C::Block::kCount);
 
 // Of q8_k, the largest.
-constexpr size_t kMostGroupBytes = 292;
+constexpr size_t kMostGroupBytes = sizeof(BlockQ8_K);
 
 // One call's operands.
 struct MatMulArgs {
