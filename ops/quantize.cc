@@ -50,13 +50,7 @@ Block QuantizeBlock(const float* x, int64_t n) {
       block.d[i / Block::kPerScale] = d;
     }
   }
-  for (int i = 0; i < Block::kCount; ++i) {
-    block.sums32[i / 32] =
-        static_cast<int16_t>(block.sums32[i / 32] + block.q[i]);
-    if constexpr (requires { block.sums; })
-      block.sums[i / 16] =
-          static_cast<int16_t>(block.sums[i / 16] + block.q[i]);
-  }
+  block.SetSums();
   return block;
 }
 

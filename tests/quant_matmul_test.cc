@@ -115,6 +115,15 @@ TEST_P(QuantMatMul, EqualsDecodingAndMultiplying) {
   }
 }
 
+// Value i of 32 activations with that sum of codes: as many of +-127 as it has,
+// the rest of it, zeros. Times 31, 32 or 15, 1057, 1023 and 2184 are the most
+// that int16 holds, where kernels change between int16 and int32.
+float OfSum(int sum, size_t i) {
+  const int left = std::abs(sum) - 127 * static_cast<int>(i);
+  const int code = std::clamp(left, 0, 127);
+  return static_cast<float>(sum < 0 ? -code : code) / 127.0f;
+}
+
 // Every code at its largest against activations that are +-127 exactly: no sum
 // of a kernel may wrap or saturate.
 TEST_P(QuantMatMul, NothingOverflows) {
@@ -122,13 +131,14 @@ TEST_P(QuantMatMul, NothingOverflows) {
   for (const int bits : {0x00, 0xFF, 0x80, 0x7F, 0x88, 0x77}) {
     FillRandom(product.w(), Seed());
     FillCodes(product.w(), static_cast<unsigned char>(bits));
-    for (const int pattern : {0, 1, 2}) {
+    for (const int pattern : {0, 1, 2, 1023, -1024, 1057, -1058, 2184, -2185}) {
       // Few tokens and as many as tile registers are used for, all alike.
       std::vector<float> x(512 * std::min<int64_t>(50, kMostTokens));
       for (size_t i = 0; i < x.size(); ++i)
         x[i] = pattern == 0   ? 1.0f
                : pattern == 1 ? -1.0f
-                              : (i % 2 == 0 ? 1.0f : -1.0f);
+               : pattern == 2 ? (i % 2 == 0 ? 1.0f : -1.0f)
+                              : OfSum(pattern, i % 32);
       const std::vector<double> want =
           product.Truth(absl::MakeConstSpan(x).first(512));
       double scale = 1e-6;

@@ -101,15 +101,10 @@ void FillActivations(HostTensor& tensor, Random& random) {
       } else {
         for (float& d : block.d) d = NextScale();
       }
-      for (int64_t i = 0; i < std::min<int64_t>(Block::kCount, n - k); ++i) {
+      for (int64_t i = 0; i < std::min<int64_t>(Block::kCount, n - k); ++i)
         block.q[i] = static_cast<int8_t>(
             std::uniform_int_distribution<int>(-127, 127)(random));
-        const auto Add = [&](int16_t& sum) {
-          sum = static_cast<int16_t>(sum + block.q[i]);
-        };
-        Add(block.sums32[i / 32]);
-        if constexpr (requires { block.sums; }) Add(block.sums[i / 16]);
-      }
+      block.SetSums();
       std::memcpy(at, &block, sizeof(block));
     }
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 #include "graph/dtype.h"
 
@@ -37,6 +38,13 @@ struct BlockQ8_A32 {
   uint8_t padding[16];
 
   float At(int i) const { return d[i / kPerScale] * static_cast<float>(q[i]); }
+
+  // Sets all that follows from q.
+  void SetSums() {
+    for (int j = 0; j < 8; ++j)
+      sums32[j] =
+          static_cast<int16_t>(std::accumulate(q + 32 * j, q + 32 * j + 32, 0));
+  }
 };
 static_assert(sizeof(BlockQ8_A32) == 320 && offsetof(BlockQ8_A32, d) == 256);
 

@@ -1,5 +1,5 @@
 // y = activation(x w^T + bias) for weights of integer codes: the loops around
-// the tiles of dot-inl.h and exact-inl.h. Per-target code.
+// the tiles of dot_tile-inl.h and exact-inl.h. Per-target code.
 //
 // A task is 32 rows of w. Its panels are unpacked, a few groups at a time,
 // into scratch that stays in cache while all tokens pass by.
@@ -13,7 +13,7 @@
 #include <algorithm>
 
 #include "backends/cpu/kernels/epilogue-inl.h"
-#include "backends/cpu/quant/dot-inl.h"
+#include "backends/cpu/quant/dot_tile-inl.h"
 #include "backends/cpu/quant/exact-inl.h"
 #include "backends/cpu/quant/few_tokens-inl.h"
 #include "backends/cpu/quant/operands-inl.h"
@@ -133,8 +133,9 @@ struct PanelTokens {
   const MatMulArgs& m;
   const void* panels;  // [kR][kGroupsForMany], of the form that is multiplied
   int g, groups;
-  int last_subs;  // sub-blocks of the last group that hold columns
-  int bias;       // taken off each code
+  int last_subs;     // sub-blocks of the last group that hold columns
+  int bias;          // taken off each code
+  int narrow_reach;  // of TileArgs
   int64_t first, count;
   float* y;  // [count][kTaskRows]
   Ahead ahead;
@@ -163,6 +164,7 @@ struct FastTiles {
     tile.groups = a.groups;
     tile.last_subs = a.last_subs;
     tile.bias = a.bias;
+    tile.narrow_reach = a.narrow_reach;
     const int64_t row = a.first + t;
     tile.x = x.RowAs<const Activations<F>>(row) + a.g;
     tile.x_stride =
@@ -231,8 +233,8 @@ struct ExactTiles {
 struct BlockRoutines {
   size_t group_bytes;  // of a row's group as it is stored
   size_t panel_bytes;
-  int sub;   // columns of a sub-block
-  int bias;  // of PanelTokens
+  int sub;                 // columns of a sub-block
+  int bias, narrow_reach;  // of PanelTokens
   // UnpackPanel.
   void (*unpack)(const MatMulArgs& m, int64_t row, int g, uint8_t* rows_copy,
                  void* panel);
@@ -269,6 +271,7 @@ inline HWY_NOINLINE void MultiplyPanels(const BlockRoutines& f, int panels,
         .groups = n,
         .last_subs = m.subs_of(g + n - 1, f.sub),
         .bias = f.bias,
+        .narrow_reach = f.narrow_reach,
         .first = first,
         .count = count,
         .y = &scratch.y[0][at],
@@ -347,12 +350,13 @@ int64_t BlocksScratch(const KernelArgs&) {
 
 // Format C: panels times tokens by Tiles, up to kFew of them by Few.
 template <class C, class Tiles, class Few, int kFew>
-constexpr BlockRoutines RoutinesOf(int bias) {
+constexpr BlockRoutines RoutinesOf(int bias, int narrow_reach) {
   using P = Panel<Form<C>>;
   return {.group_bytes = kGroupBytes<C>,
           .panel_bytes = sizeof(P),
           .sub = C::kSub,
           .bias = bias,
+          .narrow_reach = narrow_reach,
           .unpack = UnpackPanel<C, P>,
           .multiply_one = Tiles::template Multiply<1>,
           .multiply = Tiles::template Multiply<kTilePanels>,
@@ -365,7 +369,7 @@ void QMatMulFast(const KernelArgs& a, int64_t begin, int64_t end) {
   constexpr int kRun = kPairs<kDots> ? std::min(C::kSub / 4, kPairRun<C>) : 0;
   static constexpr BlockRoutines kRoutines =
       RoutinesOf<C, FastTiles<Form<C>, kDots, kRun>, FastFew<C, kDots>,
-                 kFewTokens>(kDotBias<C, kDots>);
+                 kFewTokens>(kDotBias<C, kDots>, kNarrowReach<C, kDots>);
   RunBlocks(kRoutines, a, begin, end);
 }
 
@@ -373,7 +377,7 @@ template <class C>
 void QMatMulExact(const KernelArgs& a, int64_t begin, int64_t end) {
   static constexpr BlockRoutines kRoutines =
       RoutinesOf<C, ExactTiles<Form<C>>, ExactFew<C>, kFewExactTokens>(
-          kBias<C>);
+          kBias<C>, /*narrow_reach=*/0);
   RunBlocks(kRoutines, a, begin, end);
 }
 

@@ -89,6 +89,7 @@ struct TokenGroup : PanelScales<Form<C>> {
   static constexpr bool kInteger = C::kScales == Scales::kInteger;
   // Pairs of products meet an integer scale where they become int32.
   static constexpr bool kScaled = kInteger && kPairs<kDots>;
+  static constexpr bool kNarrow = kNarrows<Form<C>, kDots>;
 
   const Activations<C>* x[kT];
   Corrections<Form<C>, kDots> corrections[kT];
@@ -96,6 +97,7 @@ struct TokenGroup : PanelScales<Form<C>> {
   size_t sub[2];   // j, by slot
   VI sums[kT];     // integer scales: of scale_j * dot_j so far
   VF32 y[kT];      // of the definition
+  bool narrow;     // all dot_j of the group fit into int16
 
   // Written out: clang compiles an implicit one for no target, and it holds
   // vectors.
@@ -103,12 +105,15 @@ struct TokenGroup : PanelScales<Form<C>> {
 
   // Tokens lie x_stride bytes apart.
   HWY_INLINE void Set(const Activations<C>* first, size_t x_stride) {
+    narrow = true;
     HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
       x[t] = reinterpret_cast<const Activations<C>*>(
           reinterpret_cast<const uint8_t*>(first) +
           static_cast<size_t>(t) * x_stride);
       corrections[t].Set(*x[t], kDotBias<C, kDots>);
       sums[t] = hn::Zero(DI());
+      if constexpr (kNarrow)
+        narrow &= Reach<Form<C>>(*x[t]) <= kNarrowReach<C, kDots>;
     }
   }
 
@@ -140,10 +145,11 @@ struct TokenGroup : PanelScales<Form<C>> {
     if constexpr (kScaled) {
       // Nothing is left to do.
     } else if constexpr (kInteger) {
-      const VI scale = IntScale(this->scales[last]);
-      HWY_UNROLL(8)
-      for (int t = 0; t < kT; ++t)
-        sums[t] = hn::Add(sums[t], hn::Mul(open[kSlots - 1][t], scale));
+      if (kNarrow && narrow) {
+        AddDots<kNarrow>(open[kSlots - 1], last);
+      } else {
+        AddDots<false>(open[kSlots - 1], last);
+      }
     } else {
       const DF32 df;
       const VF32 scale = hn::Load(df, this->scales[last]);
@@ -155,6 +161,16 @@ struct TokenGroup : PanelScales<Form<C>> {
                                hn::Set(df, corrections[t].sums[last]), y[t]);
       }
     }
+  }
+
+  // sums += the scale of sub-block j * its dots; kNarrowDots: as of
+  // AddScaled().
+  template <bool kNarrowDots>
+  HWY_INLINE void AddDots(const VI (&dots)[kT], size_t j) {
+    const VI scale = DotScale<Form<C>, kNarrowDots>(this->scales[j]);
+    HWY_UNROLL(8)
+    for (int t = 0; t < kT; ++t)
+      sums[t] = AddScaled<kDots, kNarrowDots>(dots[t], scale, sums[t]);
   }
 
   // When all sub-blocks have ended.
