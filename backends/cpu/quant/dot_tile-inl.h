@@ -128,22 +128,25 @@ HWY_INLINE void AddPairs(const TileGroup<F, kDots, kR, kT>& a, int j,
   constexpr int kSteps = F::kSub / 4;
   static_assert(kRun >= 1 && kSteps % kRun == 0);
   const DI16 d16;
-  const uint8_t* codes[kR];
+  const uint8_t *codes[kR], *magnitudes[kR];
   const int8_t* q[kT];
-  HWY_UNROLL(4)
-  for (int r = 0; r < kR; ++r) codes[r] = a.panels[r]->codes[j * kSteps];
+  HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
+    codes[r] = magnitudes[r] = a.panels[r]->codes[j * kSteps];
+    if constexpr (F::kSignedCodes)
+      magnitudes[r] = a.panels[r]->magnitudes[j * kSteps];
+  }
   HWY_UNROLL(8) for (int t = 0; t < kT; ++t) q[t] = a.x[t]->q + j * F::kSub;
   HWY_UNROLL(8) for (int i = 0; i < kSteps; i += kRun) {
     hn::Vec<DI16> runs[kR][kT];
     HWY_UNROLL(8) for (int s = i; s < i + kRun; ++s) {
       HWY_UNROLL(4) for (int r = 0; r < kR; ++r) {
-        auto u = hn::Load(DU8(), codes[r] + s * 4 * kLanes);
         auto flips = hn::Zero(DI8());
-        if constexpr (F::kSignedCodes) {
-          const auto w = hn::BitCast(DI8(), u);
-          flips = hn::VecFromMask(DI8(), hn::Lt(w, hn::Zero(DI8())));
-          u = hn::BitCast(DU8(), hn::Sub(hn::Xor(w, flips), flips));
-        }
+        if constexpr (F::kSignedCodes)
+          flips = hn::VecFromMask(
+              DI8(), hn::Lt(hn::Load(DI8(), reinterpret_cast<const int8_t*>(
+                                                codes[r] + s * 4 * kLanes)),
+                            flips));
+        const auto u = hn::Load(DU8(), magnitudes[r] + s * 4 * kLanes);
         HWY_UNROLL(8) for (int t = 0; t < kT; ++t) {
           auto four = Broadcast4(q[t] + 4 * s);
           if constexpr (F::kSignedCodes) four = hn::Xor(four, flips);

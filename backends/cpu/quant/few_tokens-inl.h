@@ -17,21 +17,35 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// Up to so many tokens, codes of packed rows go from registers into products
-// (token-inl.h). Panels are worth their stores from there on: Zen 4, 16 tokens,
-// from registers and from panels, GOP/s: q4_k 313, 293, q8_0 239, 180; 32
-// tokens: 323, 329 and 258, 305; AVX2, 8 tokens: 174, 183 and 105, 67. SSE2 and
-// AVX-512 without VNNI, of few machines, do with the code of one token: 0.4 MB
-// less of a library. Vectors of SVE cannot stand in structs.
+// Up to so many tokens at most, codes of packed rows go from registers into
+// products (token-inl.h). Panels are worth their stores from there on: Zen 4,
+// 16 tokens, from registers and from panels, GOP/s: q4_k 313, 293, q8_0 239,
+// 180; 32 tokens: 323, 329 and 258, 305; AVX2, 8 tokens: 174, 183 and 105, 67.
+// SSE2 and AVX-512 without VNNI, of few machines, do with the code of one
+// token: 0.4 MB less of a library. Vectors of SVE cannot stand in structs.
 #if HWY_HAVE_SCALABLE || HWY_TARGET_IS_SVE
 constexpr int kFewTokens = 0;
 #elif HWY_TARGET <= HWY_AVX3_DL || HWY_ARCH_ARM
 constexpr int kFewTokens = 16;
 #elif HWY_TARGET == HWY_AVX2
-constexpr int kFewTokens = 7;
+constexpr int kFewTokens = 8;
 #else
 constexpr int kFewTokens = 1;
 #endif
+
+// The same of a format, tokens/s from registers and from panels, whole model,
+// two threads of an Emerald Rapids. VNNI, where sums meet integer scales
+// (kNarrows): 8 tokens Q4_K_M 283, 214, Q6_K 216, 176; 10 tokens 270, 275 and
+// 206, 222; 12 tokens 287, 279 and 205, 230; 16 tokens 296, 348 and 228, 300;
+// Q8_0, 12 tokens 234, 202, 16 tokens 272, 264. AVX2: 6 tokens Q4_K_M 143, 127,
+// Q6_K 93, 101; 7 tokens 125, 135 and 83, 103; Q8_0, 7 tokens 91, 69.
+template <class C>
+constexpr int FewTokensOf() {
+  if (kVnni && C::kScales == Scales::kInteger) return 8;
+  if (HWY_TARGET == HWY_AVX2)
+    return C::kSignedCodes ? kFewTokens : C::kSub == 16 ? 5 : 6;
+  return kFewTokens;
+}
 
 // The same with f32 activations. SSE2 has panels alone: another 60 KB less.
 // (8-bit activations would lose too much: one token 0.57 to 0.76 times as
@@ -62,7 +76,7 @@ struct ExactFew {};
 template <class C, Dots kDots>
 struct FastFew {
   // Whether 8 tokens share what is unpacked: where there are 32 registers.
-  static constexpr bool kEight = kFewTokens >= 8;
+  static constexpr bool kEight = kFewTokens > 8;
   static constexpr bool kFour = kFewTokens >= 4;
 
   // kT tokens from t on times group g of the 16 packed rows at `packed`.

@@ -24,12 +24,19 @@ namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
 
-// Groups that are unpacked before tokens pass by. One token uses each code
-// once, so its panels should not leave L1; many tokens want few passes over y
-// and few calls: 8 groups of two 16-row panels are 80 KB, in L2, from where
-// tiles are no slower than from L1 (Zen 4, 2 x 6, q4_k, one thread, GOP/s: 8
-// groups 357, 6 351, 4 351, 2 326, 1 329).
+// Groups that are unpacked before tokens pass by. Many tokens want few passes
+// over y and few calls: 8 groups of two 16-row panels are 80 KB, in L2, from
+// where tiles are no slower than from L1 (Zen 4, 2 x 6, q4_k, one thread,
+// GOP/s: 8 groups 357, 6 351, 4 351, 2 326, 1 329). Unpacking is, and few
+// tokens feel it: Emerald Rapids without tile registers, two threads, 32 tokens
+// of q4_k, q6_k, q8_0: with one group 1.18, 1.11, 1.09 times as fast as with 8,
+// with two 1.16, 1.02, 1.07 (AVX2 1.03, 0.98, 1.0 and 1.05, 0.98, 1.03); 64
+// tokens, whole model, 1.06, 1.04, 1.02; 128 tokens the same.
 constexpr int kGroupsForMany = 8;
+constexpr int64_t kTokensOfOneGroup = 64;
+HWY_INLINE int GroupsAtOnce(int64_t tokens) {
+  return tokens <= kTokensOfOneGroup ? 1 : kGroupsForMany;
+}
 
 // Panels of a tile and tokens of the largest one; smaller tiles take what is
 // left. 32 registers: 2 panels x 6 tokens are 12 sums of sub-blocks and 12 of
@@ -107,8 +114,8 @@ class Ahead {
     stride_ = static_cast<size_t>(kPackedRows * m.w->stride(0));
     at_ = reinterpret_cast<const uint8_t*>(m.w->Row(row)) +
           static_cast<size_t>(done) * bytes;
-    lines_ =
-        static_cast<int64_t>(bytes) * std::min(groups, kGroupsForMany) / 64;
+    lines_ = static_cast<int64_t>(bytes) *
+             std::min(groups, GroupsAtOnce(count)) / 64;
   }
   // The share of a tile of so many groups and tokens.
   void Take(int groups, int tokens, const uint8_t*& at, size_t& stride,
@@ -253,7 +260,7 @@ inline HWY_NOINLINE void MultiplyPanels(const BlockRoutines& f, int panels,
                                         int64_t at, int64_t first,
                                         int64_t count, MatMulScratch& scratch) {
   const int groups = m.groups();
-  const int step = m.x->rows() == 1 ? 1 : kGroupsForMany;
+  const int step = GroupsAtOnce(count);
   for (int g = 0; g < groups; g += step) {
     const int n = std::min(step, groups - g);
     for (int r = 0; r < panels; ++r)
@@ -369,7 +376,7 @@ void QMatMulFast(const KernelArgs& a, int64_t begin, int64_t end) {
   constexpr int kRun = kPairs<kDots> ? std::min(C::kSub / 4, kPairRun<C>) : 0;
   static constexpr BlockRoutines kRoutines =
       RoutinesOf<C, FastTiles<Form<C>, kDots, kRun>, FastFew<C, kDots>,
-                 kFewTokens>(kDotBias<C, kDots>, kNarrowReach<C, kDots>);
+                 FewTokensOf<C>()>(kDotBias<C, kDots>, kNarrowReach<C, kDots>);
   RunBlocks(kRoutines, a, begin, end);
 }
 
