@@ -41,7 +41,7 @@ constexpr int kFewTokens = 1;
 // Q6_K 93, 101; 7 tokens 125, 135 and 83, 103; Q8_0, 7 tokens 91, 69.
 template <class C>
 constexpr int FewTokensOf() {
-  if (kVnni && C::kScales == Scales::kInteger) return 8;
+  if (kVnni && kNarrows<Form<C>, Dots::kTarget>) return 8;
   if (HWY_TARGET == HWY_AVX2)
     return C::kSignedCodes ? kFewTokens : C::kSub == 16 ? 5 : 6;
   return kFewTokens;
