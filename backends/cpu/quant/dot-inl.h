@@ -146,8 +146,8 @@ constexpr int kNarrowReach =
 // paired mins have no sign.
 template <class F, bool kNarrow>
 HWY_INLINE VI DotScale(const int32_t* from) {
-  const VI scale = hn::Load(DI(), from);
   if (!kNarrow) return IntScale(from);
+  const VI scale = hn::Load(DI(), from);
   if (kVnni && F::kMins == Mins::kPaired) return scale;
   return hn::And(scale, hn::Set(DI(), 0xFFFF));
 }
