@@ -122,8 +122,8 @@ struct alignas(64) Panel : PanelScales<F> {
   static constexpr bool kInRegisters = false;
   // codes[i]: columns 4i .. 4i + 3 of each row.
   alignas(64) uint8_t codes[kGroupSize / 4][4 * kLanes];
-  // kFlips: |codes|. Tiles that took them from codes, for each few tokens again,
-  // were slower: AVX2, q8_0, one thread, 107 GOP/s instead of 120.
+  // kFlips: |codes|. Tiles that took them from codes, for each few tokens
+  // again, were slower: AVX2, q8_0, one thread, 107 GOP/s instead of 120.
   alignas(64) uint8_t magnitudes[kFlips<F> ? kGroupSize / 4 : 1][4 * kLanes];
   // kFlips: what each sub-block lacks; with integer scales what the group does.
   static constexpr int kLacks =
