@@ -121,6 +121,28 @@ TEST_P(AttentionEdges, LargeQueriesAndKeys) {
   });
 }
 
+// Which tile registers take, where there are any.
+TEST_P(AttentionEdges, HeadsOfBF16InWholeSteps) {
+  AttentionSetup setup = OnTarget();
+  setup.d = setup.e = 64;
+  setup.kv_k = setup.kv_v = DType::kBF16;
+  ExpectEqualsReference(setup, [](AttentionRun& run) {
+    for (int64_t pos = 0; pos < kContext; ++pos)
+      for (float& x : run.At(0, pos).q) x *= 1e4f;
+  });
+  ExpectEqualsReference(setup, [](AttentionRun& run) {
+    run.At(0, 130).k[0] = kNan;
+    run.At(0, 3).v[17] = kNan;
+  });
+  setup.bias = Biases(setup, [](int64_t head, int64_t key) {
+    if (head == 0) return key < 64 ? -kInf : 0.0f;
+    if (head == 1) return key < 100 ? 0.0f : -kInf;
+    if (head == 2) return key == 77 ? 0.0f : -kInf;
+    return -kInf;
+  });
+  ExpectEqualsReference(setup);
+}
+
 TEST_P(AttentionEdges, NanMakesNan) {
   ExpectEqualsReference(OnTarget(), [](AttentionRun& run) {
     run.At(0, 130).k[0] = kNan;  // of one group

@@ -289,9 +289,9 @@ std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
     ways.push_back({.strided = true, .one_by_one = true});
   }
   if (kernel.tiled_states) {
-    for (const cpu::StateLayout layout :
-         {cpu::StateLayout::kKeyTiles, cpu::StateLayout::kValueTiles})
-      ways.push_back({.one_by_one = true, .tiled = layout});
+    ways.push_back({.tiled = cpu::StateLayout::kKeyTiles});
+    ways.push_back(
+        {.one_by_one = true, .tiled = cpu::StateLayout::kValueTiles});
   }
   for (size_t i = 0; i < in.size(); ++i)
     if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&
@@ -312,7 +312,7 @@ void CheckNode(const Graph& graph, const Node& node,
   std::vector<const HostTensor*> in;
   for (const ValueId v : node.inputs) in.push_back(&values[size_t(v)]);
   const cpu::KernelParams params = cpu::ParseParams(node);
-  std::vector<HostTensor> first;
+  std::vector<HostTensor> first_of_rows, first_of_tiles;
   for (const CallOptions& way :
        WaysToCall(*kernel, in, values[size_t(node.outputs[0])])) {
     SCOPED_TRACE(way.ToString());
@@ -321,6 +321,9 @@ void CheckNode(const Graph& graph, const Node& node,
     const absl::Status status =
         CallKernel(*kernel, params, in, absl::MakeSpan(out), way);
     ASSERT_TRUE(status.ok()) << status;
+    std::vector<HostTensor>& first = way.tiled && kernel->tiles_have_own_order
+                                         ? first_of_tiles
+                                         : first_of_rows;
     for (size_t i = 0; i < out.size(); ++i) {
       const HostTensor& want = values[size_t(node.outputs[i])];
       ASSERT_EQ(Difference(out[i], want, node.op->tolerance, want.dtype), "");

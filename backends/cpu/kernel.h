@@ -146,6 +146,9 @@ struct Kernel {
   void (*finish)(const KernelArgs& args, int64_t begin, int64_t end) = nullptr;
   // Writes or reads states of rank 4 in tiles too (kv_layout.h).
   bool tiled_states = false;
+  // Adds up what it reads from tiles in another order than what it reads from
+  // rows: results may differ in their last bits.
+  bool tiles_have_own_order = false;
   // Of products with a weight: rows of the weight that are a task.
   int64_t (*rows_per_task)(const KernelArgs& args) = nullptr;
   // And rows that it computes together when a call has as many.

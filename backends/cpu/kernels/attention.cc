@@ -37,10 +37,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 // rows at once, or 6, are 2 to 4 % slower.
 constexpr int64_t kStripe = 24;
 
-// Few queries, which read a cache as it is stored, ask for the lines of the next
-// chunk while they read one, and for its pages so many chunks ahead (f16, 4,096
-// positions, Zen 5, TinyLlama's shape, two sittings of five turns: attention in 10
-// and 13 % less time; one chunk ahead 6, 3 and 4 chunks 2, into L1 3 %).
+// Few queries, which read a cache as it is stored, ask for the lines of the
+// next chunk while they read one, and for its pages so many chunks ahead (f16,
+// 4,096 positions, Zen 5, TinyLlama's shape, two sittings of five turns:
+// attention in 10 and 13 % less time; one chunk ahead 6, 3 and 4 chunks 2, into
+// L1 3 %).
 constexpr int64_t kPagesAhead = 2;
 
 // Calls f(Block) for the format.
@@ -70,16 +71,21 @@ class BlockRunner {
         block_(block),
         group_(group),
         rows_((block.end - block.begin) * s.heads_per_group),
+        direct_(rows_ <= kDirectRows),
         keys_(s.VisibleKeys(block)),
         // Nothing is read through a slot that does not exist.
         slot_(s.SlotExists(block.begin) ? s.Slot(block.begin) : 0) {
-    const bool direct = rows_ <= kDirectRows;
     WithFormat(s.k->dtype, [&](auto format) {
-      scores_ = ScoresOf<decltype(format)>(s.k->layout, direct);
+      scores_ = ScoresOf<decltype(format)>(s.k->layout, direct_);
     });
     WithFormat(s.v->dtype, [&](auto format) {
-      mix_ = MixOf<decltype(format)>(s.v->layout, direct);
+      mix_ = MixOf<decltype(format)>(s.v->layout, direct_);
     });
+    if constexpr (kMayHaveTiles) {
+      if (s.key_tiles) scores_ = TiledScores(direct_);
+      if (s.value_tiles) mix_ = TiledMix(direct_);
+      if (OnTiles()) SetUpTiles(rows_);
+    }
     for (int64_t r = 0; r < rows_; ++r) PrepareRow(r);
   }
 
@@ -131,7 +137,10 @@ class BlockRunner {
     const KernelParams& p = *s_.params;
     const float scale = p.softcap > 0 ? p.scale / p.softcap : p.scale * kLog2E;
     const float* from = s_.Query(Token(r), Head(r));
-    if (scores_.unpack == nullptr) {
+    if (scores_.tiles) {
+      if constexpr (kMayHaveTiles)
+        CutQuery(from, scale, s_, r, rows_, m_.query_tiles);
+    } else if (scores_.unpack == nullptr) {
       for (int64_t i = 0; i < s_.d; ++i)
         m_.q[i * kDirectRows + r] = from[i] * scale;
     } else {
@@ -167,13 +176,15 @@ class BlockRunner {
     while (begin < end && !Sees(begin, first, count)) ++begin;
     while (begin < end && !Sees(end - 1, first, count)) --end;
     if (begin == end) return;
+    if (OnTiles()) begin = begin / kRowsOfTile * kRowsOfTile;
     const KvChunk chunk = {first, count, At(*s_.k, first), At(*s_.v, first)};
     Prepare(scores_, chunk, chunk.keys);
-    Prepare(mix_, chunk, chunk.values);
     Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
-    for (int64_t r = begin; r < end; r += kStripe) {
-      const int64_t last = std::min(end, r + kStripe);
+    const int64_t stripe = OnTiles() ? 2 * kRowsOfTile : kStripe;
+    for (int64_t r = begin; r < end; r += stripe) {
+      const int64_t last = std::min(end, r + stripe);
       scores_.rows(s_, m_, chunk, r, last, keys);
+      if (r == begin) Prepare(mix_, chunk, chunk.values);
       SoftmaxChunk(s_, m_, block_, group_, first, count, r, last);
       mix_.rows(s_, m_, chunk, r, last, values);
     }
@@ -185,6 +196,8 @@ class BlockRunner {
     const int64_t bytes = kChunk * rows.bytes;
     AskForPages(rows.first + kPagesAhead * bytes, static_cast<size_t>(bytes));
   }
+
+  bool OnTiles() const { return scores_.tiles || mix_.tiles; }
 
   bool Sees(int64_t r, int64_t first, int64_t count) const {
     return m_.low[r] < first + count && m_.high[r] > first;
@@ -240,6 +253,7 @@ class BlockRunner {
   TokenBlock block_;
   int64_t group_;
   int64_t rows_;
+  bool direct_;
   KeyRange keys_;
   int64_t slot_;
   Product scores_, mix_;
@@ -282,8 +296,9 @@ void RunBlocks(const AttentionShape& s, const AttentionScratch& m,
   }
 }
 
+template <bool kAmx>
 void RunAttention(const KernelArgs& a, int64_t begin, int64_t end) {
-  const AttentionShape s(a);
+  const AttentionShape s(a, kAmx);
   for (int64_t t = 0; t < s.tokens; ++t)
     if (!s.SlotExists(t))
       a.bad_index->store(s.Slot(t), std::memory_order_relaxed);
@@ -293,6 +308,13 @@ void RunAttention(const KernelArgs& a, int64_t begin, int64_t end) {
   } else {
     RunBlocks(s, m, begin, end);
   }
+  if constexpr (kAmx)
+    if (s.key_tiles || s.value_tiles) GiveUpTiles();
+}
+
+template <bool kAmx>
+int64_t ScratchBytes(const KernelArgs& a) {
+  return AttentionScratch::Bytes(AttentionShape(a, kAmx));
 }
 
 // Adds the parts of tokens [begin, end) in order.
@@ -314,7 +336,7 @@ void FinishAttention(const KernelArgs& a, int64_t begin, int64_t end) {
   }
 }
 
-void AddKernels(KernelList& out) {
+void AddKernels(TargetMask targets, KernelList& out) {
   out.push_back({.op = &kAttention,
                  .name = "attention",
                  .supports = AttentionShape::Supports,
@@ -322,13 +344,19 @@ void AddKernels(KernelList& out) {
                  .tasks = AttentionTasks,
                  .task_ns = AttentionTaskNs,
                  .work_depends_on_data = true,
-                 .scratch_bytes = AttentionScratch::Bytes,
+                 .scratch_bytes = ScratchBytes<false>,
                  .shared_bytes = AttentionSharedBytes,
-                 .run = RunAttention,
+                 .run = RunAttention<false>,
                  .finish_tasks = AttentionFinishTasks,
                  .finish_ns = AttentionFinishNs,
                  .finish = FinishAttention,
                  .tiled_states = true});
+  if constexpr (kMayHaveTiles)
+    if ((targets & kAmxTarget) != 0) {
+      out.back().scratch_bytes = ScratchBytes<true>;
+      out.back().run = RunAttention<true>;
+      out.back().tiles_have_own_order = true;
+    }
 }
 
 }  // namespace
@@ -342,7 +370,7 @@ namespace weft::inline v0 {
 namespace cpu {
 HWY_EXPORT(AddKernels);
 void AddAttentionKernels(TargetMask targets, KernelList& out) {
-  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(out);
+  PickTarget(HWY_DISPATCH_TABLE(AddKernels), targets)(targets, out);
 }
 }  // namespace cpu
 }  // namespace weft::inline v0

@@ -57,13 +57,16 @@ class Prefetcher {
 
 // One product over a chunk, for one format and layout.
 struct Product {
-  // Makes an f32 copy of the chunk for `rows` to read; null where these read
-  // it as stored.
+  // Makes a copy of the chunk for `rows` to read, in f32 or as tile registers
+  // want it; null where these read it as stored.
   void (*unpack)(const AttentionShape& s, const AttentionScratch& m,
                  const KvChunk& c);
   // For rows [begin, end) of a block, while the chunk of `next` is on its way.
   void (*rows)(const AttentionShape& s, const AttentionScratch& m,
                const KvChunk& c, int64_t begin, int64_t end, Prefetcher& next);
+  // On tile registers: `begin` is a multiple of kRowsOfTile, and what is
+  // written may reach up to the next one after `end`.
+  bool tiles = false;
 };
 
 // Those of a format, for keys or values as `layout` has them; `direct`: read as
@@ -81,6 +84,21 @@ void ScoresFromPanel(const AttentionShape& s, const AttentionScratch& m,
 void MixFromPanel(const AttentionShape& s, const AttentionScratch& m,
                   const KvChunk& c, int64_t begin, int64_t end,
                   Prefetcher& next);
+
+// ---- On tile registers (attention_amx.cc) ----
+
+inline constexpr bool kMayHaveTiles = HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3;
+
+// Of keys and values in tiles of bf16. `direct`: few rows, which ask for the
+// next chunk.
+Product TiledScores(bool direct);
+Product TiledMix(bool direct);
+// The query of row r, of a block's `rows`, times `scale`.
+void CutQuery(const float* x, float scale, const AttentionShape& s, int64_t r,
+              int64_t rows, uint8_t* tiles);
+// Registers for blocks of so many rows, until they are given up.
+void SetUpTiles(int64_t rows);
+void GiveUpTiles();
 
 // NOLINTNEXTLINE(google-readability-namespace-comments)
 }  // namespace HWY_NAMESPACE

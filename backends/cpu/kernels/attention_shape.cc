@@ -30,9 +30,17 @@ class Carver {
   int64_t bytes_ = 0;
 };
 
+// Tiles of so many rows (or columns) times so many columns that are summed
+// over.
+int64_t TileBytes(int64_t rows, int64_t columns) {
+  return rows / kRowsOfTile * (columns / kColumnsOfTile) * kBytesOfTile;
+}
+
 int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
                      AttentionScratch& m) {
-  const int64_t rows = std::min(s.tokens, s.block_tokens) * s.heads_per_group;
+  int64_t rows = std::min(s.tokens, s.block_tokens) * s.heads_per_group;
+  if (s.key_tiles || s.value_tiles)
+    rows = CeilDiv(rows, kRowsOfTile) * kRowsOfTile;
   const int64_t d_blocks = CeilDiv(s.d, kKvBlock);
   const int64_t e_blocks = CeilDiv(s.e, kKvBlock);
   Carver c(memory);
@@ -51,7 +59,26 @@ int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
   m.values = c.Take<float>(kChunk * s.e_padded);
   m.value_scales = c.Take<float>(e_blocks * kChunk);
   m.row = c.Take<float>(std::max(d_blocks, e_blocks) * kKvBlock);
+  m.query_tiles = m.key_tiles = m.weight_tiles = m.value_tiles = nullptr;
+  m.tile_sums = nullptr;
+  if (s.key_tiles || s.value_tiles)
+    m.tile_sums = c.Take<float>(kPartsOfFloat * kRowsOfTile * kChunk);
+  if (s.key_tiles) {
+    m.query_tiles = c.Take<uint8_t>(kPartsOfFloat * TileBytes(rows, s.d));
+    m.key_tiles = c.Take<uint8_t>(TileBytes(kChunk, s.d));
+  }
+  if (s.value_tiles) {
+    m.weight_tiles =
+        c.Take<uint8_t>(kPartsOfFloat * TileBytes(kRowsOfTile, kChunk));
+    m.value_tiles = c.Take<uint8_t>(TileBytes(s.e, kChunk));
+  }
   return c.bytes();
+}
+
+// Whether tile registers take keys or values: where no step is partly empty.
+bool FitsTiles(const View& kv) {
+  return kv.layout != StateLayout::kRows && kv.dtype == DType::kBF16 &&
+         kv.dim(-1) % kColumnsOfTile == 0;
 }
 
 // Multiply-adds per nanosecond of one thread, roughly.
@@ -73,7 +100,7 @@ double TotalNs(const AttentionShape& s) {
 
 }  // namespace
 
-AttentionShape::AttentionShape(const KernelArgs& a)
+AttentionShape::AttentionShape(const KernelArgs& a, bool amx)
     : params(a.params), q(&a.in[0]), k(&a.in[1]), v(&a.in[2]), out(&a.out[0]) {
   size_t next = 3;
   if (params->has_pos) positions = a.in[next++].As<const int32_t>();
@@ -92,6 +119,8 @@ AttentionShape::AttentionShape(const KernelArgs& a)
   d_padded = PadToVector(d);
   e_padded = PadToVector(e);
   block_tokens = std::max<int64_t>(1, kBlockRows / heads_per_group);
+  key_tiles = amx && FitsTiles(*k);
+  value_tiles = amx && FitsTiles(*v);
 }
 
 bool AttentionShape::Supports(const Graph& graph, const Node& node) {
@@ -181,8 +210,7 @@ AttentionScratch::AttentionScratch(const AttentionShape& s, std::byte* memory) {
   CarveScratch(s, memory, *this);
 }
 
-int64_t AttentionScratch::Bytes(const KernelArgs& a) {
-  const AttentionShape s(a);
+int64_t AttentionScratch::Bytes(const AttentionShape& s) {
   AttentionScratch none(s, nullptr);
   return CarveScratch(s, nullptr, none);
 }

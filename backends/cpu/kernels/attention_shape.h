@@ -40,6 +40,14 @@ inline constexpr int64_t kMaxSplitTokens = 32;
 inline constexpr int64_t kEnoughTasks = 64;
 inline constexpr int64_t kMaxLanes = 16;
 
+// Tile registers (attention_amx-inl.h): rows of queries in one of them, columns
+// that an instruction sums over, and bytes.
+inline constexpr int64_t kRowsOfTile = 16;
+inline constexpr int64_t kColumnsOfTile = 32;
+inline constexpr int64_t kBytesOfTile = 1024;
+// Parts of 8 bits that stand for a float.
+inline constexpr int64_t kPartsOfFloat = 2;
+
 // Keys [low, high) that a query sees.
 struct KeyRange {
   int64_t low = 0, high = 0;
@@ -65,7 +73,8 @@ struct PartRange {
 };
 
 struct AttentionShape {
-  explicit AttentionShape(const KernelArgs& a);
+  // `amx`: whether tile registers may be used.
+  explicit AttentionShape(const KernelArgs& a, bool amx = false);
 
   static bool Supports(const Graph& graph, const Node& node);
 
@@ -112,13 +121,16 @@ struct AttentionShape {
   int64_t d, e;  // head sizes of k and v
   int64_t d_padded, e_padded;
   int64_t block_tokens;  // of a block, at most
+  // Whether the products with keys and with values are on tile registers: by
+  // their type and place alone, so that every step computes the same.
+  bool key_tiles, value_tiles;
 };
 
 // One worker's buffers. Rows are the queries of a block: tokens, and within
 // them the heads of a group.
 struct AttentionScratch {
   AttentionScratch(const AttentionShape& s, std::byte* memory);
-  static int64_t Bytes(const KernelArgs& a);
+  static int64_t Bytes(const AttentionShape& s);
 
   float* q;          // [rows][d_padded], or [d][kDirectRows]; scaled
   float* scores;     // [rows][kChunk]
@@ -138,6 +150,12 @@ struct AttentionScratch {
   float* values;        // [kChunk][e_padded]
   float* value_scales;  // [blocks of e][kChunk]
   float* row;           // one row of either, decoded
+  // Operands of tile registers, [16 rows or columns][step of 32][part][tile].
+  uint8_t* query_tiles;
+  uint8_t* key_tiles;
+  uint8_t* weight_tiles;  // of 16 rows' probabilities
+  uint8_t* value_tiles;
+  float* tile_sums;  // [part][16 rows][kChunk]
 };
 
 int64_t AttentionTasks(const KernelArgs& a);

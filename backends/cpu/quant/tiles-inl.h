@@ -13,8 +13,8 @@
 
 #include "hwy/highway.h"
 
-// CPUs with AMX have all of AVX3_DL.
-#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3_DL
+// CPUs with AMX have all of AVX3.
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX3
 
 HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
@@ -98,6 +98,6 @@ HWY_INLINE void MultiplyBF16() {
 }  // namespace weft::inline v0
 HWY_AFTER_NAMESPACE();
 
-#endif  // AVX3_DL
+#endif  // AVX3
 
 #endif  // WEFT_BACKENDS_CPU_QUANT_TILES_INL_H_
