@@ -176,7 +176,11 @@ class BlockRunner {
     while (begin < end && !Sees(begin, first, count)) ++begin;
     while (begin < end && !Sees(end - 1, first, count)) --end;
     if (begin == end) return;
-    if (OnTiles()) begin = begin / kRowsOfTile * kRowsOfTile;
+    if (OnTiles()) {
+      begin = begin / kRowsOfTile * kRowsOfTile;
+      // Second parts stand behind the first ones of all rows.
+      if (direct_) end = rows_;
+    }
     const KvChunk chunk = {first, count, At(*s_.k, first), At(*s_.v, first)};
     Prepare(scores_, chunk, chunk.keys);
     Prefetcher keys(chunk.keys, end - begin), values(chunk.values, end - begin);
