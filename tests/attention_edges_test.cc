@@ -152,10 +152,13 @@ TEST_P(AttentionEdges, NanMakesNan) {
 
 // What a sequence left in the cache before it was truncated is not seen.
 TEST_P(AttentionEdges, WhatLiesBeyondIsNotSeen) {
-  for (const DType kv : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0})
+  for (const DType kv :
+       {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0})
     for (const int64_t chunk : {1, 50}) {
       AttentionSetup setup = OnTarget();
       setup.kv_k = setup.kv_v = kv;
+      // As tile registers take them.
+      if (kv == DType::kBF16) setup.d = setup.e = 64;
       AttentionRun clean(setup), dirty(setup);
       for (int64_t pos = 0; pos < kContext; ++pos) {
         AttentionRun::Token& token = dirty.At(0, pos);

@@ -289,9 +289,11 @@ std::vector<CallOptions> WaysToCall(const cpu::Kernel& kernel,
     ways.push_back({.strided = true, .one_by_one = true});
   }
   if (kernel.tiled_states) {
-    ways.push_back({.tiled = cpu::StateLayout::kKeyTiles});
-    ways.push_back(
-        {.one_by_one = true, .tiled = cpu::StateLayout::kValueTiles});
+    for (const cpu::StateLayout layout :
+         {cpu::StateLayout::kKeyTiles, cpu::StateLayout::kValueTiles}) {
+      ways.push_back({.tiled = layout});
+      ways.push_back({.one_by_one = true, .tiled = layout});
+    }
   }
   for (size_t i = 0; i < in.size(); ++i)
     if ((kernel.op->in_place >> i & 1) != 0 && in[i]->dtype == out.dtype &&

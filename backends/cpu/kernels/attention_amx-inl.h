@@ -5,9 +5,10 @@
 // A query or a probability is taken as the sum of two bf16, of 8 bits each,
 // which is 2^-17 of it off at most (numbers below 2^-126 are 0 to the unit).
 // What rows give with their first parts and with their second ones are two
-// results, each a sum over dimensions (or positions) in order, which vectors
-// add. So one query has the bits of many: an instruction's rows know nothing of
-// each other, and up to 8 queries have both their parts in one register.
+// results, each a sum over steps of 32 dimensions (or positions), in a step as
+// bf16-inl.h says, which vectors add. So one query has the bits of many: an
+// instruction's rows know nothing of each other, and up to 8 queries have both
+// their parts in one register.
 //
 // Stored tiles of keys are [dimension][16 positions] and those of values
 // [position][dimension]: two rows, number by number, are a row of a register.
@@ -23,9 +24,9 @@
 
 #include <algorithm>
 
+#include "backends/cpu/decode-inl.h"
 #include "backends/cpu/kernels/attention_products-inl.h"
 #include "backends/cpu/kernels/attention_shape.h"
-#include "backends/cpu/kernels/kv_load-inl.h"
 #include "backends/cpu/quant/tiles-inl.h"
 #include "hwy/highway.h"
 
@@ -141,12 +142,11 @@ struct ValuePairs {
   }
 };
 
-HWY_INLINE int64_t ScoreTiles(const KvChunk& c) {
-  return (c.count + kColumnsOfTile - 1) / kColumnsOfTile * 2;
-}
+// Steps of values that the positions of a chunk are; of keys, two tiles each.
 HWY_INLINE int64_t MixSteps(const KvChunk& c) {
   return (c.count + kColumnsOfTile - 1) / kColumnsOfTile;
 }
+HWY_INLINE int64_t ScoreTiles(const KvChunk& c) { return 2 * MixSteps(c); }
 
 // A whole chunk, for many rows: [column of tiles][step].
 template <class Pairs>
@@ -185,15 +185,18 @@ HWY_INLINE void CutProbabilities(const float* p, int64_t rows, int64_t count,
 
 inline constexpr size_t kSumsStride = kChunk * sizeof(float);
 
-// store(row, column, first + second) of so many rows and columns.
+// store(row, column, first + second) of so many rows and tiles of columns, from
+// the tile `column` on.
 template <class Store>
 HWY_INLINE void AddResults(const float* first, const float* second,
-                           int64_t rows, int64_t columns, const Store& store) {
+                           int64_t rows, int64_t column, int64_t columns,
+                           const Store& store) {
   const DF d;
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t i = 0; i < columns; i += kRowsOfTile) {
-      const int64_t at = r * kChunk + i;
-      store(r, i, hn::Add(hn::LoadU(d, first + at), hn::LoadU(d, second + at)));
+    for (int64_t i = 0; i < columns; ++i) {
+      const int64_t at = r * kChunk + i * kRowsOfTile;
+      store(r, (column + i) * kRowsOfTile,
+            hn::Add(hn::LoadU(d, first + at), hn::LoadU(d, second + at)));
     }
 }
 
@@ -281,10 +284,7 @@ HWY_INLINE void RunFew(const uint8_t* x, const Pairs& pairs, int64_t steps,
       MultiplyFew<4>(x, pairs, steps, column, tiles, sums);
     else
       MultiplyFew<2>(x, pairs, steps, column, tiles, sums);
-    const int64_t first = column * kRowsOfTile;
-    AddResults(sums, sums + rows * kChunk, rows, some * kRowsOfTile,
-               [&](int64_t r, int64_t i, VF sum)
-                   HWY_ATTR { store(r, first + i, sum); });
+    AddResults(sums, sums + rows * kChunk, rows, column, some, store);
     column += some;
   }
 }
@@ -296,10 +296,7 @@ HWY_INLINE void RunMany(const uint8_t* x, const uint8_t* w, int64_t steps,
   float* const second = sums + kRowsOfTile * kChunk;
   for (int64_t column = 0; column < columns; column += 2) {
     MultiplyMany(x, w, steps, sums, second);
-    const int64_t first = column * kRowsOfTile;
-    AddResults(sums, second, rows, kColumnsOfTile,
-               [&](int64_t r, int64_t i, VF sum)
-                   HWY_ATTR { store(r, first + i, sum); });
+    AddResults(sums, second, rows, column, 2, store);
     w += 2 * steps * kBytesOfTile;
   }
 }

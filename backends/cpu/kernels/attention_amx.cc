@@ -13,6 +13,7 @@ HWY_BEFORE_NAMESPACE();
 namespace weft::inline v0 {
 namespace cpu {
 namespace HWY_NAMESPACE {
+
 Product TiledScores(bool direct) {
   if (direct) return {nullptr, ScoresOnTiles<true>, true};
   return {CopyKeys, ScoresOnTiles<false>, true};

@@ -64,8 +64,8 @@ struct Product {
   // For rows [begin, end) of a block, while the chunk of `next` is on its way.
   void (*rows)(const AttentionShape& s, const AttentionScratch& m,
                const KvChunk& c, int64_t begin, int64_t end, Prefetcher& next);
-  // On tile registers: `begin` is a multiple of kRowsOfTile, and what is
-  // written may reach up to the next one after `end`.
+  // On tile registers: `begin` is a multiple of kRowsOfTile, and where they
+  // read keys and values as stored, rows are all of the block's.
   bool tiles = false;
 };
 

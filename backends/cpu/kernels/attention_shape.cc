@@ -33,14 +33,12 @@ class Carver {
 // Tiles of so many rows (or columns) times so many columns that are summed
 // over.
 int64_t TileBytes(int64_t rows, int64_t columns) {
-  return rows / kRowsOfTile * (columns / kColumnsOfTile) * kBytesOfTile;
+  return CeilDiv(rows, kRowsOfTile) * (columns / kColumnsOfTile) * kBytesOfTile;
 }
 
 int64_t CarveScratch(const AttentionShape& s, std::byte* memory,
                      AttentionScratch& m) {
-  int64_t rows = std::min(s.tokens, s.block_tokens) * s.heads_per_group;
-  if (s.key_tiles || s.value_tiles)
-    rows = CeilDiv(rows, kRowsOfTile) * kRowsOfTile;
+  const int64_t rows = std::min(s.tokens, s.block_tokens) * s.heads_per_group;
   const int64_t d_blocks = CeilDiv(s.d, kKvBlock);
   const int64_t e_blocks = CeilDiv(s.e, kKvBlock);
   Carver c(memory);

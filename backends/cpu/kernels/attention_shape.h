@@ -150,10 +150,12 @@ struct AttentionScratch {
   float* values;        // [kChunk][e_padded]
   float* value_scales;  // [blocks of e][kChunk]
   float* row;           // one row of either, decoded
-  // Operands of tile registers, [16 rows or columns][step of 32][part][tile].
+  // Operands of tile registers. Rows: [16 rows][step of 32][part][tile], or, up
+  // to kDirectRows, both parts in one tile. Keys and values: [16 columns][step]
+  // [tile].
   uint8_t* query_tiles;
-  uint8_t* key_tiles;
   uint8_t* weight_tiles;  // of 16 rows' probabilities
+  uint8_t* key_tiles;
   uint8_t* value_tiles;
   float* tile_sums;  // [part][16 rows][kChunk]
 };
